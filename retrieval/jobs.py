@@ -1,0 +1,134 @@
+"""Long work as a row: claimed once, alive by its heartbeat, ended with a reason.
+
+The queue is only a hint that a row may be ready. What a row says is the truth, so a message that
+comes twice finds the row claimed, and one that never comes is replaced by the sweep.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+class JobState(models.TextChoices):
+    QUEUED = "queued", _("queued")
+    RUNNING = "running", _("running")
+    DONE = "done", _("done")
+    FAILED = "failed", _("failed")
+    CANCELLED = "cancelled", _("cancelled")
+
+
+class JobQuerySet(models.QuerySet):
+    """Reading words shared by everything that runs for long."""
+
+    def queued(self) -> Self:
+        return self.filter(state=JobState.QUEUED)
+
+    def running(self) -> Self:
+        return self.filter(state=JobState.RUNNING)
+
+    def unfinished(self) -> Self:
+        return self.filter(state__in=[JobState.QUEUED, JobState.RUNNING])
+
+    def done(self) -> Self:
+        return self.filter(state=JobState.DONE)
+
+    def stale(self) -> Self:
+        """Running rows whose worker has been silent for longer than STALE_SECONDS."""
+        silent = timezone.now() - timedelta(seconds=settings.STALE_SECONDS)
+        return self.running().filter(Q(heartbeat_at__lt=silent) | Q(heartbeat_at=None))
+
+
+class Job(models.Model):
+    """One piece of long work.
+
+    queued ──claim──► running ──finish──► done
+       ▲                 │ ├────fail────► failed (reason)
+       └────requeue──────┘ └───cancel───► cancelled
+    """
+
+    MOST_ATTEMPTS = 3
+
+    state = models.CharField(max_length=12, choices=JobState, default=JobState.QUEUED, db_index=True)
+    reason = models.TextField(blank=True, help_text=_("Why it failed, was cancelled or was taken up again."))
+    attempts = models.PositiveSmallIntegerField(default=0)
+    worker = models.CharField(max_length=100, blank=True, help_text=_("Who holds the claim: host:pid:token."))
+    progress_done = models.PositiveIntegerField(default=0)
+    progress_total = models.PositiveIntegerField(default=0)
+    progress_note = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        abstract = True
+
+    def claim(self, worker: str) -> bool:
+        """Take the row for this worker: true for exactly one of any number of callers."""
+        now = timezone.now()
+        taken = (
+            type(self)
+            ._default_manager.filter(pk=self.pk, state=JobState.QUEUED)
+            .update(
+                state=JobState.RUNNING,
+                worker=worker,
+                attempts=F("attempts") + 1,
+                started_at=now,
+                heartbeat_at=now,
+                reason="",
+            )
+        )
+        if taken:
+            self.refresh_from_db()
+        return bool(taken)
+
+    def beat(self, done: int | None = None, total: int | None = None, note: str | None = None) -> bool:
+        """Say that the worker is alive; false when the claim is no longer its own (cancelled or taken up anew)."""
+        changes: dict[str, object] = {"heartbeat_at": timezone.now()}
+        if done is not None:
+            changes["progress_done"] = self.progress_done = done
+        if total is not None:
+            changes["progress_total"] = self.progress_total = total
+        if note is not None:
+            changes["progress_note"] = self.progress_note = note[:200]
+        return bool(self._held().update(**changes))
+
+    def finish(self, note: str = "") -> bool:
+        """running → done, by its holder only; false when the claim was lost."""
+        return self._end(JobState.DONE, reason="", progress_note=note[:200])
+
+    def fail(self, reason: str) -> bool:
+        """queued or running → failed; the reason is one a curator could read."""
+        return self._end(JobState.FAILED, reason=reason)
+
+    def cancel(self, reason: str = "") -> bool:
+        """queued or running → cancelled; a running worker learns it from its next beat."""
+        return self._end(JobState.CANCELLED, reason=reason, any_holder=True)
+
+    def requeue(self, reason: str) -> bool:
+        """A row that lost its worker → queued, or failed after MOST_ATTEMPTS; true when it is to run again."""
+        again = self.attempts < self.MOST_ATTEMPTS
+        state = JobState.QUEUED if again else JobState.FAILED
+        changed = self._end(state, reason=reason, finished=not again)
+        return changed and again
+
+    def _held(self) -> JobQuerySet:
+        return type(self)._default_manager.filter(pk=self.pk, state=JobState.RUNNING, worker=self.worker)
+
+    def _end(self, state: str, *, finished: bool = True, any_holder: bool = False, **changes: object) -> bool:
+        open_states = [JobState.QUEUED, JobState.RUNNING]
+        rows = type(self)._default_manager.filter(pk=self.pk, state__in=open_states)
+        if not any_holder:
+            rows = rows.filter(worker=self.worker)
+        changes |= {"state": state, "finished_at": timezone.now() if finished else None}
+        changed = bool(rows.update(**changes))
+        if changed:
+            self.refresh_from_db()
+        return changed

@@ -1,0 +1,142 @@
+"""The corpus and how it is searched."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from retrieval.jobs import Job, JobQuerySet
+
+
+class Corpus(models.Model):
+    """A body of text that is searched as one."""
+
+    slug = models.SlugField(unique=True)
+    name = models.CharField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name_plural = "corpora"
+
+    def __str__(self) -> str:
+        return self.slug
+
+
+class RetirableQuerySet(models.QuerySet):
+    def active(self) -> Self:
+        return self.filter(retired_at=None)
+
+
+class Document(models.Model):
+    """One thing that was imported: a page, a file, a row of a collection."""
+
+    corpus = models.ForeignKey(Corpus, on_delete=models.CASCADE, related_name="documents")
+    external_id = models.CharField(max_length=300)
+    title = models.TextField(blank=True)
+    metadata = models.JSONField(default=dict, blank=True)
+    content_hash = models.CharField(max_length=64)
+    created_at = models.DateTimeField(auto_now_add=True)
+    retired_at = models.DateTimeField(null=True, blank=True)
+
+    objects = RetirableQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["corpus", "external_id"], condition=Q(retired_at=None), name="one_active_document_per_id"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.title or self.external_id
+
+
+class Passage(models.Model):
+    """What is retrieved and judged. Never edited: new text is a new row, and the old one is retired."""
+
+    corpus = models.ForeignKey(Corpus, on_delete=models.CASCADE, related_name="passages")
+    document = models.ForeignKey(Document, on_delete=models.CASCADE, related_name="passages")
+    external_id = models.CharField(max_length=320)
+    position = models.PositiveIntegerField(default=0, help_text=_("Its place in the document, from 0."))
+    title = models.TextField(blank=True)
+    text = models.TextField()
+    content_hash = models.CharField(max_length=64, db_index=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    retired_at = models.DateTimeField(null=True, blank=True)
+
+    objects = RetirableQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["corpus", "external_id"], condition=Q(retired_at=None), name="one_active_passage_per_id"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.external_id
+
+    @property
+    def full_text(self) -> str:
+        """Title and text as the encoder, the lexical index and the generator see them."""
+        return f"{self.title}\n{self.text}" if self.title else self.text
+
+
+class Encoder(models.Model):
+    """Weights that turn text into vectors, with everything that must travel with them.
+
+    The two sides may differ: a run of the query side alone keeps the passage side, and with it the vectors.
+    """
+
+    name = models.CharField(max_length=200)
+    query_path = models.TextField(help_text=_("Folder, or hub name, of the query side."))
+    passage_path = models.TextField(help_text=_("Folder, or hub name, of the passage side."))
+    query_hash = models.CharField(max_length=64)
+    passage_hash = models.CharField(max_length=64)
+    query_prefix = models.CharField(max_length=100, blank=True)
+    passage_prefix = models.CharField(max_length=100, blank=True)
+    dim = models.PositiveIntegerField()
+    temperature = models.FloatField(default=0.05, help_text=_("T_R of softmax(q·d / T_R); belongs to the weights."))
+    parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="children")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["query_hash", "passage_hash", "query_prefix", "passage_prefix"], name="one_row_per_encoder"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class BuildQuerySet(JobQuerySet):
+    def searchable(self) -> Self:
+        """Builds whose files are whole and kept."""
+        return self.done().filter(retired_at=None)
+
+
+class IndexBuild(Job):
+    """One corpus, as one encoder sees it: a matrix of vectors beside a lexical index."""
+
+    corpus = models.ForeignKey(Corpus, on_delete=models.CASCADE, related_name="builds")
+    number = models.PositiveIntegerField(help_text=_("1, 2, 3 … within the corpus."))
+    encoder = models.ForeignKey(Encoder, on_delete=models.PROTECT, related_name="builds")
+    passage_count = models.PositiveIntegerField(default=0)
+    path = models.CharField(max_length=300, blank=True, help_text=_("Folder under DATA_DIR."))
+    sha256 = models.CharField(max_length=64, blank=True)
+    seconds = models.FloatField(default=0)
+    retired_at = models.DateTimeField(null=True, blank=True)
+
+    objects = BuildQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["corpus", "number"], name="one_build_per_number")]
+        ordering = ["-number"]
+
+    def __str__(self) -> str:
+        return f"{self.corpus} build {self.number}"

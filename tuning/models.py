@@ -1,0 +1,200 @@
+"""What the machine learns from what people decided."""
+
+from __future__ import annotations
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from curation.models import Generator, Judgement, Project, Query, Release, Review
+from retrieval.jobs import Job, JobQuerySet
+from retrieval.models import Encoder
+
+
+class Part(models.TextChoices):
+    """Which half of the pair learns."""
+
+    RETRIEVER = "retriever", _("retriever")
+    GENERATOR = "generator", _("generator")
+
+
+class Gate(models.TextChoices):
+    AUTO = "auto", _("promote what is measured to be better")
+    ALWAYS = "always", _("promote whatever was trained")
+    NEVER = "never", _("measure only")
+
+
+class Dataset(models.Model):
+    """Settled work, frozen: split by query cluster before any expansion, hashed, never edited."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="datasets")
+    number = models.PositiveIntegerField()
+    seed = models.PositiveIntegerField(default=0)
+    path = models.CharField(max_length=300, help_text=_("Folder under DATA_DIR."))
+    sha256 = models.CharField(max_length=64)
+    counts = models.JSONField(default=dict, help_text=_("Rows and queries of each split."))
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "number"], name="one_dataset_per_number")]
+        ordering = ["-number"]
+
+    def __str__(self) -> str:
+        return f"{self.project} dataset {self.number}"
+
+
+class Split(models.TextChoices):
+    TRAIN = "train", _("train")
+    DEV = "dev", _("dev")
+    TEST = "test", _("test")
+
+
+class DatasetQuery(models.Model):
+    """One settled query inside a dataset: the lineage from its rows to the review and the judgements behind it."""
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="queries")
+    query = models.ForeignKey(Query, on_delete=models.PROTECT, related_name="in_datasets")
+    review = models.ForeignKey(Review, on_delete=models.PROTECT, related_name="in_datasets")
+    split = models.CharField(max_length=5, choices=Split)
+    cluster = models.CharField(max_length=64, help_text=_("Paraphrases share it, and a split."))
+    judgements = models.ManyToManyField(Judgement, related_name="in_datasets")
+
+    class Meta:
+        verbose_name_plural = "dataset queries"
+        constraints = [models.UniqueConstraint(fields=["dataset", "query"], name="a_query_is_in_a_dataset_once")]
+
+    def __str__(self) -> str:
+        return f"{self.dataset}: {self.query}"
+
+
+class Turn(Job):
+    """One turn of the loop: collect → train → index → evaluate → decide. The sweep takes up what was lost.
+
+    `step` is the one to do next, so a turn whose worker died goes on where it stood.
+    """
+
+    class Step(models.TextChoices):
+        COLLECT = "collect", _("collecting")
+        TRAIN = "train", _("training")
+        INDEX = "index", _("indexing")
+        EVALUATE = "evaluate", _("evaluating")
+        DECIDE = "decide", _("deciding")
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="turns")
+    step = models.CharField(max_length=10, choices=Step, default=Step.COLLECT)
+    only = models.CharField(max_length=10, choices=Part, blank=True, help_text=_("Empty: both."))
+    gate = models.CharField(max_length=6, choices=Gate, default=Gate.AUTO)
+    seed = models.PositiveIntegerField(default=0)
+    settings = models.JSONField(default=dict, blank=True, help_text=_("Overrides of the runs' settings."))
+    dataset = models.ForeignKey(Dataset, null=True, blank=True, on_delete=models.PROTECT, related_name="turns")
+    challenger = models.ForeignKey(Release, null=True, blank=True, on_delete=models.PROTECT, related_name="turns")
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project"],
+                condition=models.Q(state__in=["queued", "running"]),
+                name="one_unfinished_turn_per_project",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.project} turn {self.pk}"
+
+
+class Run(Job):
+    """One training, in a process of its own. Its result is one row: an Encoder or a Generator."""
+
+    turn = models.ForeignKey(Turn, on_delete=models.CASCADE, related_name="runs")
+    dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="runs")
+    part = models.CharField(max_length=10, choices=Part)
+    settings = models.JSONField(default=dict, help_text=_("The specification the training process was given."))
+    seed = models.PositiveIntegerField(default=0)
+    path = models.CharField(
+        max_length=300, blank=True, help_text=_("Folder under DATA_DIR: spec, metrics, checkpoint.")
+    )
+    pid = models.PositiveIntegerField(null=True, blank=True)
+    loss = models.FloatField(null=True, blank=True)
+    seconds_left = models.FloatField(null=True, blank=True)
+    seconds = models.FloatField(default=0)
+    record = models.JSONField(default=dict, blank=True, help_text=_("Code and dependency versions, hardware, choice."))
+    parent_encoder = models.ForeignKey(Encoder, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    parent_generator = models.ForeignKey(Generator, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    encoder = models.ForeignKey(Encoder, null=True, blank=True, on_delete=models.PROTECT, related_name="runs")
+    generator = models.ForeignKey(Generator, null=True, blank=True, on_delete=models.PROTECT, related_name="runs")
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [models.UniqueConstraint(fields=["turn", "part"], name="one_run_per_part_and_turn")]
+
+    def __str__(self) -> str:
+        return f"run {self.pk} ({self.part})"
+
+
+class Evaluation(Job):
+    """Champion and challenger on the same held-out queries."""
+
+    turn = models.OneToOneField(Turn, on_delete=models.CASCADE, related_name="evaluation")
+    dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="evaluations")
+    champion = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="+")
+    challenger = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="evaluations")
+    measures = models.JSONField(
+        default=dict,
+        help_text=_("Measure → {champion, challenger, difference, low, high, p, queries, judged@10…}."),
+    )
+    per_query = models.JSONField(default=dict, help_text=_("Query → measure → [champion, challenger]."))
+
+    objects = JobQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.challenger} against {self.champion}"
+
+
+class Decision(models.Model):
+    """What the gate said of a challenger, with its numbers and its sentence."""
+
+    evaluation = models.OneToOneField(Evaluation, on_delete=models.PROTECT, related_name="decision")
+    promoted = models.BooleanField()
+    reason = models.TextField()
+    numbers = models.JSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class Policy(models.Model):
+    """When a project's loop turns by itself, and what its gate asks."""
+
+    project = models.OneToOneField(Project, on_delete=models.CASCADE, related_name="policy")
+    is_active = models.BooleanField(default=False)
+    least_new_queries = models.PositiveIntegerField(
+        default=50, validators=[MinValueValidator(1)], help_text=_("Newly settled queries before a turn.")
+    )
+    most_every_hours = models.FloatField(
+        default=24, validators=[MinValueValidator(0.0)], help_text=_("Hours between two turns, at the least.")
+    )
+    only = models.CharField(max_length=10, choices=Part, blank=True, help_text=_("Empty: both."))
+    gate = models.CharField(max_length=6, choices=Gate, default=Gate.AUTO)
+    settings = models.JSONField(default=dict, blank=True, help_text=_("Overrides of the runs' settings."))
+    guard_margin = models.FloatField(
+        default=0.01,
+        validators=[MinValueValidator(0.0), MaxValueValidator(1.0)],
+        help_text=_("How much worse a guard may be."),
+    )
+    least_judged = models.FloatField(
+        default=0.0,
+        validators=[MinValueValidator(0.0), MaxValueValidator(1.0)],
+        help_text=_("judged@10 both must reach; 0 asks nothing."),
+    )
+
+    class Meta:
+        verbose_name_plural = "policies"
+
+    def __str__(self) -> str:
+        return f"{self.project}: {self.least_new_queries} queries, {self.most_every_hours} h"
