@@ -1,6 +1,8 @@
 """Tandem's settings, one file. Everything a deployment changes comes from the environment (README, Settings)."""
 
+import hashlib
 import secrets
+import tempfile
 from pathlib import Path
 
 import dj_database_url
@@ -187,7 +189,16 @@ SPECTACULAR_SETTINGS = {
 }
 
 # The broker. Unset, the embedded Valkey that `make demo` starts listens on a socket in DATA_DIR.
-EMBEDDED_BROKER_SOCKET = DATA_DIR / "broker.sock"
+def _broker_socket() -> Path:
+    """A socket's path may have about 100 bytes; a longer DATA_DIR gets a short name of its own."""
+    beside = DATA_DIR / "broker.sock"
+    if len(str(beside).encode()) < 100:
+        return beside
+    name = hashlib.sha256(str(DATA_DIR).encode()).hexdigest()[:12]
+    return Path(tempfile.gettempdir()) / f"tandem-{name}.sock"
+
+
+EMBEDDED_BROKER_SOCKET = _broker_socket()
 REDIS_URL = env_str("REDIS_URL", "")
 CELERY_BROKER_URL = REDIS_URL or f"redis+socket://{EMBEDDED_BROKER_SOCKET}"
 CELERY_TASK_IGNORE_RESULT = True
@@ -196,7 +207,7 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # Longer than any job here: a task that outlives it is delivered a second time, and then stopped by the row's claim.
-CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 12 * 3600}
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 12 * 3600, "socket_connect_timeout": 2}
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")

@@ -6,14 +6,34 @@ comes twice finds the row claimed, and one that never comes is replaced by the s
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
-from typing import Self
+from typing import Any, Self
 
+from celery import Task
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from kombu.exceptions import OperationalError
+
+logger = logging.getLogger(__name__)
+
+
+def enqueue(task: Task, *args: Any, queue: str | None = None) -> None:
+    """Send the task once the surrounding transaction has committed.
+
+    A broker that cannot be reached loses nothing: the row says what is to be done, and the sweep finds it.
+    """
+
+    def send() -> None:
+        try:
+            task.apply_async(args, queue=queue, retry=False)
+        except OperationalError as error:
+            logger.warning("%s%r was not sent, the sweep will find its row: %s", task.name, args, error)
+
+    transaction.on_commit(send)
 
 
 class JobState(models.TextChoices):
