@@ -106,7 +106,8 @@ def _database() -> dict[str, object]:
         config: dict[str, object] = dict(dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True))
     except (ValueError, dj_database_url.ParseError, dj_database_url.UnknownSchemeError) as error:
         stop(f"DATABASE_URL cannot be read: {error}")
-    if str(config["ENGINE"]).endswith("sqlite3"):
+    is_sqlite = str(config["ENGINE"]).endswith("sqlite3")
+    if is_sqlite:
         config["OPTIONS"] = {
             # IMMEDIATE: a transaction that will write takes the lock at its start, so that two of
             # them wait for each other (up to `timeout` seconds) instead of failing half-way.
@@ -114,7 +115,10 @@ def _database() -> dict[str, object]:
             "timeout": 30,
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-64000;",
         }
-        config["TEST"] = {"NAME": str(DATA_DIR / f"test-{secrets.token_hex(4)}.sqlite3")}
+    # A file or a name of its own for each test session, so that worker processes can open it and two sessions may run.
+    token = secrets.token_hex(4)
+    test_name = str(DATA_DIR / f"test-{token}.sqlite3") if is_sqlite else f"test_tandem_{token}"
+    config["TEST"] = {"NAME": test_name}
     return config
 
 
@@ -187,6 +191,7 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
 }
+
 
 # The broker. Unset, the embedded Valkey that `make demo` starts listens on a socket in DATA_DIR.
 def _broker_socket() -> Path:

@@ -1,0 +1,23 @@
+"""Loaded before Django's settings: the suite keeps its files in a folder of its own and leaves two cores alone."""
+
+import os
+import shutil
+import tempfile
+
+import pytest
+
+# Two torch processes with two threads each are far slower than with one each; tests run several.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# A test never asks a hub for anything.
+os.environ["HF_HUB_OFFLINE"] = "1"
+# Playwright's event loop lives in the thread that also queries the database.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+
+_folder = tempfile.mkdtemp(prefix="tandem-tests-")
+os.environ["DATA_DIR"] = _folder
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    shutil.rmtree(_folder, ignore_errors=True)
