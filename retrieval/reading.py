@@ -1,0 +1,156 @@
+"""Files of other people, line by line. Whatever is wrong with one is said with its name and line.
+
+Everything is streamed and a line has a longest length, so a file of any size costs little memory.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+LONGEST_LINE = 16 * 1024 * 1024  # bytes
+_QRELS_HEADER = ("query-id", "corpus-id", "score")
+_GRADES = range(4)
+
+
+class BadInput(Exception):
+    """Something in a file, or about a file, that stops the import before anything was changed."""
+
+    def __init__(self, path: str | Path, line: int | None, message: str) -> None:
+        self.path = str(path)
+        self.line = line
+        self.message = message
+        super().__init__(path, line, message)
+
+    def __str__(self) -> str:
+        place = f"{self.path}:{self.line}" if self.line else self.path
+        return f"{place}: {self.message}"
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Line number from 1 and text, without the line's end; empty lines and a byte-order mark are left out."""
+    try:
+        with path.open("rb") as stream:
+            number = 0
+            while raw := stream.readline(LONGEST_LINE + 1):
+                number += 1
+                text = _decoded(path, number, raw)
+                if text.strip():
+                    yield number, text
+    except OSError as error:
+        raise BadInput(path, None, error.strerror or str(error)) from error
+
+
+def read_text(path: Path) -> str:
+    """A whole file as text; of LONGEST_LINE bytes at most."""
+    try:
+        if path.stat().st_size > LONGEST_LINE:
+            raise BadInput(path, None, _("larger than %(bytes)s bytes") % {"bytes": LONGEST_LINE})
+        raw = path.read_bytes()
+    except OSError as error:
+        raise BadInput(path, None, error.strerror or str(error)) from error
+    return _decoded(path, 1, raw, whole=True)
+
+
+def read_jsonl(path: Path, required: Iterable[str] = ()) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line number and object of each line; every name in `required` is there, and no text in it holds a NUL."""
+    required = tuple(required)
+    for number, text in read_lines(path):
+        try:
+            row = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise BadInput(path, number, _("not valid JSON: %(error)s") % {"error": _short(error)}) from error
+        if not isinstance(row, dict):
+            raise BadInput(path, number, _("not a JSON object"))
+        for name in required:
+            if name not in row:
+                raise BadInput(path, number, _("“%(name)s” is missing") % {"name": name})
+        if "\\u" in text:
+            _check_characters(path, number, row)
+        yield number, row
+
+
+def read_qrels(path: Path) -> Iterator[tuple[int, str, str, int]]:
+    """Line number, query id, passage id and grade 0–3 of a BEIR qrels/*.tsv, or of a TREC qrels of four columns.
+
+    BEIR's header line is left out. A grade below 0, which some collections use for spam, is a BadInput too.
+    """
+    for number, text in read_lines(path):
+        fields = tuple(field.strip() for field in text.split("\t")) if "\t" in text else tuple(text.split())
+        if number == 1 and fields == _QRELS_HEADER:
+            continue
+        if len(fields) == 4:
+            fields = (fields[0], fields[2], fields[3])
+        if len(fields) != 3 or not all(fields):
+            raise BadInput(
+                path, number, _("expected query-id, corpus-id and score, got %(n)d columns") % {"n": len(fields)}
+            )
+        yield number, fields[0], fields[1], grade_of(path, number, fields[2])
+
+
+def grade_of(path: Path, line: int, value: object) -> int:
+    """The grade a file gives, as a whole number 0–3; raises BadInput for anything else."""
+    message = _("a grade is a whole number from 0 to 3, not “%(value)s”") % {"value": str(value)[:40]}
+    if isinstance(value, bool):
+        raise BadInput(path, line, message)
+    try:
+        number = float(str(value))
+    except ValueError as error:
+        raise BadInput(path, line, message) from error
+    if number not in _GRADES:
+        raise BadInput(path, line, message)
+    return int(number)
+
+
+def text_of(path: Path, line: int, row: dict[str, Any], name: str, *, default: str | None = None) -> str:
+    """The row's value as stripped text; numbers are taken as written. Raises BadInput when it is none, or empty.
+
+    With a default, a value that is missing, null or empty is the default.
+    """
+    value = row.get(name)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = str(value)
+    if value is not None and not isinstance(value, str):
+        raise BadInput(path, line, _("“%(name)s” is not text") % {"name": name})
+    value = (value or "").strip()
+    if value:
+        return value
+    if default is None:
+        raise BadInput(path, line, _("“%(name)s” is empty") % {"name": name})
+    return default
+
+
+def _decoded(path: Path, number: int, raw: bytes, *, whole: bool = False) -> str:
+    if len(raw) > LONGEST_LINE:
+        raise BadInput(path, number, _("a line longer than %(bytes)s bytes") % {"bytes": LONGEST_LINE})
+    try:
+        text = raw.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        line = number + raw[: error.start].count(b"\n") if whole else number
+        raise BadInput(path, line, _("not UTF-8 at byte %(n)d") % {"n": error.start}) from error
+    if "\0" in text:
+        line = number + text[: text.index("\0")].count("\n") if whole else number
+        raise BadInput(path, line, _("holds a NUL character"))
+    return text if whole else text.rstrip("\r\n")
+
+
+def _check_characters(path: Path, line: int, value: object) -> None:
+    """Escapes can spell what UTF-8 cannot: NUL and lone surrogates, which no database takes."""
+    if isinstance(value, str):
+        if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise BadInput(path, line, _("holds a NUL or half a character"))
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            _check_characters(path, line, name)
+            _check_characters(path, line, inner)
+    elif isinstance(value, list):
+        for inner in value:
+            _check_characters(path, line, inner)
+
+
+def _short(error: BaseException) -> str:
+    return str(error)[:120] or type(error).__name__
