@@ -1,4 +1,19 @@
-from django.contrib import admin
-from django.urls import path
+"""Every address. Pages of a project live under /p/<slug>/; each app brings its own."""
 
-urlpatterns = [path("admin/", admin.site.urls)]
+from django.contrib import admin
+from django.contrib.auth import views as auth_views
+from django.urls import include, path
+from django.views.i18n import set_language
+
+from curation.views import home, preferences
+
+urlpatterns = [
+    path("", home.home, name="home"),
+    path("sign-in/", auth_views.LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("sign-out/", auth_views.LogoutView.as_view(), name="logout"),
+    path("language/", set_language, name="set_language"),
+    path("preferences/", preferences.preferences, name="preferences"),
+    path("p/<slug:slug>/", include("curation.urls")),
+    path("p/<slug:slug>/", include("tuning.urls")),
+    path("admin/", admin.site.urls),
+]

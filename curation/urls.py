@@ -1,0 +1,41 @@
+"""Pages of a project where people ask, judge, review, and choose what serves."""
+
+from django.urls import path
+
+from curation.views import asking, home, judging, quality, releases, reviewing, settings
+
+app_name = "curation"
+
+project_urls = [
+    path("", home.project, name="project"),
+    path("settings/", settings.settings, name="settings"),
+]
+
+asking_urls = [
+    path("ask/", asking.ask, name="ask"),
+    path("queries/", asking.queries, name="queries"),
+    path("queries/<int:pk>/", asking.query, name="query"),
+]
+
+judging_urls = [
+    path("judge/", judging.judge, name="judge"),
+    path("assignments/<int:pk>/", judging.assignment, name="assignment"),
+]
+
+reviewing_urls = [
+    path("reviews/", reviewing.reviews, name="reviews"),
+    path("reviews/<int:pk>/", reviewing.review, name="review"),
+]
+
+quality_urls = [
+    path("quality/", quality.quality, name="quality"),
+]
+
+release_urls = [
+    path("releases/", releases.releases, name="releases"),
+    path("releases/<int:number>/", releases.release, name="release"),
+    path("releases/<int:number>/promote/", releases.promote, name="promote"),
+    path("releases/roll-back/", releases.roll_back, name="roll_back"),
+]
+
+urlpatterns = [*project_urls, *asking_urls, *judging_urls, *reviewing_urls, *quality_urls, *release_urls]

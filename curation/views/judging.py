@@ -1,0 +1,17 @@
+"""Pages: judging."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from curation.models import Project
+from curation.permissions import Role, require
+
+
+@require(Role.ANNOTATOR)
+def judge(request: HttpRequest, project: Project) -> HttpResponse:
+    return render(request, "curation/judge.html", {"project": project})
+
+
+@require(Role.ANNOTATOR)
+def assignment(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
+    return render(request, "curation/assignment.html", {"project": project})

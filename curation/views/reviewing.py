@@ -1,0 +1,17 @@
+"""Pages: reviewing."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from curation.models import Project
+from curation.permissions import Role, require
+
+
+@require(Role.REVIEWER)
+def reviews(request: HttpRequest, project: Project) -> HttpResponse:
+    return render(request, "curation/reviews.html", {"project": project})
+
+
+@require(Role.REVIEWER)
+def review(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
+    return render(request, "curation/review.html", {"project": project})

@@ -1,0 +1,12 @@
+"""Pages: how a project works."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from curation.models import Project
+from curation.permissions import Role, require
+
+
+@require(Role.MANAGER)
+def settings(request: HttpRequest, project: Project) -> HttpResponse:
+    return render(request, "curation/settings.html", {"project": project})

@@ -1,0 +1,121 @@
+// Everything the person did that the server has not confirmed yet.
+//
+// One localStorage entry each, written before anything is sent: the write is done when the key press
+// is, so a reload, a crash or a lost connection loses nothing. Entries are sent in order, by one tab
+// at a time, each with an idempotency key of its own: sent twice, it happens once.
+
+const PREFIX = 'tandem.outbox.';
+const PATIENCE = [1000, 2000, 5000, 10000, 30000];
+const KEEPALIVE_LIMIT = 60000;
+
+function cookie(name) {
+  const found = document.cookie.split('; ').find((part) => part.startsWith(`${name}=`));
+  return found ? decodeURIComponent(found.slice(name.length + 1)) : '';
+}
+
+/** One POST of a JSON body; the answer as {status, body}, status 0 when nobody was reached. */
+export async function post(url, body, key = '') {
+  const text = JSON.stringify(body ?? {});
+  const headers = { 'Content-Type': 'application/json', Accept: 'application/json', 'X-CSRFToken': cookie('csrftoken') };
+  if (key) headers['Idempotency-Key'] = key;
+  try {
+    const response = await fetch(url, {
+      method: 'POST', headers, body: text, redirect: 'manual', credentials: 'same-origin',
+      keepalive: text.length < KEEPALIVE_LIMIT,
+    });
+    if (response.type === 'opaqueredirect') return { status: 401, body: {} };
+    const isJson = (response.headers.get('Content-Type') ?? '').startsWith('application/json');
+    const parsed = isJson ? await response.json() : null;
+    // A 403 that is a page is the CSRF check of an old session, not an answer to the act.
+    return { status: response.status === 403 && !isJson ? 401 : response.status, body: parsed ?? {} };
+  } catch (error) {
+    if (error instanceof TypeError || error instanceof SyntaxError) return { status: 0, body: {} };
+    throw error;
+  }
+}
+
+export class Outbox extends EventTarget {
+  #prefix;
+  #counter = 0;
+  #isFlushing = false;
+  #tries = 0;
+  #timer = 0;
+  #state = '';
+
+  /** owner: the person's id, so that nobody sends somebody else's work from a shared browser. */
+  constructor(owner) {
+    super();
+    this.#prefix = `${PREFIX}${owner}.`;
+    addEventListener('online', () => this.flush());
+    addEventListener('offline', () => this.#say('offline'));
+    addEventListener('storage', (event) => event.key?.startsWith(this.#prefix) && this.#tell());
+    document.addEventListener('visibilitychange', () => this.flush(true));
+    addEventListener('pagehide', () => this.flush(true));
+  }
+
+  /** Keep one act and send it. `delay` lets later writes of the same kind take its place meanwhile. */
+  add(kind, url, body, { assignment, delay = 0 } = {}) {
+    const last = this.pending(assignment).at(-1);
+    if (delay && last?.kind === kind) localStorage.removeItem(last.id);
+    const order = `${Date.now()}`.padStart(15, '0') + `${(this.#counter += 1)}`.padStart(6, '0');
+    const id = `${this.#prefix}${order}`;
+    const entry = { id, key: crypto.randomUUID(), kind, url, body, assignment, notBefore: delay ? Date.now() + delay : 0 };
+    localStorage.setItem(id, JSON.stringify(entry));
+    this.#tell();
+    this.flush();
+    return entry;
+  }
+
+  /** What waits, oldest first; of one assignment when it is given. */
+  pending(assignment = null) {
+    const ids = Object.keys(localStorage).filter((id) => id.startsWith(this.#prefix)).sort();
+    const entries = ids.map((id) => JSON.parse(localStorage.getItem(id) ?? 'null')).filter(Boolean);
+    return assignment === null ? entries : entries.filter((entry) => entry.assignment === assignment);
+  }
+
+  /** Send what waits. `now` sends also what was to wait for more typing. */
+  async flush(now = false) {
+    if (this.#isFlushing) return;
+    this.#isFlushing = true;
+    clearTimeout(this.#timer);
+    try {
+      const send = () => this.#drain(now);
+      await (navigator.locks ? navigator.locks.request(`${this.#prefix}lock`, send) : send());
+    } finally {
+      this.#isFlushing = false;
+    }
+  }
+
+  async #drain(now) {
+    for (let waiting = this.pending(); waiting.length; waiting = this.pending()) {
+      const [entry] = waiting;
+      const wait = entry.notBefore - Date.now();
+      if (wait > 0 && waiting.length === 1 && !now) return this.#later(wait);
+      this.#tell();
+      const { status, body } = await post(entry.url, entry.body, entry.key);
+      if (status === 0 || status === 401 || status === 429 || status >= 500) {
+        this.#say(status === 401 ? 'signed-out' : 'offline');
+        return this.#later(PATIENCE[Math.min(this.#tries++, PATIENCE.length - 1)]);
+      }
+      this.#tries = 0;
+      localStorage.removeItem(entry.id);
+      const name = status < 400 ? 'confirmed' : 'refused';
+      this.dispatchEvent(new CustomEvent(name, { detail: { entry, status, body } }));
+    }
+    this.#tell();
+  }
+
+  #later(milliseconds) {
+    this.#timer = setTimeout(() => this.flush(), milliseconds);
+  }
+
+  #tell() {
+    const isTrying = this.#tries === 0 && navigator.onLine;
+    this.#say(this.pending().length === 0 ? 'saved' : isTrying ? 'saving' : this.#state || 'offline');
+  }
+
+  #say(state) {
+    this.#state = state;
+    this.dispatchEvent(new CustomEvent('state', { detail: { state, waiting: this.pending().length } }));
+  }
+}
