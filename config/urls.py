@@ -5,6 +5,7 @@ from django.contrib.auth import views as auth_views
 from django.urls import include, path
 from django.views.i18n import set_language
 
+from config import health
 from curation.views import home, preferences
 
 urlpatterns = [
@@ -16,4 +17,7 @@ urlpatterns = [
     path("p/<slug:slug>/", include("curation.urls")),
     path("p/<slug:slug>/", include("tuning.urls")),
     path("admin/", admin.site.urls),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("metrics", health.metrics, name="metrics"),
 ]
