@@ -1,10 +1,9 @@
 """What every template may know about the person."""
 
 from django.http import HttpRequest
-from django.utils.functional import SimpleLazyObject
 
-from curation.models import Project
-from curation.permissions import LADDER, may
+from curation.models import Membership, Project
+from curation.permissions import reaches
 
 
 def membership(request: HttpRequest) -> dict[str, object]:
@@ -13,13 +12,7 @@ def membership(request: HttpRequest) -> dict[str, object]:
     if user is None or not user.is_authenticated:
         return {}
     context: dict[str, object] = {"my_projects": Project.objects.visible_to(user).order_by("name")}
-    match = request.resolver_match
-    if match is not None and "slug" in match.kwargs:
-        context["can"] = SimpleLazyObject(lambda: _abilities(user, match.kwargs["slug"]))
+    mine = getattr(request, "membership", None)  # set by permissions.require
+    if mine is not None:
+        context["can"] = {role.value: reaches(mine, role) for role in Membership.Role}
     return context
-
-
-def _abilities(user: object, slug: str) -> dict[str, bool]:
-    """Role → whether the person may do what that role may, in the project of the page."""
-    project = Project.objects.filter(slug=slug).first()
-    return {role.value: project is not None and may(user, project, role) for role in LADDER}  # type: ignore[arg-type]

@@ -4,8 +4,8 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from curation.models import Project
-from curation.permissions import Role, require
+from curation.models import Membership, Project
+from curation.permissions import require
 
 
 @login_required
@@ -13,6 +13,6 @@ def home(request: HttpRequest) -> HttpResponse:
     return render(request, "curation/home.html")
 
 
-@require(Role.ANNOTATOR)
+@require(Membership.Role.ANNOTATOR)
 def project(request: HttpRequest, project: Project) -> HttpResponse:
     return render(request, "curation/project.html", {"project": project})

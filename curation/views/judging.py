@@ -3,15 +3,15 @@
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from curation.models import Project
-from curation.permissions import Role, require
+from curation.models import Membership, Project
+from curation.permissions import require
 
 
-@require(Role.ANNOTATOR)
+@require(Membership.Role.ANNOTATOR)
 def judge(request: HttpRequest, project: Project) -> HttpResponse:
     return render(request, "curation/judge.html", {"project": project})
 
 
-@require(Role.ANNOTATOR)
+@require(Membership.Role.ANNOTATOR)
 def assignment(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
     return render(request, "curation/assignment.html", {"project": project})

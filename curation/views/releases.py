@@ -4,27 +4,27 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_POST
 
-from curation.models import Project
-from curation.permissions import Role, require
+from curation.models import Membership, Project
+from curation.permissions import require
 
 
-@require(Role.ENGINEER)
+@require(Membership.Role.ENGINEER)
 def releases(request: HttpRequest, project: Project) -> HttpResponse:
     return render(request, "curation/releases.html", {"project": project})
 
 
-@require(Role.ENGINEER)
+@require(Membership.Role.ENGINEER)
 def release(request: HttpRequest, project: Project, number: int) -> HttpResponse:
     return render(request, "curation/release.html", {"project": project})
 
 
 @require_POST
-@require(Role.MANAGER)
+@require(Membership.Role.MANAGER)
 def promote(request: HttpRequest, project: Project, number: int) -> HttpResponse:
     return render(request, "curation/release.html", {"project": project})
 
 
 @require_POST
-@require(Role.MANAGER)
+@require(Membership.Role.MANAGER)
 def roll_back(request: HttpRequest, project: Project) -> HttpResponse:
     return render(request, "curation/release.html", {"project": project})

@@ -3,15 +3,15 @@
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from curation.models import Project
-from curation.permissions import Role, require
+from curation.models import Membership, Project
+from curation.permissions import require
 
 
-@require(Role.REVIEWER)
+@require(Membership.Role.REVIEWER)
 def reviews(request: HttpRequest, project: Project) -> HttpResponse:
     return render(request, "curation/reviews.html", {"project": project})
 
 
-@require(Role.REVIEWER)
+@require(Membership.Role.REVIEWER)
 def review(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
     return render(request, "curation/review.html", {"project": project})

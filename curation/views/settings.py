@@ -3,10 +3,10 @@
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from curation.models import Project
-from curation.permissions import Role, require
+from curation.models import Membership, Project
+from curation.permissions import require
 
 
-@require(Role.MANAGER)
+@require(Membership.Role.MANAGER)
 def settings(request: HttpRequest, project: Project) -> HttpResponse:
     return render(request, "curation/settings.html", {"project": project})
