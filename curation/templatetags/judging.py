@@ -1,0 +1,50 @@
+"""How passages and people's markdown become HTML."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from functools import lru_cache
+
+import nh3
+from django import template
+from django.utils.html import escape
+from django.utils.safestring import SafeString, mark_safe
+from markdown_it import MarkdownIt
+
+from curation.engine.excerpts import Piece
+
+register = template.Library()
+
+_TAGS = {
+    *("p", "br", "hr", "em", "strong", "del", "code", "pre", "blockquote", "ul", "ol", "li", "a"),
+    *("h1", "h2", "h3", "h4", "table", "thead", "tbody", "tr", "th", "td"),
+}
+
+
+@lru_cache(maxsize=1)
+def _markdown() -> MarkdownIt:
+    return MarkdownIt("commonmark", {"html": False, "breaks": True}).enable(["table", "strikethrough"])
+
+
+@register.filter
+def markdown(text: str) -> SafeString:
+    """People's markdown as HTML that can do no harm: no raw HTML, no style, no script, no images."""
+    return mark_safe(nh3.clean(_markdown().render(text or ""), tags=_TAGS, attributes={"a": {"href"}}))
+
+
+@register.filter
+def prose(pieces: Iterable[Piece]) -> SafeString:
+    """Pieces of a passage, matched words marked; the text is the passage's own, character by character."""
+    return mark_safe("".join(_marked(piece) for piece in pieces))
+
+
+def _marked(piece: Piece) -> str:
+    text = escape(piece.text).replace("\r", "&#13;")  # a parser would turn it into \n and move what follows
+    return f"<mark>{text}</mark>" if piece.is_match else text
+
+
+@register.filter
+def as_json(value: object) -> str:
+    """Compact JSON for a data attribute; the template escapes it."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
