@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
@@ -26,7 +26,7 @@ def default_grades() -> list[dict[str, object]]:
     ]
 
 
-class ProjectQuerySet(models.QuerySet):
+class ProjectQuerySet(models.QuerySet["Project"]):
     def visible_to(self, user: AbstractBaseUser) -> Self:
         """Projects the person is a member of; all of them for a superuser."""
         if getattr(user, "is_superuser", False):
@@ -110,6 +110,8 @@ class Membership(models.Model):
     role = models.CharField(max_length=12, choices=Role, default=Role.ANNOTATOR)
     daily_quota = models.PositiveIntegerField(default=0, help_text=_("Submits per day; 0 is no limit."))
     is_paused = models.BooleanField(default=False)
+    claims = models.PositiveIntegerField(default=0, editable=False, help_text=_("Claims so far, gold left out."))
+    random_claims = models.PositiveIntegerField(default=0, editable=False, help_text=_("Of them, drawn at random."))
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -152,7 +154,7 @@ class Generator(models.Model):
         return self.name
 
 
-class ReleaseQuerySet(models.QuerySet):
+class ReleaseQuerySet(models.QuerySet["Release"]):
     def serving(self) -> Self:
         return self.filter(state=Release.State.SERVING)
 
@@ -161,7 +163,7 @@ class Release(models.Model):
     """What answers: a build and a generator that were measured as a pair, switched and rolled back as one.
 
     candidate ──switch──► serving ──switch to another──► retired ──roll back──► serving
-        └────────declined────► declined
+        └────────decline────► declined ──switch, where a person overrules the gate──► serving
     """
 
     class State(models.TextChoices):
@@ -208,7 +210,7 @@ class Release(models.Model):
         return f"{self.project} release {self.number}"
 
 
-class QueryQuerySet(models.QuerySet):
+class QueryQuerySet(models.QuerySet["Query"]):
     def settled(self) -> Self:
         return self.filter(state=Query.State.SETTLED)
 
@@ -220,7 +222,7 @@ class QueryQuerySet(models.QuerySet):
 class Query(models.Model):
     """A question someone really asked.
 
-    open ──every slot submitted──► judged ──agree──► settled ──reopen──► open
+    open ──every slot submitted──► judged ──agree──► settled ──reopen──► in review
                                      │                  ▲
                                      └─disagree─► in review (settle, or return → open)
     """
@@ -262,6 +264,7 @@ class Query(models.Model):
         indexes = [
             models.Index(fields=["project", "state"], name="query_by_state"),
             models.Index(fields=["project", "settled_at"], name="query_by_settled"),
+            models.Index(fields=["project"], condition=Q(gold__isnull=False), name="gold_by_project"),
         ]
 
     def __str__(self) -> str:
@@ -321,14 +324,18 @@ class Draft(models.Model):
         return self.text[:80]
 
 
-class AssignmentQuerySet(models.QuerySet):
+class AssignmentQuerySet(models.QuerySet["Assignment"]):
     def open(self) -> Self:
         return self.filter(state=Assignment.State.OPEN)
 
+    def new_to(self, user: AbstractBaseUser) -> Self:
+        """Of queries the person has never held."""
+        held = Assignment.objects.filter(query=OuterRef("query"), curator_id=user.pk)
+        return self.filter(~Exists(held))
+
     def open_for(self, user: AbstractBaseUser) -> Self:
         """Free slots of queries the person has never held."""
-        held = Assignment.objects.filter(query=OuterRef("query"), curator_id=user.pk)
-        return self.open().filter(~Exists(held))
+        return self.open().new_to(user)
 
     def held_by(self, user: AbstractBaseUser) -> Self:
         """Claimed by the person, whether the lease still runs or not."""
@@ -359,6 +366,12 @@ class Assignment(models.Model):
 
     HOLDING = [State.OPEN, State.CLAIMED, State.SUBMITTED]
 
+    class Drawn(models.TextChoices):
+        RANDOM = "random", _("at random")
+        VALUE = "value", _("by value")
+        GOLD = "gold", _("as a gold question")
+        CHOSEN = "chosen", _("by name")
+
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="assignments")
     query = models.ForeignKey(Query, on_delete=models.CASCADE, related_name="assignments")
     slot = models.PositiveSmallIntegerField(help_text=_("1 … overlap."))
@@ -372,6 +385,7 @@ class Assignment(models.Model):
     value = models.FloatField(default=0, help_text=_("What judging it would bring; higher first."))
     chance = models.FloatField(default=0, help_text=_("Its place in the random order."))
     why = models.CharField(max_length=200, blank=True, help_text=_("Why this one, in a line."))
+    drawn = models.CharField(max_length=10, choices=Drawn, blank=True, help_text=_("How the claim came to it."))
     order = models.JSONField(default=list, blank=True, help_text=_("Passage ids in the order this person saw them."))
     lease_until = models.DateTimeField(null=True, blank=True)
     claimed_at = models.DateTimeField(null=True, blank=True)
@@ -402,7 +416,7 @@ class Assignment(models.Model):
             models.Index(F("project"), F("value").desc(), F("id"), condition=Q(state="open"), name="open_by_value"),
             models.Index(fields=["project", "chance"], condition=Q(state="open"), name="open_by_chance"),
             models.Index(fields=["lease_until"], condition=Q(state="claimed"), name="claimed_by_lease"),
-            models.Index(fields=["curator", "state"], name="assignment_by_curator"),
+            models.Index(fields=["curator", "state", "submitted_at"], name="assignment_by_curator"),
             models.Index(fields=["project", "submitted_at"], name="assignment_by_submit"),
         ]
 
@@ -410,7 +424,7 @@ class Assignment(models.Model):
         return f"{self.query} · slot {self.slot}"
 
 
-class JudgementQuerySet(models.QuerySet):
+class JudgementQuerySet(models.QuerySet["Judgement"]):
     def standing(self) -> Self:
         """Not withdrawn."""
         return self.filter(withdrawn_at=None)
@@ -476,7 +490,7 @@ class Answer(models.Model):
         return self.text[:80]
 
 
-class ReviewQuerySet(models.QuerySet):
+class ReviewQuerySet(models.QuerySet["Review"]):
     def waiting(self) -> Self:
         return self.filter(state=Review.State.WAITING)
 
@@ -545,6 +559,20 @@ class SettledGrade(models.Model):
         return f"{self.passage}: {self.grade}"
 
 
+class Unchangeable(TypeError):
+    """A row of the record was about to be changed or removed."""
+
+
+class EventQuerySet(models.QuerySet["Event"]):
+    """Reading and adding; rows go only together with their whole project."""
+
+    def update(self, **changes: object) -> int:
+        raise Unchangeable(_("The record is only ever added to."))
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        raise Unchangeable(_("The record is only ever added to."))
+
+
 class Event(models.Model):
     """Who did what when. Rows are only ever added."""
 
@@ -560,6 +588,8 @@ class Event(models.Model):
     idempotency_key = models.CharField(max_length=80, blank=True, help_text=_("A repeated key changes nothing."))
     at = models.DateTimeField(auto_now_add=True)
 
+    objects = EventQuerySet.as_manager()
+
     class Meta:
         indexes = [models.Index(fields=["project", "-at"], name="event_by_time")]
         constraints = [
@@ -570,3 +600,11 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M} {self.actor} {self.verb}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise Unchangeable(_("The record is only ever added to."))
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        raise Unchangeable(_("The record is only ever added to."))

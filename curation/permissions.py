@@ -1,53 +1,83 @@
-"""Who may do what in a project. Roles are a ladder: each may do what the ones below it may."""
+"""Who may do what in a project. A stranger is never told that it exists."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, Concatenate
 
-from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponseBase
-from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
 
 from curation.models import Membership, Project
 
+Person = AbstractBaseUser | AnonymousUser
+View = Callable[..., HttpResponseBase]
+ProjectView = Callable[Concatenate[Any, Project, ...], HttpResponseBase]
+
 Role = Membership.Role
-LADDER = [Role.ANNOTATOR, Role.REVIEWER, Role.ENGINEER, Role.MANAGER]
+_RANK = {role: rank for rank, role in enumerate(Role.values)}
 
 
-def membership_of(user: AbstractBaseUser | AnonymousUser, project: Project) -> Membership | None:
-    """The person's membership of the project, None for a stranger. A superuser needs none."""
-    return Membership.objects.filter(project=project, user_id=user.pk).first() if user.pk else None
-
-
-def may(user: AbstractBaseUser | AnonymousUser, project: Project, role: str) -> bool:
-    """Whether the person's role in the project is at least this one; a superuser's always is."""
+def membership_of(user: Person, project: Project) -> Membership | None:
+    """The person's membership; none for a stranger. A superuser is always a manager, if need be unsaved."""
+    if not user.is_authenticated:
+        return None
+    found = Membership.objects.filter(project=project, user_id=user.pk).first()
     if getattr(user, "is_superuser", False):
-        return True
+        found = found or Membership(project=project, user_id=user.pk)
+        found.role = Role.MANAGER
+    return found
+
+
+def may(user: Person, project: Project, role: str) -> bool:
+    """Whether the person's role in the project is this one or a higher one."""
     membership = membership_of(user, project)
-    return membership is not None and LADDER.index(Role(membership.role)) >= LADDER.index(Role(role))
+    return membership is not None and reaches(membership, role)
 
 
-def require(role: str) -> Callable[[Callable[..., HttpResponseBase]], Callable[..., HttpResponseBase]]:
-    """A view of one project, for members of at least this role; it gets the project in place of the slug.
+def reaches(membership: Membership, role: str) -> bool:
+    """Whether the membership's role is this one or a higher one."""
+    return _RANK[membership.role] >= _RANK[role]
 
-    Nobody signed in: the sign-in page. A stranger: 404, as if there were no such project. Too low a role: 403.
+
+def project_for(user: Person, slug: str, role: str) -> tuple[Project, Membership]:
+    """The project of that name with the person's membership in it: the one check behind pages and API.
+
+    Raises Http404 when there is no such project or the person is not of it, PermissionDenied when the
+    role is too low.
+    """
+    project = Project.objects.select_related("corpus").filter(slug=slug).first()
+    membership = membership_of(user, project) if project else None
+    if project is None or membership is None:
+        raise Http404(_("There is no such project."))
+    if not reaches(membership, role):
+        raise PermissionDenied(_("Your role in this project does not allow that."))
+    return project, membership
+
+
+def require(role: str) -> Callable[[ProjectView], View]:
+    """Let a view in only with this role or a higher one.
+
+    The URL gives `slug`; the view gets the Project in its place, and `request.membership`. Who is not
+    signed in goes to the login page, a stranger gets 404, a member of too low a role 403.
+
+        @require(Membership.Role.REVIEWER)
+        def reviews(request: HttpRequest, project: Project) -> HttpResponse: ...
     """
 
-    def decorate(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-        @login_required
+    def guard(view: ProjectView) -> View:
         @wraps(view)
-        def permitted(request: HttpRequest, slug: str, **kwargs: Any) -> HttpResponseBase:
-            project = get_object_or_404(Project.objects.select_related("corpus"), slug=slug)
-            if not may(request.user, project, Role.ANNOTATOR):
-                raise Http404
-            if not may(request.user, project, role):
-                raise PermissionDenied
-            return view(request, project, **kwargs)
+        def guarded(request: HttpRequest, slug: str, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if not request.user.is_authenticated:
+                return redirect_to_login(request.get_full_path())
+            project, membership = project_for(request.user, slug, role)
+            request.membership = membership  # type: ignore[attr-defined]
+            return view(request, project, *args, **kwargs)
 
-        return permitted
+        return guarded
 
-    return decorate
+    return guard

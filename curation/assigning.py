@@ -1,0 +1,360 @@
+"""Who gets what: claim, renew, hand back, expire.
+
+A slot of a query is one row of the database, held by one person at most. A claim locks the row it takes and
+skips the rows that others are taking (SQLite: writers queue, and the update is conditional), so two people
+never hold one slot. Nothing here scans more than a window of the queue, whatever its length.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import IntegrityError, models, transaction
+from django.db.models import Case, F, When
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from curation import recording
+from curation.errors import CurationError
+from curation.models import (
+    Assignment,
+    AssignmentQuerySet,
+    Guidelines,
+    Membership,
+    Project,
+    Query,
+    Ranking,
+    ShownPassage,
+)
+from curation.permissions import membership_of
+
+WINDOW = 100  # rows of the queue's head that are looked at for something the person has not had
+_ATTEMPTS = 5
+_EXPIRED_AT_ONCE = 500
+
+State, Drawn = Assignment.State, Assignment.Drawn
+
+
+class NotNow(CurationError):
+    """The person may not claim at the moment."""
+
+
+class Paused(NotNow):
+    """Somebody has paused this person."""
+
+
+class QuotaReached(NotNow):
+    """The person's quota of the day is full."""
+
+
+class NothingOpen(CurationError):
+    """Every slot of the query is taken."""
+
+
+class HadBefore(CurationError):
+    """The person has had this query: nobody gets one twice."""
+
+
+class LeaseLost(CurationError):
+    """The lease ran out and somebody else has the slot. What was graded is kept; a submit counts as an extra."""
+
+
+class NotHeld(CurationError):
+    """The assignment is not in anybody's hands."""
+
+
+def claim_next(project: Project, user: AbstractBaseUser, *, beside: int | None = None) -> Assignment | None:
+    """What the person is to judge now: what they hold already, else a new claim; none when nothing is left.
+
+    beside: an assignment they hold, so that the one after it can be fetched ahead. Asked twice, it gives the
+    same one twice, so a retry after a cut connection hoards nothing. Raises Paused or QuotaReached.
+    """
+    for _attempt in range(_ATTEMPTS):
+        try:
+            with transaction.atomic():
+                return _claim_next(project, user, beside)
+        except IntegrityError:  # the same person took the same query through another door
+            continue
+    return None
+
+
+def claim(query: Query, user: AbstractBaseUser) -> Assignment:
+    """One slot of this query for the person; the one they hold already. Raises NothingOpen, HadBefore, NotNow."""
+    with transaction.atomic():
+        membership = _membership(query.project, user)
+        had = Assignment.objects.filter(query=query, curator_id=user.pk).first()
+        if had is not None and had.state == State.CLAIMED:
+            return _prolong(had, query.project)
+        if had is not None:
+            raise HadBefore(_("You have had this query before."))
+        _check_may_claim(query.project, user, membership, held=0)
+        slots = Assignment.objects.open().filter(query=query).order_by("slot")
+        found = slots.select_for_update(skip_locked=True, of=("self",)).first()
+        if found is None:
+            raise NothingOpen(_("Every slot of this query is taken."))
+        return _take(found, query.project, user, Drawn.CHOSEN, _("You chose it."))
+
+
+@transaction.atomic
+def renew(assignment: Assignment) -> Assignment:
+    """A sign of life: the lease runs anew. A lapsed one is taken up again while its slot is free, else LeaseLost."""
+    row = locked(assignment)
+    if row.state == State.CLAIMED:
+        return _prolong(row, row.project)
+    if row.state != State.LAPSED:
+        raise NotHeld(_("This is not in your hands any more."))
+    if not resume(row):
+        raise LeaseLost(_("Your time ran out and somebody else has this query. What you graded is kept."))
+    return row
+
+
+def hand_back(assignment: Assignment, reason: str = "") -> Assignment:
+    """Give the slot to somebody else; what was graded is kept. Twice is once. Raises NotHeld after a submit."""
+    return _give_up(assignment, reason, "handed_back")
+
+
+def skip(assignment: Assignment, reason: str = "") -> Assignment:
+    """Pass on the query for a reason; the slot goes to somebody else."""
+    return _give_up(assignment, reason, "skipped")
+
+
+def expire(now: datetime | None = None) -> int:
+    """Free the slots whose lease is over; how many. What their holders graded is kept."""
+    when = now or timezone.now()
+    count = 0
+    while True:
+        with transaction.atomic():
+            overdue = Assignment.objects.filter(state=State.CLAIMED, lease_until__lt=when).order_by("lease_until")
+            rows = list(overdue.select_for_update(skip_locked=True, of=("self",))[:_EXPIRED_AT_ONCE])
+            lapse(rows)
+        count += len(rows)
+        if len(rows) < _EXPIRED_AT_ONCE:
+            return count
+
+
+def lapse(rows: Sequence[Assignment]) -> None:
+    """Take claimed rows, locked by the caller, from their holders: each leaves a fresh open row in its slot."""
+    Assignment.objects.filter(pk__in=[row.pk for row in rows]).update(state=State.LAPSED)
+    Assignment.objects.bulk_create([_fresh(row) for row in rows if not row.is_extra])
+    recording.note_many("lapsed", rows)
+
+
+@transaction.atomic
+def prefer(query: Query, value: float, why: str) -> int:
+    """Put the query's open slots where their value belongs, with the line that says why; how many there were.
+
+    The evaluation sample is never steered: its queries keep the value 0.
+    """
+    if query.is_evaluation:
+        return 0
+    return Assignment.objects.open().filter(query=query).update(value=value, why=why[:200])
+
+
+@transaction.atomic
+def reassign(assignment: Assignment, user: AbstractBaseUser, actor: AbstractBaseUser | None = None) -> Assignment:
+    """Take a claimed assignment from its holder and give its slot to this person. Raises HadBefore, NotHeld."""
+    row = locked(assignment)
+    if row.state != State.CLAIMED or row.is_extra:
+        raise NotHeld(_("Only what somebody holds can be given to somebody else."))
+    if Assignment.objects.filter(query=row.query_id, curator_id=user.pk).exists():
+        raise HadBefore(_("%(user)s has had this query before.") % {"user": user})
+    row.state = State.HANDED_BACK
+    row.save(update_fields=["state"])
+    fresh = _fresh(row)
+    fresh.save()
+    recording.note(
+        "reassigned", project=row.project, actor=actor, query=row.query_id, assignment=row, data={"to": user.pk}
+    )
+    return _take(fresh, row.project, user, Drawn.CHOSEN, _("It was given to you."))
+
+
+def locked(assignment: Assignment) -> Assignment:
+    """The assignment as it is now, locked until the transaction ends, with its project."""
+    rows = Assignment.objects.select_related("project").select_for_update(no_key=True, of=("self",))
+    return rows.get(pk=assignment.pk)
+
+
+def take_free_slot(row: Assignment) -> bool:
+    """Free a place for the row, which its caller has locked and will then save: its own slot, else another open one.
+
+    False when every slot of the query is held.
+    """
+    own_first = Case(When(slot=row.slot, then=0), default=1, output_field=models.IntegerField())
+    slots = Assignment.objects.open().filter(query=row.query_id).order_by(own_first, "slot")
+    free = slots.select_for_update(of=("self",)).first()
+    if free is None:
+        return False
+    row.slot, row.is_extra = free.slot, False
+    free.delete()
+    return True
+
+
+def resume(row: Assignment) -> bool:
+    """Whether a lapsed row, locked by its caller, could be taken up again; saved when it could."""
+    if not take_free_slot(row):
+        return False
+    row.state = State.CLAIMED
+    row.lease_until = timezone.now() + timedelta(seconds=row.project.lease_seconds)
+    row.save(update_fields=["slot", "is_extra", "state", "lease_until"])
+    recording.note("resumed", project=row.project, actor=row.curator_id, query=row.query_id, assignment=row)
+    return True
+
+
+def _claim_next(project: Project, user: AbstractBaseUser, beside: int | None) -> Assignment | None:
+    membership = _membership(project, user)
+    mine = Assignment.objects.held_by(user).filter(project=project).order_by("claimed_at")
+    held = list(mine.select_for_update(no_key=True, of=("self",)))
+    for row in held:
+        if row.pk != beside:
+            return _prolong(row, project)
+    _check_may_claim(project, user, membership, len(held))
+    if project.gold_rate and random.random() < project.gold_rate:
+        gold = _claim_gold(project, user)
+        if gold is not None:
+            return gold
+    return _claim_open(project, user, membership)
+
+
+def _claim_open(project: Project, user: AbstractBaseUser, membership: Membership | None) -> Assignment | None:
+    """By value only while the person's random claims stay at the project's share of all, this one included."""
+    found, drawn = None, Drawn.RANDOM
+    if membership and membership.random_claims >= project.random_share * (membership.claims + 1):
+        found, drawn = _most_valuable(project, user), Drawn.VALUE
+    if found is None:
+        found, drawn = _at_random(project, user), Drawn.RANDOM
+    if found is None:
+        return None
+    if membership and membership.pk:
+        extra = 1 if drawn == Drawn.RANDOM else 0
+        Membership.objects.filter(pk=membership.pk).update(
+            claims=F("claims") + 1, random_claims=F("random_claims") + extra
+        )
+    why = found.why if drawn == Drawn.VALUE else _("Drawn at random.")
+    return _take(found, project, user, drawn, why)
+
+
+def _most_valuable(project: Project, user: AbstractBaseUser) -> Assignment | None:
+    head = Assignment.objects.open().filter(project=project, value__gt=0).order_by("-value", "pk")
+    return _first(head[:WINDOW], user, "-value", "pk")
+
+
+def _at_random(project: Project, user: AbstractBaseUser) -> Assignment | None:
+    """The first in the random order that the person has not had; from a random point on when they had the head.
+
+    Starting at the head finishes the slots of one query soon after each other; the order itself is random.
+    """
+    queue = Assignment.objects.open().filter(project=project).order_by("chance", "pk")
+    start = random.random()
+    return (
+        _first(queue[:WINDOW], user, "chance", "pk")
+        or _first(queue.filter(chance__gte=start), user, "chance", "pk")
+        or _first(queue.filter(chance__lt=start), user, "chance", "pk")
+    )
+
+
+def _first(rows: AssignmentQuerySet, user: AbstractBaseUser, *order: str) -> Assignment | None:
+    if rows.query.is_sliced:
+        rows = Assignment.objects.filter(pk__in=rows.values("pk"), state=State.OPEN).order_by(*order)
+    return rows.new_to(user).select_for_update(skip_locked=True, of=("self",)).first()
+
+
+def _claim_gold(project: Project, user: AbstractBaseUser) -> Assignment | None:
+    """A gold question the person has not had. It takes no slot: the query's own judges are found elsewhere."""
+    golds = Query.objects.filter(project=project, gold__isnull=False).exclude(assignments__curator_id=user.pk)
+    query = golds.order_by("?").first()
+    if query is None:
+        return None
+    row = Assignment(project=project, query=query, slot=0, is_extra=True, state=State.OPEN)
+    return _take(row, project, user, Drawn.GOLD, _("Drawn at random."))
+
+
+def _take(row: Assignment, project: Project, user: AbstractBaseUser, drawn: str, why: str) -> Assignment:
+    """Put an open row, locked by its caller, into the person's hands."""
+    now = timezone.now()
+    ranking_id, passage_ids = _shown(row)
+    row.state = State.CLAIMED
+    row.curator_id = user.pk
+    row.ranking_id = ranking_id
+    row.drawn, row.why = drawn, why[:200]
+    row.claimed_at = now
+    row.lease_until = now + timedelta(seconds=project.lease_seconds)
+    guidelines = Guidelines.objects.filter(project=project).order_by("-version").values_list("pk", flat=True).first()
+    row.guidelines_id = guidelines
+    row.order = passage_ids
+    # One order per person and query, the same after a lapse and a resume: a seed, and no state.
+    random.Random(f"{row.query_id}:{user.pk}").shuffle(row.order)
+    row.save()
+    recording.note("claimed", project=project, actor=user, query=row.query_id, assignment=row, data={"drawn": drawn})
+    return row
+
+
+def _shown(row: Assignment) -> tuple[int | None, list[int]]:
+    """The ranking to judge, the row's own or else the query's newest, and its passages by rank."""
+    ranking_id = row.ranking_id
+    if ranking_id is None:
+        newest = Ranking.objects.filter(query=row.query_id).order_by("-pk")
+        ranking_id = newest.values_list("pk", flat=True).first()
+    if ranking_id is None:
+        return None, []
+    shown = ShownPassage.objects.filter(ranking_id=ranking_id).order_by("rank")
+    return ranking_id, list(shown.values_list("passage_id", flat=True))
+
+
+def _prolong(row: Assignment, project: Project) -> Assignment:
+    """The lease runs anew; what a reviewer returned has none and keeps none."""
+    if row.lease_until is not None:
+        row.lease_until = timezone.now() + timedelta(seconds=project.lease_seconds)
+        row.save(update_fields=["lease_until"])
+    return row
+
+
+def _membership(project: Project, user: AbstractBaseUser) -> Membership | None:
+    """The person's membership, locked: two tabs of one person claim one after the other."""
+    rows = Membership.objects.select_for_update(no_key=True, of=("self",))
+    return rows.filter(project=project, user_id=user.pk).first() or membership_of(user, project)
+
+
+def _check_may_claim(project: Project, user: AbstractBaseUser, membership: Membership | None, held: int) -> None:
+    if membership is None:
+        raise NotNow(_("You are not a member of this project."))
+    if membership.is_paused:
+        raise Paused(_("Your work in this project is paused."))
+    if not membership.daily_quota:
+        return
+    today = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
+    done = Assignment.objects.submitted().filter(project=project, curator_id=user.pk, submitted_at__gte=today)
+    if done.count() + held >= membership.daily_quota:
+        raise QuotaReached(_("You have done your %(n)d of today.") % {"n": membership.daily_quota})
+
+
+@transaction.atomic
+def _give_up(assignment: Assignment, reason: str, verb: str) -> Assignment:
+    row = locked(assignment)
+    if row.state in (State.HANDED_BACK, State.LAPSED):
+        return row
+    if row.state != State.CLAIMED:
+        raise NotHeld(_("This has been submitted; take it back first."))
+    row.state, row.comment = State.HANDED_BACK, reason or row.comment
+    row.save(update_fields=["state", "comment"])
+    if not row.is_extra:
+        _fresh(row).save()
+    recording.note(
+        verb, project=row.project, actor=row.curator_id, query=row.query_id, assignment=row, data={"reason": reason}
+    )
+    return row
+
+
+def _fresh(row: Assignment) -> Assignment:
+    """An open row for the slot that this one leaves, at the same place of the queue."""
+    return Assignment(
+        project_id=row.project_id,
+        query_id=row.query_id,
+        slot=row.slot,
+        ranking_id=row.ranking_id,
+        value=row.value,
+        chance=row.chance,
+        why=row.why if row.drawn == Drawn.VALUE else "",
+    )
