@@ -40,11 +40,12 @@ class TandemCommand(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         self._bar = _Bar()
         self._as_json: bool = options.pop("json", False)
+        stated: tuple[type[Exception], ...] = (*self.errors, DatabaseError)
         try:
             result = self.run(**options)
         except BadInput as error:
             self._stop(str(error), 2)
-        except (*self.errors, DatabaseError) as error:
+        except stated as error:
             self._stop(str(error), 1)
         finally:
             self._bar.end()

@@ -62,6 +62,16 @@ def write_file(target: Path, fill: Callable[[Path], None]) -> None:
     _sync(target.parent)
 
 
+def remove_folder(path: Path) -> None:
+    """Take a folder away in one step, if it is there: nobody finds it half-removed under its name."""
+    gone = path.with_name(f"{path.name}{_PART}{os.getpid()}-{secrets.token_hex(4)}")
+    try:
+        path.rename(gone)
+    except FileNotFoundError:
+        return
+    shutil.rmtree(gone, ignore_errors=True)
+
+
 def folder_hash(path: Path) -> str:
     """sha256 over the names and bytes of every file below `path`, in the order of their names."""
     if not path.is_dir():

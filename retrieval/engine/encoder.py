@@ -146,7 +146,9 @@ class TextEncoder:
 def _load(folder: Path, dtype: str) -> SentenceTransformer:
     import torch
     from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # a bar for each of the hundred tensors of a small encoder
     try:
         model = SentenceTransformer(str(folder), local_files_only=True)
     except (OSError, ValueError, KeyError, RuntimeError) as error:

@@ -1,0 +1,221 @@
+"""Text → ranked passages, from one build.
+
+A build is a snapshot: it finds the passages that were active when it was made, until the next build. The few
+builds last asked for stay open in each process. Opening one happens beside the others: a search in a build
+that is open never waits for a build that is being opened.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, Literal, TypeVar, get_args
+
+import numpy as np
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from retrieval import indexing
+from retrieval.engine import artifacts, fusion, vectors
+from retrieval.engine.encoder import NoEncoder, TextEncoder
+from retrieval.engine.lexical import LexicalIndex
+from retrieval.engine.vectors import FloatArray, IntArray
+from retrieval.models import Encoder, IndexBuild
+
+T = TypeVar("T")
+Mode = Literal["dense", "lexical", "hybrid"]
+MODES: tuple[str, ...] = get_args(Mode)
+
+_DEPTH = 100  # of each list before they are fused
+_BATCH = 256  # queries: bounds the memory of a batch
+_OPEN_BUILDS = 4
+
+
+class CannotSearch(Exception):
+    """The build is not finished, was retired, or its files are gone or damaged."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A passage that was found. rank starts at 1; score is the machine's, higher is better."""
+
+    passage_id: int
+    rank: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What fusion looks at for one query: passages found either way, each with both scores."""
+
+    ids: IntArray
+    dense: FloatArray
+    lexical: FloatArray
+
+
+def search(
+    build: IndexBuild, text: str, k: int = 10, mode: str = "hybrid", weight: float = fusion.DEFAULT_WEIGHT
+) -> list[Hit]:
+    """The k best passages for the text, best first; fewer when the corpus, or the words found, give fewer.
+
+    dense ranks by inner product, lexical by BM25 (only passages that share a word), hybrid by both, weight
+    being the dense share. Equal scores rank by passage id. Raises CannotSearch; ValueError for a mode there
+    is not.
+    """
+    return search_many(build, [text], k, mode, weight)[0]
+
+
+def search_many(
+    build: IndexBuild,
+    texts: Sequence[str],
+    k: int = 10,
+    mode: str = "hybrid",
+    weight: float = fusion.DEFAULT_WEIGHT,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> list[list[Hit]]:
+    """`search` for each text, in their order, with one encoding and one matrix product a batch."""
+    if mode not in MODES:
+        raise ValueError(f"no mode {mode!r}: {', '.join(MODES)}")
+    opened = open_build(build)
+    found: list[list[Hit]] = []
+    for start in range(0, len(texts), _BATCH):
+        batch = texts[start : start + _BATCH]
+        found += opened.search(batch, max(k, 0), mode, weight)
+        if on_progress:
+            on_progress(len(found), len(texts))
+    return found
+
+
+def candidates(build: IndexBuild, texts: Sequence[str], depth: int = _DEPTH) -> list[Candidates]:
+    """What hybrid search would fuse for each text: the union of the `depth` best of either way."""
+    opened = open_build(build)
+    batches = (texts[start : start + _BATCH] for start in range(0, len(texts), _BATCH))
+    return [found for batch in batches for found in opened.candidates(batch, depth)]
+
+
+class OpenBuild:
+    """A build's files, open. ids: (n,) passage ids by row; matrix: (n, dim) vectors, memory-mapped."""
+
+    def __init__(self, build: IndexBuild) -> None:
+        folder = Path(settings.DATA_DIR) / build.path
+        meta = artifacts.read_meta(folder)
+        try:
+            self.ids: IntArray = np.load(folder / "passages.npy")
+        except (OSError, ValueError) as error:
+            raise artifacts.Damaged(f"{folder} holds no readable passage ids") from error
+        self.matrix = vectors.load(indexing.vectors_folder(str(meta.get("vectors"))))
+        self.lexical = LexicalIndex.load(folder / "lexical")
+        if not len(self.ids) == len(self.matrix) == len(self.lexical):
+            raise artifacts.Damaged(f"{folder}: {len(self.ids)} ids, {len(self.matrix)} vectors")
+        self._encoder_row = build.encoder
+
+    @property
+    def encoder(self) -> TextEncoder:
+        """The query side, shared by the builds that have the same one; loaded when first used."""
+        return _query_encoder(self._encoder_row)
+
+    def search(self, texts: Sequence[str], k: int, mode: str, weight: float) -> list[list[Hit]]:
+        """See the module's `search`."""
+        if mode == "lexical":
+            return [self._hits(*self.lexical.best(self.lexical.scores(text), k)) for text in texts]
+        if mode == "dense":
+            scores, rows = vectors.nearest(self.encoder.encode_queries(texts), self.matrix, k)
+            found = [self._hits(*pair) for pair in zip(scores, rows, strict=True)]
+        else:
+            found = [self._fused(one, k, weight) for one in self.candidates(texts, max(_DEPTH, k))]
+        return [hits if text.strip() else [] for text, hits in zip(texts, found, strict=True)]
+
+    def candidates(self, texts: Sequence[str], depth: int) -> list[Candidates]:
+        """See the module's `candidates`."""
+        queries = self.encoder.encode_queries(texts)
+        _scores, dense_rows = vectors.nearest(queries, self.matrix, depth)
+        out = []
+        for text, query, near in zip(texts, queries, dense_rows, strict=True):
+            by_word = self.lexical.scores(text)
+            rows = np.union1d(near, self.lexical.best(by_word, depth)[1])
+            dense = np.round(self.matrix[rows] @ query, 6)
+            out.append(Candidates(self.ids[rows], dense, by_word[rows]))
+        return out
+
+    def _fused(self, found: Candidates, k: int, weight: float) -> list[Hit]:
+        scores = fusion.fuse(found.dense, found.lexical, weight)
+        best, rows = vectors.top(scores, min(k, len(scores)))
+        return _numbered(best, found.ids[rows])
+
+    def _hits(self, scores: FloatArray, rows: IntArray) -> list[Hit]:
+        return _numbered(scores, self.ids[rows])
+
+
+def open_build(build: IndexBuild) -> OpenBuild:
+    """The build, open; from this process's few last ones when it is there. Raises CannotSearch."""
+    if not build.sha256:
+        raise CannotSearch(_("%(build)s is not finished") % {"build": build})
+    if build.retired_at:
+        raise CannotSearch(_("%(build)s was retired") % {"build": build})
+    try:
+        return _open_builds.get((build.pk, build.sha256), lambda: OpenBuild(build))
+    except artifacts.Damaged as error:
+        raise CannotSearch(str(error)) from error
+
+
+def close_all() -> None:
+    """Forget every open build and encoder: their memory comes back when the last search has ended."""
+    _open_builds.clear()
+    _encoders.clear()
+
+
+class _Kept(Generic[T]):
+    """The few things last asked for. Each is made once, however many ask at once, and nobody waits for another's."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._things: OrderedDict[Hashable, T] = OrderedDict()
+        self._making: dict[Hashable, threading.Lock] = {}
+
+    def get(self, key: Hashable, make: Callable[[], T]) -> T:
+        with self._lock:
+            if key in self._things:
+                self._things.move_to_end(key)
+                return self._things[key]
+            making = self._making.setdefault(key, threading.Lock())
+        with making:
+            with self._lock:
+                if key in self._things:  # somebody made it while this one waited
+                    return self._things[key]
+            thing = make()
+            with self._lock:
+                self._things[key] = thing
+                self._making.pop(key, None)
+                while len(self._things) > self._most:
+                    self._things.popitem(last=False)
+            return thing
+
+    def clear(self) -> None:
+        with self._lock:
+            self._things.clear()
+
+
+_open_builds: _Kept[OpenBuild] = _Kept(_OPEN_BUILDS)
+_encoders: _Kept[TextEncoder] = _Kept(_OPEN_BUILDS)
+
+
+def _query_encoder(row: Encoder) -> TextEncoder:
+    """float32: a query is short, and its vector must not depend on the machine's fast format."""
+
+    def load() -> TextEncoder:
+        try:
+            query_path, passage_path = indexing.weights(row)
+        except NoEncoder as error:
+            raise CannotSearch(str(error)) from error
+        return TextEncoder(query_path, passage_path, row.query_prefix, row.passage_prefix)
+
+    return _encoders.get((row.query_hash, row.query_prefix), load)
+
+
+def _numbered(scores: FloatArray, ids: IntArray) -> list[Hit]:
+    pairs = zip(ids.tolist(), scores.tolist(), strict=True)
+    return [Hit(passage_id, rank, score) for rank, (passage_id, score) in enumerate(pairs, start=1)]
