@@ -7,6 +7,9 @@ comes twice finds the row claimed, and one that never comes is replaced by the s
 from __future__ import annotations
 
 import logging
+import os
+import secrets
+import socket
 from datetime import timedelta
 from typing import Any, Self
 
@@ -34,6 +37,11 @@ def enqueue(task: Task, *args: Any, queue: str | None = None) -> None:
             logger.warning("%s%r was not sent, the sweep will find its row: %s", task.name, args, error)
 
     transaction.on_commit(send)
+
+
+def worker_name() -> str:
+    """host:pid:token, a name that no other worker has or will have."""
+    return f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 class JobState(models.TextChoices):

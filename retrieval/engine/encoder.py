@@ -148,7 +148,7 @@ def _load(folder: Path, dtype: str) -> SentenceTransformer:
     from sentence_transformers import SentenceTransformer
     from transformers.utils import logging
 
-    logging.disable_progress_bar()  # a bar for each of the hundred tensors of a small encoder
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar for each of the hundred tensors of a small encoder
     try:
         model = SentenceTransformer(str(folder), local_files_only=True)
     except (OSError, ValueError, KeyError, RuntimeError) as error:

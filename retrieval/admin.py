@@ -1,0 +1,63 @@
+"""The corpus, the encoders and the builds in the admin. Text is changed by importing, so most of it is read-only."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from retrieval.models import Corpus, Document, Encoder, IndexBuild, Passage
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """Rows that acts write and judgements refer to: to look at, not to edit."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+
+@admin.register(Corpus)
+class CorpusAdmin(admin.ModelAdmin):
+    list_display = ["slug", "name", "created_at"]
+    search_fields = ["slug", "name"]
+
+
+@admin.register(Document)
+class DocumentAdmin(ReadOnlyAdmin):
+    list_display = ["external_id", "title", "corpus", "created_at", "retired_at"]
+    list_filter = ["corpus", ("retired_at", admin.EmptyFieldListFilter)]
+    list_select_related = ["corpus"]
+    search_fields = ["external_id", "title"]
+    show_full_result_count = False
+
+
+@admin.register(Passage)
+class PassageAdmin(ReadOnlyAdmin):
+    list_display = ["external_id", "title", "beginning", "corpus", "retired_at"]
+    list_filter = ["corpus", ("retired_at", admin.EmptyFieldListFilter)]
+    list_select_related = ["corpus"]
+    search_fields = ["external_id", "title", "text"]
+    show_full_result_count = False
+
+    @admin.display(description="text")
+    def beginning(self, passage: Passage) -> str:
+        return passage.text[:100]
+
+
+@admin.register(Encoder)
+class EncoderAdmin(ReadOnlyAdmin):
+    list_display = ["name", "dim", "temperature", "parent", "created_at"]
+    list_select_related = ["parent"]
+    search_fields = ["name", "query_path", "passage_path"]
+
+
+@admin.register(IndexBuild)
+class IndexBuildAdmin(ReadOnlyAdmin):
+    list_display = ["__str__", "state", "encoder", "passage_count", "seconds", "finished_at", "retired_at", "reason"]
+    list_filter = ["state", "corpus"]
+    list_select_related = ["corpus", "encoder"]
