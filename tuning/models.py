@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from curation.models import Generator, Judgement, Project, Query, Release, Review
-from retrieval.jobs import Job, JobQuerySet
+from retrieval.jobs import Job, JobQuerySet, JobState
 from retrieval.models import Encoder
 
 
@@ -103,6 +104,22 @@ class Turn(Job):
 
     def __str__(self) -> str:
         return f"{self.project} turn {self.pk}"
+
+    def move_on(self, **changes: object) -> bool:
+        """running → queued at its next step, by its holder only; false when the claim was lost.
+
+        Each step may be attempted anew, so the attempts start from 0.
+        """
+        free = {"state": JobState.QUEUED, "worker": "", "attempts": 0, "heartbeat_at": timezone.now()}
+        cleared = {"progress_done": 0, "progress_total": 0, "progress_note": ""}
+        moved = bool(self._held().update(**free, **cleared, step=self.following(), **changes))
+        self.refresh_from_db()
+        return moved
+
+    def following(self) -> str:
+        """The step after this one; the last follows itself."""
+        steps = self.Step.values
+        return steps[min(steps.index(self.step) + 1, len(steps) - 1)]
 
 
 class Run(Job):

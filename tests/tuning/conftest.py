@@ -1,0 +1,75 @@
+"""Settled work of the small zoo: questions, the passages that answer them, and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from curation.models import Answer, Assignment, Judgement, Project, Query, Review, SettledGrade
+from retrieval.models import Passage
+
+ASKED = {
+    "Which animal sleeps and hunts at night?": ({"lion": 3, "tiger": 2, "snail": 0}, "The lion."),
+    "Who swims well?": ({"tiger": 3, "shark": 2, "eagle": 0}, "A tiger swims well."),
+    "What has stripes?": ({"zebra": 3, "tiger": 0}, "Every zebra has stripes."),
+    "Who eats bamboo?": ({"panda": 3, "lion": 0}, "The panda."),
+    "Who holds hands on water?": ({"otter": 3, "shark": 0}, "An otter."),
+    "Which bird sees a hare?": ({"eagle": 3, "crow": 1}, "The eagle."),
+    "Which bird uses tools?": ({"crow": 3, "eagle": 0}, "A crow."),
+    "What never stops swimming?": ({"shark": 3, "whale": 1}, "The shark."),
+    "Who sings songs?": ({"whale": 3, "crow": 0}, "A whale."),
+    "Who can sleep for three years?": ({"snail": 3, "lion": 1}, "The snail."),
+    "What does a ticket cost?": ({"ticket": 3, "hours": 1}, "Twelve euros."),
+    "When does the zoo open?": ({"hours": 3, "ticket": 0}, "At nine."),
+    "Who remembers faces?": ({"crow": 3, "whale": 0}, "A crow."),
+    "Who feeds the dragons?": ({"lion": 0, "ticket": 0}, ""),
+}
+
+Settle = Callable[..., Query]
+
+
+@pytest.fixture
+def settle(project: Project, passages: Mapping[str, Passage], alice: User) -> Settle:
+    """A function that puts one settled query into the project: its grades, its answer, its review."""
+
+    def make(text: str, grades: Mapping[str, int], answer: str = "", **fields: object) -> Query:
+        number = project.queries.count() + 1
+        query = Query.objects.create(
+            project=project,
+            external_id=f"q{number}",
+            text=text,
+            state=Query.State.SETTLED,
+            settled_at=timezone.now(),
+            **fields,
+        )
+        assignment = Assignment.objects.create(
+            project=project, query=query, slot=1, state=Assignment.State.SUBMITTED, curator=alice
+        )
+        review = Review.objects.create(
+            query=query, state=Review.State.SETTLED, answer=answer, is_unanswerable=not answer
+        )
+        for name, grade in grades.items():
+            passage = passages[name]
+            Judgement.objects.create(
+                assignment=assignment,
+                query=query,
+                passage=passage,
+                curator=alice,
+                grade=grade,
+                content_hash=passage.content_hash,
+            )
+            SettledGrade.objects.create(review=review, passage=passage, grade=grade, method="sole")
+        if answer:
+            Answer.objects.create(assignment=assignment, query=query, curator=alice, text=answer)
+        return query
+
+    return make
+
+
+@pytest.fixture
+def settled(settle: Settle) -> list[Query]:
+    """All of ASKED, settled."""
+    return [settle(text, grades, answer) for text, (grades, answer) in ASKED.items()]

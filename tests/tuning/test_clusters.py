@@ -1,0 +1,61 @@
+"""Paraphrases stay together, and a query keeps its split."""
+
+import numpy as np
+import pytest
+
+from tuning.engine import clusters
+from tuning.engine.examples import DEV, TEST, TRAIN
+
+
+def unit(*angles: float) -> np.ndarray:
+    return np.array([[np.cos(angle), np.sin(angle)] for angle in angles], np.float32)
+
+
+def test_case_width_and_punctuation_do_not_tell_queries_apart() -> None:
+    assert clusters.normalised("  What IS  Python？ ") == clusters.normalised("what is python")
+    assert clusters.normalised("?!") == "?!"
+
+
+def test_equal_texts_are_one_cluster_however_far_their_vectors() -> None:
+    assert clusters.group(["Where?", "Why", "where"], unit(0, 1, 3)) == [0, 1, 0]
+
+
+def test_near_vectors_are_one_cluster_and_nearness_goes_on_through_a_third() -> None:
+    # cos 0.4 = 0.92 joins 0–1 and 1–2; cos 0.8 = 0.70 would not join 0–2
+    assert clusters.group(["a", "b", "c", "d"], unit(0.0, 0.4, 0.8, 2.5)) == [0, 0, 0, 3]
+
+
+def test_the_oldest_query_names_the_cluster_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clusters, "_ROWS", 2)
+    assert clusters.group(list("abcdef"), unit(0, 1, 2, 2.01, 1.01, 0.01)) == [0, 1, 2, 2, 1, 0]
+
+
+def test_shares_are_about_what_they_should_be() -> None:
+    found = list(clusters.split([clusters.name_of(f"query {n}") for n in range(4000)]).values())
+    assert found.count(TEST) / 4000 == pytest.approx(clusters.TEST_SHARE, abs=0.02)
+    assert found.count(DEV) / 4000 == pytest.approx(clusters.DEV_SHARE, abs=0.02)
+
+
+def test_a_cluster_keeps_its_split_while_others_join() -> None:
+    names = [clusters.name_of(f"query {n}") for n in range(400)]
+    before, after = clusters.split(names[:200]), clusters.split(names)
+    assert all(after[name] == before[name] for name in names[:200])
+
+
+def test_another_seed_deals_train_and_dev_anew_but_never_the_test_split() -> None:
+    names = [clusters.name_of(f"query {n}") for n in range(400)]
+    one, other = clusters.split(names, seed=1), clusters.split(names, seed=2)
+    assert one != other
+    assert {name for name in names if one[name] == TEST} == {name for name in names if other[name] == TEST}
+
+
+def test_the_evaluation_sample_is_test() -> None:
+    names = [clusters.name_of(f"query {n}") for n in range(40)]
+    found = clusters.split(names, held_out=names[:5])
+    assert {found[name] for name in names[:5]} == {TEST}
+
+
+@pytest.mark.parametrize("count", [8, 12, 30])
+def test_no_split_of_a_small_project_is_empty(count: int) -> None:
+    found = clusters.split([clusters.name_of(f"small {n}") for n in range(count)])
+    assert set(found.values()) == {TRAIN, DEV, TEST}

@@ -1,0 +1,87 @@
+"""Which queries are paraphrases of each other, and which split each group of them goes to.
+
+Paraphrases on both sides of a split would let a test measure memory, so whole clusters are split. The split is
+a hash of the cluster's first query: it needs no bookkeeping, and a query keeps it while the data grows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuning.engine.examples import DEV, TEST, TRAIN
+
+Floats = NDArray[np.float32]
+
+TEST_SHARE = 0.15
+DEV_SHARE = 0.10
+SAME_FROM = 0.9  # cosine
+_ROWS = 1024  # rows compared at once: bounds memory whatever the number of queries
+
+
+def normalised(text: str) -> str:
+    """The text in one case, width and form, without punctuation: what is left is what was asked."""
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(re.sub(r"[^\w]+", " ", plain).split()) or plain.strip()
+
+
+def group(texts: Sequence[str], vectors: Floats, same_from: float = SAME_FROM) -> list[int]:
+    """For each query the index of the first query of its cluster; itself when it stands alone.
+
+    vectors: (n, dim) L2-normalised. Two queries are joined when their normalised texts are equal or their
+    cosine is at least `same_from`, and so is everything joined to either (union–find).
+    """
+    parents = list(range(len(texts)))
+    first_of: dict[str, int] = {}
+    for index, text in enumerate(texts):
+        _join(parents, first_of.setdefault(normalised(text), index), index)
+    for start in range(0, len(vectors), _ROWS):
+        block = vectors[start : start + _ROWS]
+        near = block @ vectors[: start + len(block)].T >= same_from  # (rows, everything up to the block's end)
+        for row, other in zip(*np.nonzero(near), strict=True):
+            _join(parents, int(other), start + int(row))
+    return [_root(parents, index) for index in range(len(texts))]
+
+
+def name_of(text: str) -> str:
+    """A cluster's name: the hash of its first query's normalised text, the same in every dataset."""
+    return hashlib.sha256(normalised(text).encode()).hexdigest()[:16]
+
+
+def split(clusters: Iterable[str], held_out: Iterable[str] = (), seed: int = 0) -> dict[str, str]:
+    """The split of each cluster; `held_out` ones are test.
+
+    The test split does not depend on the seed: it stays locked while train and dev are dealt anew. No split is
+    left empty where there are clusters enough: the ones nearest its border fill it.
+    """
+    names, locked = sorted(set(clusters)), set(held_out)
+    by_test = sorted(names, key=lambda name: (name not in locked, _share("test", name), name))
+    test = {name for name in names if name in locked or _share("test", name) < TEST_SHARE} or set(by_test[:1])
+    rest = sorted((name for name in names if name not in test), key=lambda name: (_share(f"dev {seed}", name), name))
+    border = DEV_SHARE / (1 - TEST_SHARE)
+    dev = {name for name in rest if _share(f"dev {seed}", name) < border} or set(rest[:1])
+    return {name: TEST if name in test else DEV if name in dev else TRAIN for name in names}
+
+
+def _share(salt: str, name: str) -> float:
+    """A number in [0, 1) that belongs to the name."""
+    digest = hashlib.sha256(f"{salt} {name}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def _root(parents: list[int], index: int) -> int:
+    while parents[index] != index:
+        parents[index] = parents[parents[index]]
+        index = parents[index]
+    return index
+
+
+def _join(parents: list[int], one: int, other: int) -> None:
+    """The lower index stays the root, so that the oldest query names the cluster."""
+    one, other = _root(parents, one), _root(parents, other)
+    parents[max(one, other)] = min(one, other)
