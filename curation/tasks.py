@@ -1,0 +1,43 @@
+"""Celery's side of curation: fetch by id, do one act."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from curation import asking, assigning, serving
+from curation.models import Project, Ranking
+from retrieval.jobs import enqueue
+
+DRAFTS_AHEAD = 5
+FROZEN_AT_ONCE = 200
+
+
+@shared_task
+def draft(ranking_id: int) -> None:
+    """Write the draft of a ranking; nothing when the ranking is gone or has one."""
+    ranking = Ranking.objects.select_related("query__project", "release__build__encoder", "release__generator")
+    found = ranking.filter(pk=ranking_id).first()
+    if found is not None:
+        asking.draft(found)
+
+
+@shared_task
+def take_up(project_id: int) -> None:
+    """Freeze queries that came before anything served, and write the drafts people will come to next."""
+    project = Project.objects.filter(pk=project_id).first()
+    if project is None:
+        return
+    try:
+        asking.take_up(project, FROZEN_AT_ONCE)
+    except serving.NothingServes:
+        return
+    for ranking_id in asking.undrafted(project, DRAFTS_AHEAD):
+        enqueue(draft, ranking_id, queue="compute")
+
+
+@shared_task
+def expire() -> None:
+    """The sweep: free what lapsed, and take up what no message announced."""
+    assigning.expire()
+    for project_id in Project.objects.filter(releases__state="serving").values_list("pk", flat=True):
+        enqueue(take_up, project_id, queue="compute")

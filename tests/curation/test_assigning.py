@@ -1,0 +1,240 @@
+"""The queue: one person a slot, one turn at a query, leases that end, and a line that says why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from curation import assigning, judging
+from curation.models import Assignment, Event, Membership, Project, Query
+
+State, Drawn = Assignment.State, Assignment.Drawn
+Wait = Callable[..., Query]
+
+
+def _lapse(assignment: Assignment) -> None:
+    Assignment.objects.filter(pk=assignment.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+    assert assigning.expire() == 1
+
+
+def test_a_claim_takes_a_slot_with_a_lease_and_an_order_of_ones_own(project: Project, alice: User, wait: Wait) -> None:
+    query = wait()
+    claimed = assigning.claim_next(project, alice)
+    assert claimed is not None and claimed.query == query and claimed.state == State.CLAIMED
+    assert claimed.lease_until is not None and claimed.lease_until > timezone.now()
+    shown = claimed.ranking.shown.values_list("passage_id", flat=True)
+    assert sorted(claimed.order) == sorted(shown)
+    assert claimed.why == "Drawn at random."
+
+
+def test_asking_again_gives_the_same_work(project: Project, alice: User, wait: Wait) -> None:
+    wait(), wait()
+    first = assigning.claim_next(project, alice)
+    assert assigning.claim_next(project, alice) == first
+
+
+def test_beside_the_one_in_hand_comes_one_more_and_always_the_same(project: Project, alice: User, wait: Wait) -> None:
+    wait(), wait(), wait()
+    first = assigning.claim_next(project, alice)
+    assert first is not None
+    ahead = assigning.claim_next(project, alice, beside=first.pk)
+    assert ahead is not None and ahead != first
+    assert assigning.claim_next(project, alice, beside=first.pk) == ahead
+    assert Assignment.objects.held_by(alice).count() == 2
+
+
+def test_two_people_get_two_slots_of_one_query_and_a_third_gets_none(
+    project: Project, alice: User, bob: User, erin: User, wait: Wait
+) -> None:
+    wait(overlap=2)
+    first, second = assigning.claim_next(project, alice), assigning.claim_next(project, bob)
+    assert first is not None and second is not None and {first.slot, second.slot} == {1, 2}
+    assert assigning.claim_next(project, erin) is None
+
+
+def test_nobody_gets_a_query_twice(project: Project, alice: User, wait: Wait) -> None:
+    query = wait(overlap=3)
+    claimed = assigning.claim_next(project, alice)
+    assert claimed is not None
+    assigning.hand_back(claimed, "not my field")
+    assert assigning.claim_next(project, alice) is None
+    with pytest.raises(assigning.HadBefore):
+        assigning.claim(query, alice)
+
+
+def test_what_is_handed_back_waits_for_somebody_else_and_keeps_its_place(
+    project: Project, alice: User, bob: User, wait: Wait
+) -> None:
+    wait()
+    claimed = assigning.claim_next(project, alice)
+    assert claimed is not None
+    returned = assigning.hand_back(claimed, "not my field")
+    assert returned.state == State.HANDED_BACK and returned.comment == "not my field"
+    assert assigning.hand_back(claimed).state == State.HANDED_BACK  # twice is once
+    fresh = Assignment.objects.open().get()
+    assert (fresh.slot, fresh.chance) == (claimed.slot, claimed.chance)
+    assert assigning.claim_next(project, bob) is not None
+
+
+def test_a_lease_that_is_over_frees_the_slot_and_keeps_the_grades(
+    project: Project, alice: User, bob: User, wait: Wait
+) -> None:
+    wait()
+    claimed = assigning.claim_next(project, alice)
+    assert claimed is not None
+    judging.record(claimed, claimed.order[0], 3)
+    _lapse(claimed)
+    claimed.refresh_from_db()
+    assert claimed.state == State.LAPSED and claimed.judgements.standing().count() == 1
+    assert assigning.claim_next(project, bob) is not None
+    assert Event.objects.filter(verb="lapsed", assignment=claimed).exists()
+
+
+def test_a_lease_that_runs_is_left_alone(project: Project, alice: User, wait: Wait) -> None:
+    wait()
+    assigning.claim_next(project, alice)
+    assert assigning.expire() == 0
+
+
+def test_coming_back_takes_the_slot_up_again_while_it_is_free(project: Project, alice: User, wait: Wait) -> None:
+    wait()
+    claimed = assigning.claim_next(project, alice)
+    assert claimed is not None
+    _lapse(claimed)
+    assert assigning.renew(claimed).state == State.CLAIMED
+    assert not Assignment.objects.open().exists()
+
+
+def test_coming_back_too_late_says_so(project: Project, alice: User, bob: User, wait: Wait) -> None:
+    wait()
+    claimed = assigning.claim_next(project, alice)
+    assert claimed is not None
+    _lapse(claimed)
+    assigning.claim_next(project, bob)
+    with pytest.raises(assigning.LeaseLost):
+        assigning.renew(claimed)
+
+
+def test_a_lapsed_slot_can_be_another_one_of_the_same_query(
+    project: Project, alice: User, bob: User, wait: Wait
+) -> None:
+    wait(overlap=2)
+    claimed = assigning.claim_next(project, alice)
+    assert claimed is not None
+    _lapse(claimed)
+    taken = assigning.claim_next(project, bob)
+    assert taken is not None
+    back = assigning.renew(claimed)
+    assert {back.slot, taken.slot} == {1, 2}
+
+
+def test_a_paused_person_claims_nothing_new(project: Project, alice: User, wait: Wait) -> None:
+    wait()
+    Membership.objects.filter(user=alice).update(is_paused=True)
+    with pytest.raises(assigning.Paused):
+        assigning.claim_next(project, alice)
+
+
+def test_a_stranger_claims_nothing(project: Project, carol: User, wait: Wait) -> None:
+    wait()
+    with pytest.raises(assigning.NotNow):
+        assigning.claim_next(project, carol)
+
+
+def test_a_full_quota_ends_the_day(project: Project, alice: User, wait: Wait) -> None:
+    wait(), wait(), wait()
+    Membership.objects.filter(user=alice).update(daily_quota=1)
+    first = assigning.claim_next(project, alice)
+    assert first is not None
+    with pytest.raises(assigning.QuotaReached):  # what is fetched ahead counts
+        assigning.claim_next(project, alice, beside=first.pk)
+    for passage_id in first.order:
+        judging.record(first, passage_id, 1)
+    judging.submit(first)
+    with pytest.raises(assigning.QuotaReached):
+        assigning.claim_next(project, alice)
+    Assignment.objects.filter(pk=first.pk).update(submitted_at=timezone.now() - timedelta(days=1))
+    assert assigning.claim_next(project, alice) is not None
+
+
+def test_at_least_the_projects_share_is_drawn_at_random(project: Project, alice: User, wait: Wait) -> None:
+    for _number in range(20):
+        assigning.prefer(wait(), 1.0, "nobody has judged what build 7 ranks second")
+    drawn = []
+    while (claimed := assigning.claim_next(project, alice)) is not None:
+        drawn.append(claimed)
+        assigning.hand_back(claimed)
+        random_so_far = sum(one.drawn == Drawn.RANDOM for one in drawn)
+        assert random_so_far >= project.random_share * len(drawn)
+    steered = [one for one in drawn if one.drawn == Drawn.VALUE]
+    assert len(drawn) == 20 and len(steered) <= 10
+    assert {one.why for one in steered} == {"nobody has judged what build 7 ranks second"}
+
+
+def test_the_most_valuable_comes_first_among_the_steered(project: Project, alice: User, wait: Wait) -> None:
+    for value in (1.0, 3.0, 2.0):
+        query = wait()
+        query.is_evaluation = False
+        assigning.prefer(query, value, f"worth {value}")
+    Membership.objects.filter(user=alice).update(claims=1, random_claims=1)
+    claimed = assigning.claim_next(project, alice)
+    assert claimed is not None and (claimed.drawn, claimed.why) == (Drawn.VALUE, "worth 3.0")
+
+
+def test_the_evaluation_sample_is_never_steered(project: Project, alice: User, wait: Wait) -> None:
+    query = wait(is_evaluation=True)
+    assert assigning.prefer(query, 9.0, "steered") == 0
+    Membership.objects.filter(user=alice).update(claims=1, random_claims=1)
+    claimed = assigning.claim_next(project, alice)
+    assert claimed is not None and claimed.drawn == Drawn.RANDOM
+
+
+def test_gold_questions_are_mixed_in_and_take_no_slot(project: Project, alice: User, bob: User, wait: Wait) -> None:
+    gold, plain = wait(), wait()
+    Assignment.objects.filter(query=gold).delete()
+    Query.objects.filter(pk=gold.pk).update(gold={"1": 3})
+    project.gold_rate = 1.0
+    for person in (alice, bob):
+        claimed = assigning.claim_next(project, person)
+        assert claimed is not None and claimed.query == gold and claimed.why == "Drawn at random."
+        following = assigning.claim_next(project, person, beside=claimed.pk)
+        assert following is None or following.query == plain  # each gold question once a person
+
+
+def test_reassigning_moves_the_slot_to_the_other_person(project: Project, alice: User, bob: User, wait: Wait) -> None:
+    wait()
+    claimed = assigning.claim_next(project, alice)
+    assert claimed is not None
+    moved = assigning.reassign(claimed, bob)
+    assert (moved.curator, moved.slot, moved.state) == (bob, claimed.slot, State.CLAIMED)
+    with pytest.raises(assigning.HadBefore):
+        assigning.reassign(moved, alice)
+
+
+def test_a_person_who_has_had_the_head_of_the_queue_still_finds_the_rest(
+    project: Project, alice: User, wait: Wait, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assigning, "WINDOW", 2)
+    for _number in range(6):
+        wait(overlap=2)
+    seen = set()
+    while (claimed := assigning.claim_next(project, alice)) is not None:
+        seen.add(claimed.query_id)
+        assigning.hand_back(claimed)
+    assert len(seen) == 6
+
+
+def test_the_number_of_statements_does_not_grow_with_the_queue(
+    project: Project, alice: User, bob: User, wait: Wait, django_assert_max_num_queries: Callable[..., object]
+) -> None:
+    wait()
+    with django_assert_max_num_queries(14):
+        assigning.claim_next(project, alice)
+    for _number in range(30):
+        wait(overlap=3)
+    with django_assert_max_num_queries(14):
+        assigning.claim_next(project, bob)
