@@ -1,37 +1,145 @@
 """Pages: turns and runs, and when the loop turns by itself."""
 
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.vary import vary_on_headers
 
 from curation.models import Membership, Project
 from curation.permissions import require
+from retrieval.jobs import JobState, enqueue
+from tuning import curves, scheduling, tasks, turning
+from tuning.forms import PolicyForm, StartForm
+from tuning.models import Policy, Run, Turn
+
+PER_PAGE = 20
 
 
+@require_safe
+@vary_on_headers("HX-Request")
 @require(Membership.Role.ENGINEER)
 def runs(request: HttpRequest, project: Project) -> HttpResponse:
-    return render(request, "tuning/runs.html", {"project": project})
+    return _runs(request, project, StartForm())
 
 
-@require(Membership.Role.ENGINEER)
-def run(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
-    return render(request, "tuning/run.html", {"project": project})
-
-
-@require(Membership.Role.ENGINEER)
-def turn(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
-    return render(request, "tuning/turn.html", {"project": project})
-
-
+@require_POST
 @require(Membership.Role.ENGINEER)
 def start(request: HttpRequest, project: Project) -> HttpResponse:
-    return render(request, "tuning/runs.html", {"project": project})
+    form = StartForm(request.POST)
+    if form.is_valid():
+        try:
+            turn = turning.start(project, **form.cleaned_data)
+        except turning.AlreadyTurning as error:
+            form.add_error(None, str(error))
+        else:
+            enqueue(tasks.advance, turn.pk)
+            return redirect("tuning:turn", project.slug, turn.pk)
+    return _runs(request, project, form, status=422)
 
 
+@require_safe
+@vary_on_headers("HX-Request")
+@require(Membership.Role.ENGINEER)
+def turn(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
+    found = get_object_or_404(_turns(project), pk=pk)
+    template = "tuning/turn.html#turn" if request.htmx else "tuning/turn.html"  # type: ignore[attr-defined]
+    return render(request, template, {"project": project, **_watched(found)})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
 @require(Membership.Role.ENGINEER)
 def cancel(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
-    return render(request, "tuning/runs.html", {"project": project})
+    found = get_object_or_404(_turns(project), pk=pk)
+    if request.method == "POST":
+        if turning.cancel(found, reason=_("cancelled by %(person)s") % {"person": request.user.get_username()}):
+            messages.success(request, _("The turn is being stopped."))
+        else:
+            messages.warning(request, _("The turn had already ended."))
+        return redirect("tuning:turn", project.slug, pk)
+    return render(request, "tuning/cancel.html", {"project": project, "turn": found})
 
 
+@require_safe
+@vary_on_headers("HX-Request")
+@require(Membership.Role.ENGINEER)
+def run(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
+    found = get_object_or_404(_run_rows(project), pk=pk)
+    template = "tuning/run.html#run" if request.htmx else "tuning/run.html"  # type: ignore[attr-defined]
+    context = {"project": project, "run": found, "is_live": _is_live(found)}
+    if not request.htmx:  # type: ignore[attr-defined]
+        context["curves"] = curves.read(found)
+    return render(request, template, context)
+
+
+@require_safe
+@require(Membership.Role.ENGINEER)
+def run_curves(request: HttpRequest, project: Project, pk: int) -> JsonResponse:
+    found = get_object_or_404(_run_rows(project), pk=pk)
+    return JsonResponse({"curves": curves.read(found), "is_live": _is_live(found)})
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
 @require(Membership.Role.MANAGER)
 def policy(request: HttpRequest, project: Project) -> HttpResponse:
-    return render(request, "tuning/policy.html", {"project": project})
+    held = Policy.objects.filter(project=project).first() or Policy(project=project)
+    form = PolicyForm(request.POST or None, instance=held)
+    if request.method == "POST" and form.is_valid():
+        form.save()
+        messages.success(request, _("Saved."))
+        return redirect("tuning:policy", project.slug)
+    status = 422 if request.method == "POST" else 200
+    return render(request, "tuning/policy.html", {"project": project, "form": form}, status=status)
+
+
+def _runs(request: HttpRequest, project: Project, form: StartForm, status: int = 200) -> HttpResponse:
+    page = Paginator(_turns(project), PER_PAGE).get_page(request.GET.get("page"))
+    current = next((row for row in page if _is_live(row)), None) if page.number == 1 else None
+    held = Policy.objects.filter(project=project).first()
+    last = project.turns.exclude(state=JobState.CANCELLED).first()
+    context = {
+        "project": project,
+        "page": page,
+        "form": form,
+        "policy": held,
+        "new_queries": scheduling.new_queries(held or Policy(project=project), last),
+        **(_watched(current) if current else {"turn": None}),
+    }
+    return render(request, "tuning/runs.html", context, status=status)
+
+
+def _turns(project: Project) -> Any:
+    parts = project.turns.select_related("project", "dataset", "challenger", "evaluation__decision")
+    return parts.prefetch_related("runs").order_by("-pk")
+
+
+def _run_rows(project: Project) -> Any:
+    parts = Run.objects.filter(turn__project=project)
+    return parts.select_related("turn", "dataset", "encoder", "generator", "parent_encoder", "parent_generator")
+
+
+def _is_live(row: Turn | Run) -> bool:
+    return row.state in (JobState.QUEUED, JobState.RUNNING)
+
+
+def _watched(turn: Turn) -> dict[str, Any]:
+    """What a page that follows a turn shows."""
+    steps = Turn.Step.values
+    at = steps.index(turn.step) if turn.state != JobState.DONE else len(steps)
+    evaluation = getattr(turn, "evaluation", None)
+    return {
+        "turn": turn,
+        "is_live": _is_live(turn),
+        "steps": [
+            (label, "is-done" if place < at else "is-now" if place == at else "")
+            for place, label in enumerate(Turn.Step.labels)
+        ],
+        "evaluation": evaluation,
+        "decision": getattr(evaluation, "decision", None),
+    }

@@ -1,22 +1,110 @@
 """Pages: ask, and what was asked."""
 
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.vary import vary_on_headers
 
-from curation.models import Membership, Project
+from curation import asking, revealing, tasks
+from curation.errors import CurationError
+from curation.forms.asking import AskForm, QueryFilterForm
+from curation.models import Assignment, Draft, Event, Membership, Project, Query, Ranking, Review
 from curation.permissions import require
+from retrieval.jobs import enqueue
+
+PER_PAGE = 25
+LATEST_EVENTS = 60
+DRAFT_IS_LATE = timedelta(minutes=2)
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
 @require(Membership.Role.ANNOTATOR)
 def ask(request: HttpRequest, project: Project) -> HttpResponse:
-    return render(request, "curation/ask.html", {"project": project})
+    form = AskForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            query = asking.ask(project, form.cleaned_data["text"], source=Query.Source.PAGE, user=request.user)
+        except CurationError as error:
+            form.add_error(None, str(error))
+        else:
+            ranking = query.rankings.latest("pk")
+            enqueue(tasks.draft, ranking.pk, queue="compute")
+            return redirect("curation:query", project.slug, query.pk)
+    context = {
+        "project": project,
+        "form": form,
+        "serving": project.releases.serving().select_related("build__encoder", "generator").first(),
+        "asked": project.queries.filter(asked_by=request.user).order_by("-pk")[:8],
+    }
+    return render(request, "curation/ask.html", context, status=422 if request.method == "POST" else 200)
 
 
+@require_safe
+@vary_on_headers("HX-Request")
 @require(Membership.Role.ANNOTATOR)
 def queries(request: HttpRequest, project: Project) -> HttpResponse:
-    return render(request, "curation/queries.html", {"project": project})
+    form = QueryFilterForm(request.GET)
+    form.is_valid()
+    wanted = form.cleaned_data
+    found = project.queries.order_by("-pk")
+    if wanted.get("state"):
+        found = found.filter(state=wanted["state"])
+    if wanted.get("q"):
+        found = found.filter(text__icontains=wanted["q"])
+    page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
+    context = {"project": project, "form": form, "page": page, "wanted": wanted, "states": Query.State.choices}
+    template = "curation/queries.html#list" if request.htmx else "curation/queries.html"  # type: ignore[attr-defined]
+    return render(request, template, context)
 
 
+@require_safe
+@vary_on_headers("HX-Request")
 @require(Membership.Role.ANNOTATOR)
 def query(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
-    return render(request, "curation/query.html", {"project": project})
+    query = get_object_or_404(project.queries.select_related("asked_by"), pk=pk)
+    query.project = project
+    rankings = list(query.rankings.select_related("release", "build").order_by("-pk"))
+    wanted = request.GET.get("ranking", "")
+    ranking = next((row for row in rankings if str(row.pk) == wanted), rankings[0] if rankings else None)
+    context = {"project": project, "query": query, "rankings": rankings} | _answer(ranking)
+    if request.htmx:  # type: ignore[attr-defined]
+        return render(request, "curation/query.html#answer", context)
+    return render(request, "curation/query.html", context | _opinions(request, query, ranking))
+
+
+def _answer(ranking: Ranking | None) -> dict[str, Any]:
+    """The draft of the ranking, or how long it has been waited for."""
+    draft = Draft.objects.filter(ranking=ranking).select_related("generator").first() if ranking else None
+    is_awaited = ranking is not None and draft is None and ranking.release_id is not None
+    is_late = is_awaited and timezone.now() - ranking.created_at > DRAFT_IS_LATE  # type: ignore[union-attr]
+    return {"ranking": ranking, "draft": draft, "is_awaited": is_awaited, "is_late": is_late}
+
+
+def _opinions(request: HttpRequest, query: Query, ranking: Ranking | None) -> dict[str, Any]:
+    """What people thought of it, as far as the one who asks may see."""
+    revealed = revealing.to(request.membership, query)  # type: ignore[attr-defined]
+    review = Review.objects.current().filter(query=query).select_related("reviewer").first()
+    shows_settled = review is not None and revealed.has_others
+    shown = ranking.shown.select_related("passage__document") if ranking else []
+    judgements = revealed.judgements.select_related("curator", "passage").order_by("passage_id", "pk")
+    grades: dict[int, list[Any]] = {}
+    for judgement in judgements:
+        grades.setdefault(judgement.passage_id, []).append(judgement)
+    events = Event.objects.filter(query=query).select_related("actor").order_by("-pk")
+    return {
+        "shown": shown,
+        "grades": grades,
+        "revealed": revealed,
+        "review": review if shows_settled else None,
+        "settled_grades": {row.passage_id: row for row in review.grades.all()} if review and shows_settled else {},
+        "events": events[:LATEST_EVENTS] if revealed.has_others else [],
+        "submitted": query.assignments.filter(is_extra=False).submitted().count(),
+        "mine": Assignment.objects.held_by(request.user).filter(query=query).first(),
+    }

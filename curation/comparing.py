@@ -1,0 +1,105 @@
+"""What an evaluation found, ready to be read: measures side by side, and the queries that changed.
+
+An evaluation is a row of `tuning`; it is reached from its release, so that no import runs backwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from curation.models import Query, Release
+
+ORDER = ["ndcg", "recall", "mrr", "f1", "em", "rougeL", "judged"]
+HEADLINES = ["ndcg@10", "f1", "em"]
+SMALLEST_SPAN = 0.05
+
+
+@dataclass(frozen=True)
+class Change:
+    """One query whose measure differs between champion and challenger."""
+
+    query: Query
+    before: float
+    after: float
+
+    @property
+    def difference(self) -> float:
+        return self.after - self.before
+
+
+@dataclass(frozen=True)
+class Changes:
+    """The queries of one measure that changed, most first."""
+
+    measure: str
+    worse: list[Change]
+    better: list[Change]
+    worse_count: int
+    better_count: int
+    same_count: int
+
+
+def last_evaluation(release: Release) -> Any:
+    """The release's newest finished evaluation as a challenger, or None."""
+    finished = [row for row in release.evaluations.all() if row.measures]  # type: ignore[attr-defined]
+    return max(finished, key=lambda row: row.pk, default=None)
+
+
+def measures(evaluation: Any) -> list[tuple[str, dict[str, Any]]]:
+    """Measure and figures in reading order."""
+    if evaluation is None:
+        return []
+
+    def place(item: tuple[str, Any]) -> tuple[bool, int, str]:
+        measure, _space, part = item[0].partition(" ")
+        stem = measure.partition("@")[0]
+        return (bool(part), ORDER.index(stem) if stem in ORDER else len(ORDER), item[0])
+
+    return sorted(evaluation.measures.items(), key=place)
+
+
+def span(evaluation: Any) -> float:
+    """Half the width of an axis on which every interval of the evaluation has room."""
+    if evaluation is None:
+        return SMALLEST_SPAN
+    edges = [figures.get(key) for figures in evaluation.measures.values() for key in ("low", "high")]
+    return max([SMALLEST_SPAN, *(abs(edge) for edge in edges if edge is not None)])
+
+
+def headline(release: Release) -> tuple[str, dict[str, Any], Any] | None:
+    """The one measure to show in a list: (name, figures, evaluation)."""
+    evaluation = last_evaluation(release)
+    if evaluation is None:
+        return None
+    known = [name for name in HEADLINES if name in evaluation.measures]
+    if not known:
+        return None
+    moved = [name for name in known if evaluation.measures[name].get("difference")]
+    name = (moved or known)[0]
+    return name, evaluation.measures[name], evaluation
+
+
+def changed_queries(evaluation: Any, most: int) -> list[Changes]:
+    """For each headline measure that moved at all: the queries that got worse and better, biggest change first."""
+    if evaluation is None:
+        return []
+    found = []
+    for name in HEADLINES:
+        pairs = {key: values[name] for key, values in evaluation.per_query.items() if name in values}
+        if any(before != after for before, after in pairs.values()):
+            found.append(_changes(name, pairs, most))
+    return found
+
+
+def _changes(name: str, pairs: dict[str, list[float]], most: int) -> Changes:
+    gains = sorted(((after - before, key) for key, (before, after) in pairs.items()), key=lambda gain: gain[0])
+    worse = [key for gain, key in gains if gain < 0]
+    better = [key for gain, key in reversed(gains) if gain > 0]
+    queries = Query.objects.in_bulk([int(key) for key in worse[:most] + better[:most]])
+
+    def rows(keys: list[str]) -> list[Change]:
+        return [Change(queries[int(key)], *pairs[key]) for key in keys[:most] if int(key) in queries]
+
+    same = len(pairs) - len(worse) - len(better)
+    return Changes(name, rows(worse), rows(better), len(worse), len(better), same)
