@@ -19,7 +19,19 @@ asking_urls = [
 
 judging_urls = [
     path("judge/", judging.judge, name="judge"),
+    path("judge/next/", judging.claim, name="claim"),
     path("assignments/<int:pk>/", judging.assignment, name="assignment"),
+    path("assignments/<int:pk>/grades/", judging.grades, name="grades"),
+    path("assignments/<int:pk>/answer/", judging.write_answer, name="write_answer"),
+    path("assignments/<int:pk>/preview/", judging.preview, name="preview"),
+    path("assignments/<int:pk>/unanswerable/", judging.unanswerable, name="unanswerable"),
+    path("assignments/<int:pk>/flag/", judging.flag, name="flag"),
+    path("assignments/<int:pk>/skip/", judging.skip, name="skip"),
+    path("assignments/<int:pk>/search/", judging.find_passages, name="find_passages"),
+    path("assignments/<int:pk>/passages/", judging.add_passage, name="add_passage"),
+    path("assignments/<int:pk>/submit/", judging.submit, name="submit"),
+    path("assignments/<int:pk>/take-back/", judging.take_back, name="take_back"),
+    path("assignments/<int:pk>/renew/", judging.renew, name="renew"),
 ]
 
 reviewing_urls = [

@@ -17,14 +17,14 @@ CORE = 520  # characters shown of a longer one
 _HAN = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _WORD = re.compile(rf"[{_HAN}]+|[^\W{_HAN}]+")
 _BREAK = re.compile(r"(?<=[.!?。！？])\s+|(?<=[。！？])|\n+")
-_COMMON = frozenset(
+_COMMON_WORDS = (
     "a an and are as at be been but by can could did do does for from get had has have how i if in into is it its "
     "me my no not of on or our she should so some than that the their them then there they this to up us was we were "
-    "what when where which who why will with would you your".split()
+    "what when where which who why will with would you your"
 )
-_COMMON_HAN = frozenset(
-    "的 了 是 在 我 和 有 就 不 人 都 一 上 也 很 到 要 去 你 会 着 吗 呢 什么 怎么 如何 哪些".split()
-)
+_COMMON = frozenset(_COMMON_WORDS.split())
+_COMMON_HAN_WORDS = "的 了 是 在 我 和 有 就 不 人 都 一 上 也 很 到 要 去 你 会 着 吗 呢 什么 怎么 如何 哪些"
+_COMMON_HAN = frozenset(_COMMON_HAN_WORDS.split())
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,7 @@ class AnswerForm(forms.Form):
     text = forms.CharField(required=False, strip=False, max_length=100_000)
     citations = ListField(_is_citation)
     unsupported = ListField(_is_span)
+    seconds = forms.FloatField(min_value=0, max_value=86400, required=False)
 
     def clean_text(self) -> str:
         """Lines end as they do in the page, so that spans keep their places."""
@@ -93,6 +94,12 @@ class CommentForm(forms.Form):
     comment = forms.CharField(max_length=2000, required=False)
 
 
+class FlagForm(CommentForm):
+    """A flag with its comment; `down` takes it away."""
+
+    down = forms.BooleanField(required=False)
+
+
 class PassageForm(forms.Form):
     passage = forms.IntegerField(min_value=1)
 
@@ -102,9 +109,9 @@ class NothingForm(forms.Form):
 
 
 class ClaimForm(forms.Form):
-    """Assignments the page holds already, the one on screen and the one in reserve."""
+    """The assignment on screen, when the one after it is wanted."""
 
-    beside = ListField(lambda item: type(item) is int)
+    beside = forms.IntegerField(min_value=1, required=False)
 
 
 class SearchForm(forms.Form):

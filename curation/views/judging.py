@@ -1,17 +1,184 @@
-"""Pages: judging."""
+"""Pages: judging. The page shows one assignment; each thing a person does on it is one act with an address."""
 
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from __future__ import annotations
 
-from curation.models import Membership, Project
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from curation import assigning, judging, revealing, reviewing
+from curation.forms.judging import (
+    CANNOT_TELL,
+    AnswerForm,
+    ClaimForm,
+    CommentForm,
+    FlagForm,
+    GradeForm,
+    NothingForm,
+    PassageForm,
+    SearchForm,
+    SubmitForm,
+    SwitchForm,
+)
+from curation.models import Assignment, Membership, Project
 from curation.permissions import require
+from curation.templatetags.judging import markdown
+from curation.views._answers import acting, back_to, is_json, key_of, own_assignment, sent
+from curation.views._hits import hits_of
+from curation.views._work import card_of, choices_of, page_of, work_of
+
+Role = Membership.Role
+Fields = dict[str, Any]
 
 
-@require(Membership.Role.ANNOTATOR)
+@require_safe
+@require(Role.ANNOTATOR)
 def judge(request: HttpRequest, project: Project) -> HttpResponse:
-    return render(request, "curation/judge.html", {"project": project})
+    """Go on with what is held, or claim the next; a page that says why when there is none."""
+    reason = _("Every question that waits has been given to somebody, or you have had it.")
+    try:
+        found = assigning.claim_next(project, request.user)
+    except assigning.NotNow as error:
+        found, reason = None, str(error)
+    if found is None:
+        return render(request, "curation/judge.html", {"project": project, "reason": reason})
+    return redirect("curation:assignment", project.slug, found.pk)
 
 
-@require(Membership.Role.ANNOTATOR)
+@require_POST
+@require(Role.ANNOTATOR)
+def claim(request: HttpRequest, project: Project) -> HttpResponse:
+    """The address of the assignment after the one on screen, claimed ahead; nothing when there is none."""
+    form = ClaimForm(sent(request) or {})
+    if not form.is_valid():
+        return JsonResponse({"error": _("What was sent cannot be read.")}, status=422)
+    try:
+        found = assigning.claim_next(project, request.user, beside=form.cleaned_data["beside"])
+    except assigning.NotNow as error:
+        return JsonResponse({"error": str(error)}, status=409)
+    return JsonResponse({"assignment": found.pk, "url": back_to(found)["Location"]} if found else {})
+
+
+@require_safe
+@require(Role.ANNOTATOR)
 def assignment(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
-    return render(request, "curation/assignment.html", {"project": project})
+    mine = own_assignment(request, project, pk)
+    work = work_of(mine, seen=revealing.to(request.membership, mine.query))
+    template = "curation/assignment.html" + ("#work" if request.headers.get("HX-Request") else "")
+    return render(request, template, page_of(request, project, work))
+
+
+@acting(GradeForm)
+def grades(request: HttpRequest, mine: Assignment, fields: Fields) -> Fields:
+    grade, passage = fields["grade"], fields["passage"]
+    if grade == "":
+        judging.clear(mine, passage, key=key_of(request))
+        return {"passage": passage, "grade": ""}
+    number = None if grade == CANNOT_TELL else int(grade)
+    judging.record(
+        mine,
+        passage,
+        number,
+        key=key_of(request),
+        position=fields["position"],
+        seconds=fields["seconds"],
+        evidence=fields["evidence"],
+    )
+    return {"passage": passage, "grade": grade}
+
+
+@acting(AnswerForm)
+def write_answer(request: HttpRequest, mine: Assignment, fields: Fields) -> Fields:
+    judging.write_answer(
+        mine,
+        fields["text"],
+        key=key_of(request),
+        citations=fields["citations"],
+        unsupported=fields["unsupported"],
+        seconds=fields["seconds"],
+    )
+    return {"length": len(fields["text"])}
+
+
+@acting(SwitchForm)
+def unanswerable(request: HttpRequest, mine: Assignment, fields: Fields) -> Fields:
+    judging.mark_unanswerable(mine, fields["value"], key=key_of(request))
+    return {"value": fields["value"]}
+
+
+@acting(FlagForm)
+def flag(request: HttpRequest, mine: Assignment, fields: Fields) -> Fields:
+    judging.flag(mine, fields["comment"], is_flagged=not fields["down"], key=key_of(request))
+    return {"comment": fields["comment"], "down": fields["down"]}
+
+
+@acting(CommentForm)
+def skip(request: HttpRequest, mine: Assignment, fields: Fields) -> Fields | HttpResponse:
+    assigning.skip(mine, fields["comment"])
+    return {} if is_json(request) else redirect("curation:judge", mine.project.slug)
+
+
+@acting(SubmitForm)
+def submit(request: HttpRequest, mine: Assignment, fields: Fields) -> Fields | HttpResponse:
+    """A plain form sends the answer along with the submit; the page's own script has saved it before."""
+    if fields["text"] is not None:
+        judging.write_answer(mine, fields["text"])
+    done = judging.submit(mine, key=key_of(request))
+    if is_json(request):
+        return {"assignment": mine.pk, "is_extra": done.is_extra, "gold": gold_feedback(done.assignment)}
+    if done.is_extra:
+        messages.info(request, _("Submitted after its place was taken; kept as an extra."))
+    return redirect("curation:judge", mine.project.slug)
+
+
+def gold_feedback(submitted: Assignment) -> dict[str, int] | None:
+    """How the person did, where it was a gold question and the project tells at once."""
+    at_once = submitted.project.gold_feedback == Project.GoldFeedback.AT_ONCE
+    if submitted.drawn != Assignment.Drawn.GOLD or not at_once:
+        return None
+    return reviewing.gold_result(submitted, submitted.query)
+
+
+@acting(NothingForm)
+def take_back(request: HttpRequest, mine: Assignment, fields: Fields) -> Fields:
+    judging.take_back(mine, key=key_of(request))
+    return {"assignment": mine.pk}
+
+
+@acting(NothingForm)
+def renew(request: HttpRequest, mine: Assignment, fields: Fields) -> Fields:
+    renewed = assigning.renew(mine)
+    return {"lease_until": renewed.lease_until and renewed.lease_until.isoformat()}
+
+
+@acting(AnswerForm)
+def preview(request: HttpRequest, mine: Assignment, fields: Fields) -> Fields:
+    return {"html": markdown(fields["text"])}
+
+
+@acting(PassageForm)
+def add_passage(request: HttpRequest, mine: Assignment, fields: Fields) -> Fields | HttpResponse:
+    judging.add_passage(mine, fields["passage"])
+    if not is_json(request):
+        return back_to(mine, fields["passage"])
+    mine = own_assignment(request, mine.project, mine.pk)
+    context = page_of(request, mine.project, work_of(mine)) | {"assignment": mine, "is_open": True}
+    context |= {"choices": choices_of(mine.project), "card": card_of(mine, fields["passage"])}
+    return {"html": render_to_string("curation/_card.html", context, request)}
+
+
+@require_safe
+@require(Role.ANNOTATOR)
+def find_passages(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
+    """Passages of the corpus for the person's own words, to be added and graded."""
+    mine = own_assignment(request, project, pk)
+    form = SearchForm(request.GET)
+    text = form.cleaned_data["q"].strip() if form.is_valid() else ""
+    context = {"project": project, "assignment": mine, "q": text, **hits_of(mine, text)}
+    template = "curation/find_passages.html" + ("#hits" if request.headers.get("HX-Request") else "")
+    return render(request, template, context)

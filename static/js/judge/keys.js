@@ -34,10 +34,11 @@ export class Keys {
   #press(event) {
     if (event.defaultPrevented || isComposing(event) || document.querySelector('dialog[open]')) return;
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (isWriting(event.target)) {
-      if (event.key === 'Escape') event.target.blur();
+    if (event.key === 'Escape') {
+      this.#handlers.leave(event);
       return;
     }
+    if (isWriting(event.target)) return;
     const action = this.#actions.get(event.key) ?? this.#actions.get(event.key.toLowerCase());
     if (!action || (event.repeat && !HOLDABLE.has(action))) return;
     if (event.key === 'Enter' && event.target.closest('a, button, summary')) return;

@@ -22,10 +22,12 @@ export class Timer {
     this.#current = passage;
   }
 
-  /** Seconds spent on the passage so far. */
-  of(passage) {
+  /** Seconds spent on the passage since this was last asked. */
+  take(passage) {
     this.#settle();
-    return Math.round((this.#seconds.get(passage) ?? 0) * 10) / 10;
+    const seconds = this.#seconds.get(passage) ?? 0;
+    this.#seconds.delete(passage);
+    return Math.round(seconds * 10) / 10;
   }
 
   /** Seconds since the last sign of life. */

@@ -1,0 +1,188 @@
+"""What the judge page shows of one assignment: read with a fixed number of queries, blind to everyone else."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+from curation import revealing
+from curation.engine.excerpts import Excerpt, excerpt
+from curation.forms.judging import CANNOT_TELL
+from curation.keymap import bindings, keys_of
+from curation.models import Answer, Assignment, Draft, Judgement, Preferences, Project, ShownPassage
+from curation.views._words import MODULES, WORDS
+from retrieval.models import Passage
+
+DEFAULT_LABELS = [
+    *(gettext_noop("Not relevant"), gettext_noop("Related"), gettext_noop("Relevant"), gettext_noop("Answers it")),
+    *(gettext_noop("Says nothing that helps."), gettext_noop("On the subject, but does not answer.")),
+    *(gettext_noop("Answers a part."), gettext_noop("Answers the question.")),
+]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One grade a passage can get."""
+
+    value: str
+    label: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Revealed:
+    """What was hidden until one's own grades were in."""
+
+    others: list[str]
+    rank: int | None
+    is_disputed: bool
+
+
+@dataclass(frozen=True)
+class Card:
+    """One passage as this person sees it."""
+
+    position: int
+    passage: Passage
+    excerpt: Excerpt
+    chosen: str
+    evidence: list[Evidence]
+    is_added: bool
+    revealed: Revealed | None = None
+
+
+@dataclass(frozen=True)
+class Work:
+    """One assignment, ready to be shown."""
+
+    assignment: Assignment
+    cards: list[Card]
+    choices: list[Choice]
+    draft: str
+    text: str
+    citations: list[dict[str, object]]
+    unsupported: list[list[int]]
+    is_open: bool
+    graded: int
+
+
+def choices_of(project: Project) -> list[Choice]:
+    """The grades of the project, lowest first, then can't tell."""
+    own = [Choice(str(g["grade"]), _(str(g["label"])), _(str(g.get("description") or ""))) for g in project.grades]
+    return [*own, Choice(CANNOT_TELL, _("Can't tell"), _("The passage cannot be judged."))]
+
+
+def chosen(judgement: Judgement | None) -> str:
+    """A judgement as a button's value; nothing for an unjudged passage."""
+    if judgement is None:
+        return ""
+    return CANNOT_TELL if judgement.grade is None else str(judgement.grade)
+
+
+def work_of(assignment: Assignment, *, seen: revealing.Revealed | None = None, text: str | None = None) -> Work:
+    """Everything the page shows.
+
+    seen: what of the query's judgements the person may see; shown after their own submit only.
+    text: an answer that was sent but could not be saved.
+    """
+    states = Assignment.State
+    is_submitted = assignment.state == states.SUBMITTED
+    cards = _cards(assignment, seen if is_submitted and seen and seen.has_others else None)
+    draft = Draft.objects.filter(ranking_id=assignment.ranking_id).first()
+    answer = Answer.objects.filter(assignment=assignment).first()
+    written = answer.text if answer else draft.text if draft else ""
+    return Work(
+        assignment=assignment,
+        cards=cards,
+        choices=choices_of(assignment.project),
+        draft=draft.text if draft else "",
+        text=written if text is None else text,
+        citations=answer.citations if answer else [],
+        unsupported=answer.unsupported if answer else [],
+        is_open=assignment.state in (states.CLAIMED, states.LAPSED),
+        graded=sum(1 for card in cards if card.chosen),
+    )
+
+
+def card_of(assignment: Assignment, passage_id: int) -> Card:
+    """One passage of the page: the one that was just added."""
+    return next(card for card in _cards(assignment, None) if card.passage.pk == passage_id)
+
+
+def page_of(request: HttpRequest, project: Project, work: Work) -> dict[str, object]:
+    """The context of the whole page: the work, the person's keys, and the words its scripts speak."""
+    own = Preferences.objects.filter(user_id=request.user.pk).first()
+    keys = keys_of(own.keys if own else None)
+    bound = bindings(keys)
+    return {
+        "project": project,
+        "work": work,
+        "keys": keys,
+        "bindings": bound,
+        "kbd": {binding.action: binding.shown for binding in bound},
+        "mark_words": own.mark_words if own else True,
+        "modules": MODULES,
+        "words": {name: str(text) for name, text in WORDS.items()},
+    }
+
+
+def _cards(assignment: Assignment, seen: revealing.Revealed | None) -> list[Card]:
+    shown = {row.passage_id: row for row in _shown(assignment)}
+    mine = {j.passage_id: j for j in assignment.judgements.standing()}
+    added = [pk for pk, row in shown.items() if pk not in assignment.order and row.added_by_id == assignment.curator_id]
+    others = _others(assignment, seen) if seen else {}
+    places = [pk for pk in [*assignment.order, *added] if pk in shown]
+    return [
+        _card(assignment, position, shown[pk], mine.get(pk), others.get(pk, []) if seen else None)
+        for position, pk in enumerate(places, start=1)
+    ]
+
+
+def _card(
+    assignment: Assignment,
+    position: int,
+    row: ShownPassage,
+    judgement: Judgement | None,
+    others: list[Judgement] | None,
+) -> Card:
+    text = row.passage.text
+    return Card(
+        position=position,
+        passage=row.passage,
+        excerpt=excerpt(text, assignment.query.text),
+        chosen=chosen(judgement),
+        evidence=[Evidence(start, end, text[start:end]) for start, end in (judgement.evidence if judgement else [])],
+        is_added=row.added_by_id == assignment.curator_id,
+        revealed=None if others is None else _revealed(row, judgement, others, assignment.project),
+    )
+
+
+def _shown(assignment: Assignment) -> list[ShownPassage]:
+    rows = ShownPassage.objects.filter(ranking_id=assignment.ranking_id)
+    return list(rows.select_related("passage__document"))
+
+
+def _others(assignment: Assignment, seen: revealing.Revealed) -> dict[int, list[Judgement]]:
+    """Passage → judgements of everyone else that may be seen, oldest first."""
+    found = defaultdict(list)
+    for judgement in seen.judgements.exclude(curator_id=assignment.curator_id).order_by("pk"):
+        found[judgement.passage_id].append(judgement)
+    return found
+
+
+def _revealed(row: ShownPassage, mine: Judgement | None, others: list[Judgement], project: Project) -> Revealed:
+    grades = [j.grade for j in others if j.grade is not None]
+    own = mine.grade if mine else None
+    is_disputed = own is not None and any(abs(grade - own) >= project.review_gap for grade in grades)
+    return Revealed([chosen(j) for j in others], None if row.score is None else row.rank, is_disputed)

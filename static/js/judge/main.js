@@ -1,0 +1,459 @@
+// The judge page: what each key does, and how one assignment gives way to the next.
+
+import { announce } from '../boot.js';
+import { Answer } from './answer.js';
+import { Picker, listEvidence, paint, selected, toggled } from './evidence.js';
+import { Keys } from './keys.js';
+import { Lease } from './lease.js';
+import { Notices } from './notices.js';
+import { Outbox } from './outbox.js';
+import { Next, fetchWork } from './prefetch.js';
+import { Search } from './search.js';
+import { Timer } from './timer.js';
+import { Journal } from './undo.js';
+import { Work } from './work.js';
+
+const ANSWER_PAUSE = 600;
+const KEPT = 20;
+
+class Desk {
+  #kept = new Map();
+  #picker = null;
+  #isWaiting = false;
+
+  constructor(root) {
+    this.root = root;
+    this.words = JSON.parse(document.getElementById('judge-words').textContent);
+    this.timer = new Timer();
+    this.outbox = new Outbox(root.dataset.user);
+    this.journal = new Journal(root.dataset.user);
+    this.next = new Next(root.dataset.claim);
+    this.notices = new Notices(this.words);
+    this.lease = new Lease(this.timer, (reason) => this.#lost(reason));
+    this.search = new Search(document.getElementById('search'), this.words, (card) => this.#added(card));
+    this.channel = new BroadcastChannel(`tandem-judge-${root.dataset.user}`);
+    this.keys = new Keys(JSON.parse(root.dataset.keys), this.#handlers());
+    this.#listen();
+    this.#show(document.getElementById('work'), { isFirst: true });
+  }
+
+  #handlers() {
+    const grades = ['0', '1', '2', '3', 'x'].map((grade) => [grade === 'x' ? 'cannot_tell' : `grade${grade}`, () => this.grade(grade)]);
+    return {
+      ...Object.fromEntries(grades),
+      next: () => this.#step(1),
+      previous: () => this.#step(-1),
+      edit: () => this.answer?.edit(),
+      submit: () => (this.#picker ? this.mark() : this.submit()),
+      undo: () => this.undo(),
+      search: () => this.work.isOpen && this.search.open(this.work),
+      unanswerable: () => this.unanswerable(),
+      flag: () => this.#open('flag'),
+      skip: () => this.#open('skip'),
+      fold: () => this.work.toggleFold(),
+      mark: () => this.mark(),
+      cite: () => this.cite(),
+      panel: () => this.answer?.showPanel(),
+      words: () => this.#toggleWords(),
+      guidelines: () => this.#open('guidelines'),
+      help: () => document.getElementById('help').showModal(),
+      leave: () => this.#leave(),
+    };
+  }
+
+  #listen() {
+    this.root.addEventListener('click', (event) => this.#click(event));
+    this.root.addEventListener('submit', (event) => this.#submitted(event));
+    this.root.addEventListener('focusin', (event) => this.#focused(event));
+    document.addEventListener('selectionchange', () => this.notices.offerSelection(selected()));
+    this.outbox.addEventListener('state', ({ detail }) => this.notices.saveState(detail, this.work));
+    this.outbox.addEventListener('confirmed', ({ detail }) => this.#confirmed(detail));
+    this.outbox.addEventListener('refused', ({ detail }) => this.#refused(detail));
+    this.channel.addEventListener('message', ({ data }) => this.#elsewhere(data));
+    addEventListener('popstate', () => location.reload());
+  }
+
+  // ---- what a person does -------------------------------------------------------------------------------
+
+  grade(grade) {
+    const card = this.work.current;
+    if (!card || !this.work.isOpen) return;
+    this.#endPicking();
+    this.#push('grade', { passage: Number(card.dataset.passage), grade: card.dataset.grade });
+    this.#setGrade(card, grade);
+    const said = this.words.graded.replace('{position}', card.dataset.position).replace('{grade}', this.work.gradeLabel(grade));
+    const next = this.work.moveOn();
+    announce(next ? said : `${said}. ${this.words.all_graded}`);
+  }
+
+  unanswerable() {
+    if (!this.work.isOpen) return;
+    this.#push('unanswerable', { value: this.work.isUnanswerable });
+    this.#setUnanswerable(!this.work.isUnanswerable);
+    announce(this.words[this.work.isUnanswerable ? 'unanswerable' : 'answerable']);
+  }
+
+  /** The selected words as evidence, or not any more; with nothing selected, sentence by sentence. */
+  mark() {
+    if (!this.work.isOpen) return;
+    const found = selected() ?? (this.#picker ? { card: this.#picker.card, span: this.#picker.span } : null);
+    if (!found) {
+      this.#pick();
+      return;
+    }
+    const before = this.work.evidenceOf(found.card);
+    this.#push('evidence', { passage: Number(found.card.dataset.passage), spans: before });
+    const spans = toggled(before, found.span);
+    this.#setEvidence(found.card, spans);
+    document.getSelection().removeAllRanges();
+    const waits = found.card.dataset.grade === '';
+    announce(this.words[spans.length < before.length ? 'evidence_gone' : waits ? 'evidence_waits' : 'evidence']);
+  }
+
+  /** The passage, or its selected words, as the source of the chosen sentence. */
+  cite() {
+    const found = selected();
+    const card = found?.card ?? this.work.current;
+    if (!card || !this.answer) return;
+    if (found) {
+      const spans = this.work.evidenceOf(card);
+      if (!spans.some(([a, b]) => a <= found.span[0] && found.span[1] <= b)) this.mark();
+    }
+    const isLinked = this.answer.cite(Number(card.dataset.passage), found?.span ?? null);
+    this.answer.showPanel('sources');
+    const said = isLinked === null ? this.words.no_sentence : this.words[isLinked ? 'cited' : 'uncited'];
+    announce(said.replace('{position}', card.dataset.position));
+    document.getSelection().removeAllRanges();
+  }
+
+  submit() {
+    if (!this.work.isOpen || this.#isWaiting) return;
+    const start = performance.now();
+    const { missing } = this.work;
+    if (missing.length) {
+      this.work.attend(missing[0]);
+      this.notices.say(this.words.still.replace('{count}', missing.length), this.work);
+      return;
+    }
+    this.#push('submit', {});
+    this.#send('submit', 'submit/', {});
+    this.#goOn('submitted', start);
+  }
+
+  skip(comment) {
+    this.journal.forget(this.work.id);
+    this.#send('skip', 'skip/', { comment });
+    this.#goOn('skipped', performance.now());
+  }
+
+  undo() {
+    if (this.#isWaiting) return;
+    const step = this.journal.pop();
+    if (!step) announce(this.words.nothing_to_undo);
+    else if (step.kind === 'submit') this.#takeBack(step);
+    else if (step.assignment === this.work.id) this.#undoHere(step);
+    else location.assign(step.url);
+  }
+
+  // ---- undo ---------------------------------------------------------------------------------------------
+
+  #undoHere(step) {
+    const card = step.passage ? this.work.card(step.passage) : null;
+    if (step.kind === 'grade') this.#setGrade(card, step.grade);
+    if (step.kind === 'evidence') this.#setEvidence(card, step.spans);
+    if (step.kind === 'unanswerable') this.#setUnanswerable(step.value);
+    if (step.kind === 'flag') this.#setFlag(step.value, step.comment);
+    if (step.kind === 'answer') {
+      this.answer.show(step.value);
+      this.#saveAnswer(0);
+    }
+    if (card) this.work.attend(card);
+    announce(this.words.undone);
+  }
+
+  async #takeBack(step) {
+    const back = this.#kept.get(step.assignment);
+    this.outbox.add('take-back', `${step.url}take-back/`, {}, { assignment: step.assignment });
+    this.channel.postMessage({ assignment: step.assignment, kind: 'take-back' });
+    if (!back) {
+      await this.outbox.flush(true);
+      const element = await fetchWork(step.url);
+      if (!element) return this.notices.say(this.words.waiting_for_connection, this.work);
+      return this.#swap(element, 'taken_back', performance.now());
+    }
+    return this.#swap(back, 'taken_back', performance.now());
+  }
+
+  // ---- changes, shown and sent --------------------------------------------------------------------------
+
+  #setGrade(card, grade) {
+    this.work.showGrade(card, grade);
+    const evidence = grade === '' ? undefined : this.work.evidenceOf(card);
+    this.#send('grade', 'grades/', {
+      passage: Number(card.dataset.passage), grade, position: Number(card.dataset.position),
+      seconds: this.work.takeSeconds(card), evidence,
+    });
+  }
+
+  #setEvidence(card, spans) {
+    listEvidence(card, spans, this.words.remove);
+    this.#paint();
+    if (card.dataset.grade === '') return; // goes with the grade
+    this.#send('grade', 'grades/', {
+      passage: Number(card.dataset.passage), grade: card.dataset.grade, position: Number(card.dataset.position), evidence: spans,
+    });
+  }
+
+  #setUnanswerable(value) {
+    this.work.showUnanswerable(value);
+    this.#send('unanswerable', 'unanswerable/', { value });
+  }
+
+  #setFlag(isFlagged, comment) {
+    this.work.showFlag(isFlagged, comment);
+    this.#send('flag', 'flag/', { comment, down: !isFlagged });
+  }
+
+  #saveAnswer(delay = ANSWER_PAUSE) {
+    const seconds = this.timer.take(`${this.work.id}.answer`);
+    this.#send('answer', 'answer/', { ...this.answer.value, seconds }, delay);
+  }
+
+  #send(kind, path, body, delay = 0) {
+    const entry = this.outbox.add(kind, this.work.url + path, body, { assignment: this.work.id, delay });
+    this.channel.postMessage(entry);
+  }
+
+  #push(kind, step) {
+    this.journal.push({ assignment: this.work.id, url: this.work.url, kind, ...step });
+  }
+
+  // ---- from one assignment to the next ------------------------------------------------------------------
+
+  #goOn(said, start) {
+    const next = this.next.take();
+    if (next) {
+      this.#swap(next, said, start, { keep: said === 'submitted' });
+      return;
+    }
+    this.#isWaiting = true;
+    this.work.element.inert = true;
+    this.notices.waiting(navigator.onLine ? this.words.fetching : this.words.waiting_for_connection, this.work);
+    this.#fetchNext();
+  }
+
+  /** Once everything is sent: what comes next, or the page that says there is nothing. */
+  async #fetchNext() {
+    if (this.outbox.pending().length || !this.#isWaiting) return;
+    if (await this.next.fill(this.work.id)) {
+      this.#swap(this.next.take(), 'submitted', performance.now(), { keep: true });
+    } else if (this.next.isEnd) location.assign(this.root.dataset.judge);
+    else setTimeout(() => this.#fetchNext(), 1000);
+  }
+
+  #swap(element, said, start, { keep = false } = {}) {
+    const old = this.work;
+    this.#isWaiting = false;
+    old.element.inert = false;
+    this.notices.waiting(null, old);
+    this.#kept.set(old.id, old.element);
+    if (this.#kept.size > KEPT) this.#kept.delete(this.#kept.keys().next().value);
+    if (said === 'taken_back' && old.isOpen) this.next.putBack(old.element);
+    old.element.replaceWith(element);
+    scrollTo(0, 0);
+    history.pushState(null, '', element.dataset.url);
+    this.#show(element, { last: keep ? old : null });
+    announce(this.words[said].replace('{query}', this.work.question));
+    requestAnimationFrame(() => setTimeout(() => performance.measure('tandem:next', { start, end: performance.now() })));
+  }
+
+  #show(element, { isFirst = false, last = null } = {}) {
+    this.#picker = null;
+    this.work = new Work(element, this.timer);
+    this.answer = this.work.isOpen ? this.#answerOf(element) : null;
+    element.style.setProperty('--head', `${this.work.find('.work-head').offsetHeight}px`);
+    if (!this.work.isOpen) return;
+    for (const entry of this.outbox.pending(this.work.id)) this.#apply(entry);
+    for (const card of this.work.cards) listEvidence(card, this.work.evidenceOf(card), this.words.remove);
+    this.#paint();
+    this.notices.last(last, this.work);
+    this.notices.saveState({ state: this.outbox.pending().length ? 'saving' : 'saved', waiting: 0 }, this.work);
+    this.lease.keep(this.work.leaseSeconds, () => [this.work.url, this.next.url].filter(Boolean));
+    if (!isFirst || !location.hash) this.work.attend(this.work.ungraded[0] ?? this.work.cards[0] ?? null);
+    this.outbox.flush();
+    this.#fill();
+  }
+
+  #answerOf(element) {
+    element.answer ??= new Answer(this.work, this.words, {
+      onChange: () => this.#saveAnswer(),
+      onSession: (value) => this.#push('answer', { value }),
+    });
+    element.answer.work = this.work;
+    return element.answer;
+  }
+
+  /** Have the next one ready; not before the last submit has arrived, or it would be given out again. */
+  #fill() {
+    const isSubmitting = this.outbox.pending().some(({ kind }) => ['submit', 'skip', 'take-back'].includes(kind));
+    if (!isSubmitting && this.work.isOpen && navigator.onLine) this.next.fill(this.work.id);
+  }
+
+  // ---- what comes back ----------------------------------------------------------------------------------
+
+  #confirmed({ entry, body }) {
+    if (entry.kind === 'submit' && body.gold) this.notices.gold(body.gold, this.work);
+    if (!['submit', 'skip', 'take-back'].includes(entry.kind)) return;
+    if (this.#isWaiting) this.#fetchNext();
+    else this.#fill();
+  }
+
+  #refused({ entry, status, body }) {
+    const reason = body.error ?? String(status);
+    if (entry.assignment === this.work.id || entry.kind === 'take-back') {
+      if (entry.kind === 'submit') this.#isWaiting = false;
+      this.work.element.inert = false;
+      this.notices.waiting(null, this.work);
+      this.#lost(reason);
+    } else this.notices.say(this.words.refused.replace('{reason}', reason), this.work);
+    announce(this.words.refused.replace('{reason}', reason));
+  }
+
+  #lost(reason) {
+    this.notices.lost(this.words.lost.replace('{reason}', reason), this.work, {
+      [this.words.copy]: () => navigator.clipboard.writeText(this.answer?.text ?? '').then(() => announce(this.words.copied)),
+      [this.words.next]: () => location.assign(this.root.dataset.judge),
+    });
+  }
+
+  /** Another tab did something to the assignment on this screen. */
+  #elsewhere(entry) {
+    if (entry.assignment !== this.work.id) return;
+    if (entry.kind === 'submit') {
+      this.notices.lost(this.words.elsewhere, this.work, { [this.words.next]: () => location.assign(this.root.dataset.judge) });
+    } else if (entry.kind === 'take-back') this.notices.lost(null, this.work);
+    else if (entry.kind === 'answer' && this.answer.isEditing) {
+      this.notices.lost(this.words.changed_elsewhere, this.work, {
+        [this.words.use_theirs]: () => {
+          this.answer.show(entry.body);
+          this.notices.lost(null, this.work);
+        },
+      });
+    } else this.#apply(entry);
+    this.#paint();
+  }
+
+  /** Show what an entry says: after a reload, what is not sent yet; from another tab, what it did. */
+  #apply({ kind, body }) {
+    const card = body?.passage ? this.work.card(body.passage) : null;
+    if (kind === 'grade' && card) {
+      this.work.showGrade(card, body.grade);
+      if (body.evidence) listEvidence(card, body.evidence, this.words.remove);
+    }
+    if (kind === 'answer') this.answer.show(body);
+    if (kind === 'unanswerable') this.work.showUnanswerable(body.value);
+    if (kind === 'flag') this.work.showFlag(!body.down, body.comment);
+  }
+
+  // ---- smaller gestures ---------------------------------------------------------------------------------
+
+  #step(step) {
+    if (this.#picker) {
+      this.#picker.move(step);
+      this.#showPicked();
+    } else this.work.move(step);
+  }
+
+  #pick() {
+    const card = this.work.current;
+    if (!card) return announce(this.words.select_first);
+    this.#picker = new Picker(card);
+    card.classList.add('is-unfolded');
+    return this.#showPicked();
+  }
+
+  #showPicked() {
+    paint('picked', [[this.#picker.card, [this.#picker.span]]]);
+    announce(this.#picker.words);
+  }
+
+  #endPicking() {
+    this.#picker = null;
+    paint('picked', []);
+  }
+
+  #leave() {
+    this.#endPicking();
+    document.getSelection().removeAllRanges();
+    this.work.attend(this.work.current ?? this.work.ungraded[0] ?? this.work.cards[0] ?? null);
+  }
+
+  #paint() {
+    paint('evidence', this.work.cards.map((card) => [card, this.work.evidenceOf(card)]));
+  }
+
+  #toggleWords() {
+    const isOff = this.root.classList.toggle('no-marks');
+    announce(this.words[isOff ? 'marks_off' : 'marks_on']);
+  }
+
+  #open(id) {
+    const panel = this.work.find(`#${id}`);
+    if (!panel) return;
+    panel.open = !panel.open;
+    if (panel.open) panel.querySelector('input:not([type=hidden])')?.focus();
+    if (id === 'guidelines' && panel.open) panel.scrollIntoView({ block: 'nearest' });
+  }
+
+  #added(card) {
+    this.work.attend(card);
+    announce(this.words.added);
+  }
+
+  #focused(event) {
+    const card = event.target.closest('.judged');
+    if (card && card !== this.work.current) this.work.attend(card, { focus: false });
+  }
+
+  #click(event) {
+    const remove = event.target.closest('.judged [data-remove]');
+    const act = event.target.closest('[data-act]')?.dataset.act;
+    if (remove) {
+      const card = remove.closest('.judged');
+      const before = this.work.evidenceOf(card);
+      this.#push('evidence', { passage: Number(card.dataset.passage), spans: before });
+      this.#setEvidence(card, before.filter((_, index) => index !== Number(remove.dataset.remove)));
+    } else if (act === 'fold') this.work.toggleFold(event.target.closest('.judged'));
+    else if (act === 'unsupported' && this.answer.markUnsupported() === false) this.answer.area.focus();
+    else if (['mark', 'cite', 'help', 'search'].includes(act)) {
+      event.preventDefault();
+      this.#handlers()[act]();
+    }
+  }
+
+  /** Plain forms, taken over: the same acts, without leaving the page. */
+  #submitted(event) {
+    const form = event.target;
+    const { submitter } = event;
+    if (form.method === 'dialog' || form.closest('dialog') || !this.work.isOpen) return;
+    event.preventDefault();
+    if (submitter?.classList.contains('grade')) {
+      this.work.attend(form.closest('.judged'));
+      this.grade(submitter.value);
+    } else if (submitter?.dataset.act === 'unanswerable') this.unanswerable();
+    else if (form.dataset.form === 'flag') this.#flag(form.elements.comment.value);
+    else if (form.dataset.form === 'skip') this.skip(form.elements.comment.value);
+    else if (form.id === 'answer-form') this.submit();
+  }
+
+  #flag(comment) {
+    this.#push('flag', { value: this.work.isFlagged, comment: this.work.find('#flag-comment').defaultValue });
+    this.#setFlag(true, comment);
+    this.work.find('#flag').open = false;
+    this.#leave();
+    announce(this.words.flagged);
+  }
+}
+
+const root = document.getElementById('judge');
+if (root) root.desk = new Desk(root);
