@@ -1,11 +1,19 @@
-"""What every part of the API shares."""
+"""What every part of the API shares: how an act's refusal becomes an answer."""
+
+from __future__ import annotations
 
 from typing import Any
 
+from rest_framework import status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as default_handler
 
+from curation.errors import CurationError
+from tuning.turning import AlreadyTurning
+
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
-    """DRF's own handler, for now; an act's state errors become 409 here and nowhere else."""
+    """409 with the act's own sentence for what cannot be done as things stand; DRF's answer for the rest."""
+    if isinstance(error, CurationError | AlreadyTurning):
+        return Response({"detail": str(error)}, status=status.HTTP_409_CONFLICT)
     return default_handler(error, context)

@@ -16,6 +16,7 @@ urlpatterns = [
     path("preferences/", preferences.preferences, name="preferences"),
     path("p/<slug:slug>/", include("curation.urls")),
     path("p/<slug:slug>/", include("tuning.urls")),
+    path("api/", include("config.api_urls")),
     path("admin/", admin.site.urls),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),

@@ -1,0 +1,145 @@
+"""The API of curation: the same acts as the pages, for programs.
+
+A program asks with an id of its own, so a repeated request is the same query and not a second one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema, extend_schema_field
+from rest_framework import generics, serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from curation import asking, tasks
+from curation.models import Draft, Membership, Project, Query, Ranking, Release, ShownPassage
+from curation.permissions import project_for
+from retrieval.jobs import enqueue
+
+
+class ProjectMixin:
+    """Finds the project of the address: 404 for a stranger, 403 for too low a role."""
+
+    role: str = Membership.Role.ANNOTATOR
+    kwargs: dict[str, Any]
+    request: Request
+
+    def project(self) -> Project:
+        return project_for(self.request.user, self.kwargs["slug"], self.role)[0]
+
+
+class ProjectSerializer(serializers.ModelSerializer[Project]):
+    class Meta:
+        model = Project
+        fields = ["slug", "name", "language", "description", "overlap"]
+
+
+class ShownSerializer(serializers.ModelSerializer[ShownPassage]):
+    passage = serializers.CharField(source="passage.external_id")
+    document = serializers.CharField(source="passage.document.external_id")
+    title = serializers.CharField(source="passage.title")
+    text = serializers.CharField(source="passage.text")
+
+    class Meta:
+        model = ShownPassage
+        fields = ["rank", "passage", "document", "title", "text", "score"]
+
+
+class QuerySerializer(serializers.ModelSerializer[Query]):
+    class Meta:
+        model = Query
+        fields = ["id", "external_id", "text", "source", "state", "asked_at", "settled_at"]
+
+
+class AnsweredSerializer(QuerySerializer):
+    """A query with what the serving release made of it. `draft` is null until the generator has written it."""
+
+    release = serializers.SerializerMethodField()
+    draft = serializers.SerializerMethodField()
+    passages = serializers.SerializerMethodField()
+
+    class Meta(QuerySerializer.Meta):
+        fields = [*QuerySerializer.Meta.fields, "release", "draft", "passages"]
+
+    def _ranking(self, query: Query) -> Ranking | None:
+        return query.rankings.select_related("release").order_by("-pk").first()
+
+    def get_release(self, query: Query) -> int | None:
+        ranking = self._ranking(query)
+        return ranking.release.number if ranking and ranking.release else None
+
+    def get_draft(self, query: Query) -> str | None:
+        return Draft.objects.filter(ranking=self._ranking(query)).values_list("text", flat=True).first()
+
+    @extend_schema_field(ShownSerializer(many=True))
+    def get_passages(self, query: Query) -> list[Any]:
+        shown = ShownPassage.objects.filter(ranking=self._ranking(query)).select_related("passage__document")
+        return list(ShownSerializer(shown, many=True).data)
+
+
+class AskSerializer(serializers.Serializer[Query]):
+    text = serializers.CharField(max_length=10_000)
+    external_id = serializers.CharField(max_length=300, required=False, help_text="Asked twice, it is one query.")
+
+
+class ReleaseSerializer(serializers.ModelSerializer[Release]):
+    build = serializers.IntegerField(source="build.number")
+    encoder = serializers.CharField(source="build.encoder.name")
+    generator = serializers.CharField(source="generator.name")
+
+    class Meta:
+        model = Release
+        fields = ["number", "state", "build", "encoder", "generator", "fusion_weight", "created_at", "served_at"]
+
+
+class Projects(generics.ListAPIView[Project]):
+    """The projects you are a member of."""
+
+    serializer_class = ProjectSerializer
+    queryset = Project.objects.none()
+
+    def get_queryset(self) -> QuerySet[Project]:
+        return Project.objects.visible_to(self.request.user).order_by("slug")
+
+
+class Queries(ProjectMixin, generics.ListAPIView[Query]):
+    """What was asked, newest first; ask something new."""
+
+    serializer_class = QuerySerializer
+    queryset = Query.objects.none()
+
+    def get_queryset(self) -> QuerySet[Query]:
+        return self.project().queries.order_by("-pk")
+
+    @extend_schema(request=AskSerializer, responses={201: AnsweredSerializer})
+    def post(self, request: Request, slug: str) -> Response:
+        """Ask: the passages come at once, the draft a little later at the query's own address."""
+        wanted = AskSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        user = request.user if isinstance(request.user, User) else None
+        query = asking.ask(self.project(), source=Query.Source.API, user=user, **wanted.validated_data)
+        enqueue(tasks.draft, query.rankings.latest("pk").pk)
+        return Response(AnsweredSerializer(query).data, status=status.HTTP_201_CREATED)
+
+
+class OneQuery(ProjectMixin, generics.RetrieveAPIView[Query]):
+    """One query with its passages and its draft."""
+
+    serializer_class = AnsweredSerializer
+    queryset = Query.objects.none()
+
+    def get_queryset(self) -> QuerySet[Query]:
+        return self.project().queries.all()
+
+
+class Releases(ProjectMixin, generics.ListAPIView[Release]):
+    """Every release of the project, newest first; one of them is serving."""
+
+    serializer_class = ReleaseSerializer
+    queryset = Release.objects.none()
+
+    def get_queryset(self) -> QuerySet[Release]:
+        return self.project().releases.select_related("build__encoder", "generator")

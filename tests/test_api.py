@@ -1,0 +1,81 @@
+"""The API speaks for the same acts as the pages."""
+
+import pytest
+from django.contrib.auth.models import User
+from rest_framework.test import APIClient
+
+from curation.models import Assignment, Project, Query, Release
+from tuning.models import Turn
+
+
+def _as(user: User | None) -> APIClient:
+    client = APIClient()
+    client.force_authenticate(user)
+    return client
+
+
+def test_asking_gives_the_passages_at_once(project: Project, release: Release, alice: User) -> None:
+    answer = _as(alice).post("/api/v1/projects/zoo/queries/", {"text": "what does the panda eat"}, format="json")
+    assert answer.status_code == 201
+    body = answer.json()
+    assert body["passages"][0]["passage"] == "panda"
+    assert (body["release"], body["draft"], body["state"]) == (1, None, "open")
+    assert Query.objects.get(pk=body["id"]).source == Query.Source.API
+    assert Assignment.objects.filter(query=body["id"]).open().count() == 1
+
+
+def test_the_same_id_asked_twice_is_one_query(project: Project, release: Release, alice: User) -> None:
+    wanted = {"text": "what does the panda eat", "external_id": "q1"}
+    first, second = (_as(alice).post("/api/v1/projects/zoo/queries/", wanted, format="json").json() for _ in range(2))
+    assert first["id"] == second["id"]
+    assert Query.objects.count() == 1
+
+
+def test_a_query_has_an_address_of_its_own(project: Project, release: Release, alice: User) -> None:
+    made = _as(alice).post("/api/v1/projects/zoo/queries/", {"text": "zebra stripes"}, format="json").json()
+    assert _as(alice).get(f"/api/v1/projects/zoo/queries/{made['id']}/").json() == made
+    assert _as(alice).get("/api/v1/projects/zoo/queries/").json()["count"] == 1
+
+
+def test_nothing_serving_is_a_conflict_with_its_reason(project: Project, alice: User) -> None:
+    answer = _as(alice).post("/api/v1/projects/zoo/queries/", {"text": "zebra"}, format="json")
+    assert answer.status_code == 409
+    assert "build the index" in answer.json()["detail"]
+
+
+def test_an_empty_question_is_refused_by_field(project: Project, release: Release, alice: User) -> None:
+    answer = _as(alice).post("/api/v1/projects/zoo/queries/", {"text": " "}, format="json")
+    assert answer.status_code == 400
+    assert "text" in answer.json()
+
+
+@pytest.mark.parametrize("path", ["queries/", "releases/", "turns/"])
+def test_a_stranger_is_not_told_that_the_project_exists(project: Project, carol: User, path: str) -> None:
+    assert _as(carol).get(f"/api/v1/projects/zoo/{path}").status_code == 404
+    assert _as(carol).get("/api/v1/projects/").json()["results"] == []
+    assert _as(None).get(f"/api/v1/projects/zoo/{path}").status_code in (401, 403)
+
+
+def test_only_engineers_start_a_turn(project: Project, release: Release, alice: User, erin: User) -> None:
+    assert _as(alice).post("/api/v1/projects/zoo/turns/", {}, format="json").status_code == 403
+    answer = _as(erin).post("/api/v1/projects/zoo/turns/", {"only": "retriever"}, format="json")
+    assert answer.status_code == 201
+    assert Turn.objects.get().only == "retriever"
+    again = _as(erin).post("/api/v1/projects/zoo/turns/", {}, format="json")
+    assert again.status_code == 409
+    assert "unfinished" in again.json()["detail"]
+
+
+def test_releases_are_listed(project: Project, release: Release, alice: User) -> None:
+    found = _as(alice).get("/api/v1/projects/zoo/releases/").json()["results"]
+    assert [(row["number"], row["state"]) for row in found] == [(1, "serving")]
+
+
+def test_the_schema_and_its_page_answer(client, alice: User) -> None:  # type: ignore[no-untyped-def]
+    client.force_login(alice)
+    schema = client.get("/api/schema/")
+    assert schema.status_code == 200
+    assert b"/api/v1/projects/{slug}/queries/" in schema.content
+    page = client.get("/api/docs/")
+    assert page.status_code == 200
+    assert b"https://" not in page.content  # nothing from a CDN

@@ -1,0 +1,112 @@
+"""The set of processes that `make demo` starts: real ones, on a database and a port of their own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from config.running import Child, keep_alive
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    port = _free_port()
+    environment = {key: value for key, value in os.environ.items() if key not in {"DATABASE_URL", "REDIS_URL"}}
+    environment |= {"DATA_DIR": str(tmp_path / "data"), "PORT": str(port)}
+    subprocess.run([sys.executable, "manage.py", "migrate", "--verbosity", "0"], cwd=ROOT, env=environment, check=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "config.running"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    yield process, port
+    if process.poll() is None:
+        process.terminate()
+        process.wait(30)
+
+
+def _answers(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=1) as answer:
+            return bool(answer.read() == b"ok\n")
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+@pytest.mark.slow
+def test_an_interrupt_ends_every_process_it_started(
+    running: tuple[subprocess.Popen[str], int], until: Callable[..., None]
+) -> None:
+    process, port = running
+    until(lambda: _answers(port), 60, "the web server's answer")
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert len(children) >= 5  # broker, web, two workers, beat
+
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+    gone, alive = psutil.wait_procs(children, timeout=5)
+    assert alive == []
+    assert not _answers(port)
+
+
+@pytest.mark.slow
+def test_a_killed_worker_is_started_again(
+    running: tuple[subprocess.Popen[str], int], until: Callable[..., None]
+) -> None:
+    process, port = running
+    until(lambda: _answers(port), 60, "the web server's answer")
+
+    def workers() -> list[psutil.Process]:
+        found = psutil.Process(process.pid).children()
+        return [child for child in found if "compute" in child.cmdline()]
+
+    until(lambda: workers(), 30, "the compute worker")
+    first = workers()[0]
+    first.kill()
+    until(lambda: workers() and workers()[0].pid != first.pid, 30, "a new compute worker")
+
+
+def test_a_child_that_keeps_dying_at_once_is_given_up() -> None:
+    child = Child("broken", [sys.executable, "-c", "raise SystemExit(3)"])
+    child.start()
+    with pytest.raises(RuntimeError, match="broken ended 5 times at its start, last with status 3"):
+        for _ in range(10):
+            assert child.process is not None
+            child.process.wait()
+            keep_alive(child)
+
+
+def test_a_wrong_setting_stops_the_start_with_one_line(tmp_path: Path) -> None:
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=ROOT,
+        env=os.environ | {"COMPUTE_THREADS": "many", "DATA_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == "tandem: COMPUTE_THREADS must be a whole number; it is 'many'\n"
+    assert time.monotonic() - started < 30

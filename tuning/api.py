@@ -1,0 +1,61 @@
+"""The API of tuning: start a turn of the loop and follow it."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import generics, serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from curation.api import ProjectMixin
+from curation.models import Membership
+from retrieval.jobs import enqueue
+from tuning import tasks, turning
+from tuning.models import Gate, Part, Turn
+
+
+class TurnSerializer(serializers.ModelSerializer[Turn]):
+    challenger = serializers.IntegerField(source="challenger.number", allow_null=True, default=None)
+
+    class Meta:
+        model = Turn
+        fields = ["id", "state", "step", "only", "gate", "seed", "reason", "challenger"]
+        fields += ["progress_done", "progress_total", "progress_note", "created_at", "started_at", "finished_at"]
+
+
+class StartSerializer(serializers.Serializer[Turn]):
+    only = serializers.ChoiceField(choices=Part.choices, required=False, default="", allow_blank=True)
+    gate = serializers.ChoiceField(choices=Gate.choices, required=False, default=Gate.AUTO)
+    seed = serializers.IntegerField(min_value=0, required=False, default=0)
+
+
+class Turns(ProjectMixin, generics.ListAPIView[Turn]):
+    """The turns of the loop, newest first; start one (engineers)."""
+
+    role = Membership.Role.ENGINEER
+    serializer_class = TurnSerializer
+    queryset = Turn.objects.none()
+
+    def get_queryset(self) -> QuerySet[Turn]:
+        return self.project().turns.select_related("challenger")
+
+    @extend_schema(request=StartSerializer, responses={201: TurnSerializer})
+    def post(self, request: Request, slug: str) -> Response:
+        """Start a turn; 409 while another is unfinished."""
+        wanted = StartSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        turn = turning.start(self.project(), **wanted.validated_data)
+        enqueue(tasks.advance, turn.pk)
+        return Response(TurnSerializer(turn).data, status=status.HTTP_201_CREATED)
+
+
+class OneTurn(ProjectMixin, generics.RetrieveAPIView[Turn]):
+    """One turn: its step, its progress and, when it failed, the reason."""
+
+    role = Membership.Role.ENGINEER
+    serializer_class = TurnSerializer
+    queryset = Turn.objects.none()
+
+    def get_queryset(self) -> QuerySet[Turn]:
+        return self.project().turns.select_related("challenger")
