@@ -78,8 +78,8 @@ def test_a_killed_worker_is_started_again(
     until(lambda: _answers(port), 60, "the web server's answer")
 
     def workers() -> list[psutil.Process]:
-        found = psutil.Process(process.pid).children()
-        return [child for child in found if "compute" in child.cmdline()]
+        alive = [child for child in psutil.Process(process.pid).children() if child.status() != psutil.STATUS_ZOMBIE]
+        return [child for child in alive if "compute" in child.cmdline()]
 
     until(lambda: workers(), 30, "the compute worker")
     first = workers()[0]
