@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Paginator
+from django.db.models import Prefetch
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -116,7 +117,7 @@ def _runs(request: HttpRequest, project: Project, form: StartForm, status: int =
 
 def _turns(project: Project) -> Any:
     parts = project.turns.select_related("project", "dataset", "challenger", "evaluation__decision")
-    return parts.prefetch_related("runs").order_by("-pk")
+    return parts.prefetch_related(Prefetch("runs", Run.objects.order_by("-part"))).order_by("-pk")
 
 
 def _run_rows(project: Project) -> Any:

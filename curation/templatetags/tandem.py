@@ -52,6 +52,12 @@ def signed(value: float | None, count: int = 3) -> str:
 
 
 @register.filter
+def chance(p: float | None) -> str:
+    """A p value: three decimals, never 0."""
+    return "< 0.001" if isinstance(p, (int, float)) and p < 0.001 else places(p)
+
+
+@register.filter
 def percent(value: float | None) -> str:
     return "–" if value is None else f"{value:.0%}"
 

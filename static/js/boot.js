@@ -102,5 +102,6 @@ window.addEventListener("pageshow", () => {
 });
 
 showTheme();
+document.querySelector(".tabs [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
 humanTimes();
 setInterval(humanTimes, 30_000);
