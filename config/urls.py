@@ -14,6 +14,7 @@ urlpatterns = [
     path("sign-out/", auth_views.LogoutView.as_view(), name="logout"),
     path("language/", set_language, name="set_language"),
     path("preferences/", preferences.preferences, name="preferences"),
+    path("preferences/default-keys/", preferences.default_keys, name="default_keys"),
     path("p/<slug:slug>/", include("curation.urls")),
     path("p/<slug:slug>/", include("tuning.urls")),
     path("api/", include("config.api_urls")),

@@ -37,6 +37,9 @@ judging_urls = [
 reviewing_urls = [
     path("reviews/", reviewing.reviews, name="reviews"),
     path("reviews/<int:pk>/", reviewing.review, name="review"),
+    path("reviews/<int:pk>/settle/", reviewing.settle, name="settle"),
+    path("reviews/<int:pk>/return/", reviewing.return_review, name="return_review"),
+    path("queries/<int:pk>/reopen/", reviewing.reopen, name="reopen"),
 ]
 
 quality_urls = [
