@@ -1,0 +1,94 @@
+"""One headless Chromium for all browser tests, a fresh context for each; a page that breaks its own rules fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, sync_playwright
+from pytest_django.live_server_helper import LiveServer
+
+from tests.browser.chromium import ARGUMENTS, NoChromium, find
+
+SignIn = Callable[[Page, User], None]
+NewContext = Callable[..., BrowserContext]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every test of this folder is slow."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    try:
+        path = find()
+    except NoChromium as error:
+        pytest.fail(str(error))
+    browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def new_context(browser: Browser, live_server: LiveServer) -> Iterator[NewContext]:
+    """A function that makes a context on the test's server; its settings are Playwright's own."""
+    made: list[BrowserContext] = []
+
+    def make(**settings: object) -> BrowserContext:
+        settings = {"viewport": {"width": 1280, "height": 860}, "locale": "en-GB"} | settings
+        context = browser.new_context(base_url=live_server.url, **settings)  # type: ignore[arg-type]
+        context.set_default_timeout(10_000)
+        made.append(context)
+        return context
+
+    yield make
+    for context in made:
+        context.close()
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What the pages' consoles complained of; a test that expects complaints clears it."""
+    return []
+
+
+@pytest.fixture
+def page(new_context: NewContext, complaints: list[str]) -> Iterator[Page]:
+    """A page of a fresh context. Broken scripts and breaches of the content security policy fail the test."""
+    page = new_context().new_page()
+
+    def hear(message: ConsoleMessage) -> None:
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            complaints.append(message.text)
+
+    page.on("console", hear)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    yield page
+    assert not complaints, complaints
+
+
+@pytest.fixture
+def sign_in() -> SignIn:
+    """A function that signs somebody of the cast in through the page."""
+    from tests.conftest import PASSWORD
+
+    def through(page: Page, user: User) -> None:
+        page.goto("/sign-in/")
+        page.get_by_label("Username").fill(user.username)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.locator("main").get_by_role("button", name="Sign in").click()
+        page.wait_for_url("**/")
+
+    return through

@@ -1,0 +1,137 @@
+"""Sign-in, theme and language, asking, and the release page, as a person with a browser meets them."""
+
+from __future__ import annotations
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.contrib.auth.models import User
+from playwright.sync_api import Page, expect
+
+from curation import asking
+from curation.models import Draft, Project, Query, Release
+from tests.browser.conftest import NewContext, SignIn
+from tests.measured import challenge
+
+
+def violations(page: Page) -> list[str]:
+    found = Axe().run(page).response["violations"]
+    return [f"{one['id']}: {one['nodes'][0]['html'][:120]}" for one in found]
+
+
+def test_a_person_signs_in_sees_what_waits_and_signs_out(
+    page: Page, sign_in: SignIn, alice: User, project: Project
+) -> None:
+    page.goto("/")
+    page.wait_for_url("**/sign-in/**")
+    sign_in(page, alice)
+    expect(page.get_by_role("heading", level=1)).to_have_text("What waits for you")
+    expect(page.get_by_role("link", name="Zoo guide")).to_be_visible()
+    page.get_by_text("alice").click()
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url("**/sign-in/**")
+
+
+def test_a_wrong_password_is_said_beside_the_form(page: Page, alice: User) -> None:
+    page.goto("/sign-in/")
+    page.get_by_label("Username").fill("alice")
+    page.get_by_label("Password").fill("not it")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("correct username and password")
+
+
+def test_the_theme_that_was_chosen_is_there_before_the_next_page_is_painted(
+    page: Page, sign_in: SignIn, alice: User
+) -> None:
+    sign_in(page, alice)
+    page.get_by_label("Theme").click()
+    page.get_by_role("button", name="Dark").click()
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.reload(wait_until="commit")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == dark != "rgb(250, 250, 247)"
+
+
+def test_the_interface_speaks_chinese_at_the_press_of_a_button(page: Page, sign_in: SignIn, alice: User) -> None:
+    sign_in(page, alice)
+    page.get_by_label("Language").click()
+    page.get_by_role("button", name="简体中文").click()
+    expect(page.locator("html")).to_have_attribute("lang", "zh-Hans")
+    expect(page.get_by_role("link", name="跳到正文")).to_be_attached()
+
+
+def test_the_answer_arrives_while_the_page_is_open(
+    page: Page, sign_in: SignIn, alice: User, release: Release, project: Project
+) -> None:
+    sign_in(page, alice)
+    page.goto("/p/zoo/ask/")
+    page.get_by_label("Your question").fill("Who sleeps on water?")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_url("**/queries/*/")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Who sleeps on water?")
+    expect(page.locator(".passage").first).to_contain_text("otter")
+    expect(page.locator("#answer")).to_contain_text("drafts an answer")
+    ranking = Query.objects.get(text="Who sleeps on water?").rankings.get()
+    Draft.objects.create(ranking=ranking, text="The otter does.", generator=release.generator, seconds=0.5)
+    expect(page.locator("#answer")).to_contain_text("The otter does.")
+    expect(page.locator("#answer")).to_contain_text("Drafted by release 1")
+
+
+def test_without_javascript_one_asks_and_reloads(
+    new_context: NewContext, sign_in: SignIn, alice: User, release: Release
+) -> None:
+    page = new_context(java_script_enabled=False).new_page()
+    sign_in(page, alice)
+    page.goto("/p/zoo/ask/")
+    page.get_by_label("Your question").fill("Who has stripes?")
+    page.locator("main").get_by_role("button", name="Ask").click()
+    page.wait_for_url("**/queries/*/")
+    ranking = Query.objects.get(text="Who has stripes?").rankings.get()
+    Draft.objects.create(ranking=ranking, text="The zebra.", seconds=0.5)
+    page.reload()
+    assert "The zebra." in page.locator("#answer").inner_text()
+
+
+def test_a_manager_promotes_a_release_and_rolls_back(page: Page, sign_in: SignIn, mona: User, release: Release) -> None:
+    challenger = challenge(release, before=0.5, after=0.6)
+    sign_in(page, mona)
+    page.goto("/p/zoo/releases/")
+    page.get_by_role("link", name="Release 2").click()
+    expect(page.get_by_role("row", name="nDCG@10")).to_contain_text("+0.100")
+    page.get_by_role("link", name="Promote").click()
+    page.get_by_role("button", name="Promote").click()
+    expect(page.get_by_role("status").first).to_contain_text("Release 2 serves from now on.")
+    challenger.refresh_from_db()
+    assert challenger.state == Release.State.SERVING
+    page.get_by_role("link", name="Roll back to release 1").click()
+    page.get_by_role("button", name="Roll back").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Release 1")
+    release.refresh_from_db()
+    assert release.state == Release.State.SERVING
+
+
+@pytest.mark.parametrize("look", ["light", "dark"])
+@pytest.mark.parametrize(("width", "language"), [(1280, "en"), (390, "zh-hans")])
+def test_the_pages_pass_axe_and_fit_the_screen(
+    new_context: NewContext,
+    sign_in: SignIn,
+    mona: User,
+    release: Release,
+    project: Project,
+    look: str,
+    width: int,
+    language: str,
+) -> None:
+    challenge(release, before=0.5, after=0.6)
+    query = asking.ask(project, "Who hunts at night?", user=mona)
+    context = new_context(viewport={"width": width, "height": 800}, color_scheme=look)
+    page = context.new_page()
+    sign_in(page, mona)
+    context.add_cookies([{"name": "django_language", "value": language, "url": page.url}])
+    paths = ["", "ask/", "queries/", f"queries/{query.pk}/", "runs/", "runs/policy/", "turns/1/", "runs/1/"]
+    paths += ["releases/", "releases/2/", "releases/2/promote/", "settings/"]
+    for path in ["/", *(f"/p/zoo/{part}" for part in paths)]:
+        answer = page.goto(path)
+        assert answer is not None
+        assert answer.status == 200, path
+        assert violations(page) == [], path
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path

@@ -1,0 +1,125 @@
+"""What serves, what could, and the two acts on it."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from curation import comparing, serving
+from curation.models import Event, Project, Release
+from retrieval.models import IndexBuild
+from tests.measured import challenge
+
+PATHS = ["releases/", "releases/1/", "releases/1/promote/", "releases/roll-back/"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_stranger_finds_nothing(client: Client, carol: User, release: Release, path: str) -> None:
+    client.force_login(carol)
+    assert client.get(f"/p/zoo/{path}").status_code == 404
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_curator_is_told_that_the_role_is_too_low(client: Client, alice: User, release: Release, path: str) -> None:
+    client.force_login(alice)
+    answer = client.get(f"/p/zoo/{path}")
+    assert answer.status_code == 403
+    assert "Not for your role" in answer.text
+
+
+def test_an_engineer_reads_but_does_not_switch(client: Client, erin: User, release: Release) -> None:
+    challenge(release)
+    client.force_login(erin)
+    assert "Promote" not in client.get("/p/zoo/releases/2/").text
+    assert client.post("/p/zoo/releases/2/promote/").status_code == 403
+    assert client.post("/p/zoo/releases/roll-back/").status_code == 403
+    assert serving.serving(release.project) == release
+
+
+def test_a_wrong_method_is_refused(client: Client, mona: User, release: Release) -> None:
+    client.force_login(mona)
+    assert client.post("/p/zoo/releases/").status_code == 405
+    assert client.post("/p/zoo/releases/1/").status_code == 405
+    assert client.delete("/p/zoo/releases/1/promote/").status_code == 405
+
+
+def test_without_a_release_the_page_says_how_to_make_one(client: Client, mona: User) -> None:
+    client.force_login(mona)
+    assert "build_index --project zoo" in client.get("/p/zoo/releases/").text
+    assert client.get("/p/zoo/releases/roll-back/").status_code == 200
+
+
+def test_a_release_shows_its_measures_its_sentence_and_what_got_worse(
+    client: Client, erin: User, release: Release
+) -> None:
+    challenge(release, before=0.5, after=0.6)
+    client.force_login(erin)
+    page = client.get("/p/zoo/releases/2/").text
+    assert "Measured only." in page
+    assert "+0.100" in page
+    assert "+0.100, between +0.020 and +0.180" in page
+    assert "&lt; 0.001" in page
+    assert "1 got worse" in page
+    assert "Who sings?" in page
+    assert "nDCG@10, passages never trained on" in page
+
+
+def test_looking_at_the_promotion_changes_nothing_and_posting_switches(
+    client: Client, mona: User, release: Release
+) -> None:
+    challenger = challenge(release)
+    client.force_login(mona)
+    assert "Promote release 2?" in client.get("/p/zoo/releases/2/promote/").text
+    assert serving.serving(release.project) == release
+    answer = client.post("/p/zoo/releases/2/promote/", follow=True)
+    assert "Release 2 serves from now on." in answer.text
+    assert serving.serving(release.project) == challenger
+    assert Event.objects.get(verb="release.switched", data__release=2).actor == mona
+
+
+def test_rolling_back_puts_the_one_before_in_service(client: Client, mona: User, release: Release) -> None:
+    serving.switch(challenge(release))
+    client.force_login(mona)
+    assert "Roll back to release 1?" in client.get("/p/zoo/releases/roll-back/").text
+    answer = client.post("/p/zoo/releases/roll-back/", follow=True)
+    assert "Release 1 serves again." in answer.text
+    assert serving.serving(release.project) == release
+
+
+def test_a_release_that_cannot_serve_comes_back_with_the_reason(
+    client: Client, mona: User, release: Release, build: IndexBuild
+) -> None:
+    challenge(release)
+    IndexBuild.objects.update(state="failed")
+    client.force_login(mona)
+    answer = client.post("/p/zoo/releases/2/promote/")
+    assert answer.status_code == 422
+    assert "cannot serve" in answer.text
+
+
+def test_nothing_to_roll_back_to_is_said(client: Client, mona: User, release: Release) -> None:
+    client.force_login(mona)
+    answer = client.post("/p/zoo/releases/roll-back/")
+    assert answer.status_code == 422
+    assert "there is none before it" in answer.text
+
+
+def test_the_changed_queries_are_ordered_by_how_much_and_counted(project: Project, release: Release) -> None:
+    evaluation = comparing.last_evaluation(challenge(release))
+    (changes,) = comparing.changed_queries(evaluation, most=10)
+    assert [(change.query.text, change.before, change.after) for change in changes.worse] == [("Who sings?", 0.9, 0.3)]
+    assert [change.query.text for change in changes.better] == ["Who swims?"]
+    assert (changes.worse_count, changes.better_count, changes.same_count) == (1, 1, 1)
+
+
+def test_the_number_of_database_queries_does_not_grow_with_the_releases(
+    client: Client, mona: User, release: Release, django_assert_max_num_queries
+) -> None:  # type: ignore[no-untyped-def]
+    for _ in range(4):
+        challenge_number = Release.objects.count()
+        serving.next_release(release.project)
+        assert Release.objects.count() == challenge_number + 1
+    client.force_login(mona)
+    with django_assert_max_num_queries(20):
+        client.get("/p/zoo/releases/")

@@ -1,0 +1,53 @@
+"""How a project works: its fields, its guidelines, its people."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import User
+from django.test import Client
+
+from curation.forms.settings import ProjectForm
+from curation.models import Project
+
+
+def whole(project: Project, **changes: object) -> dict[str, object]:
+    """What the form sends when only `changes` were typed."""
+    return {name: getattr(project, name) for name in ProjectForm.Meta.fields} | changes
+
+
+def test_only_a_manager_may_see_and_change_settings(
+    client: Client, carol: User, erin: User, mona: User, project: Project
+) -> None:
+    for person, status in ((carol, 404), (erin, 403), (mona, 200)):
+        client.force_login(person)
+        assert client.get("/p/zoo/settings/").status_code == status
+    client.force_login(erin)
+    assert client.post("/p/zoo/settings/", whole(project, name="Mine")).status_code == 403
+    project.refresh_from_db()
+    assert project.name == "Zoo guide"
+
+
+def test_a_manager_changes_a_setting(client: Client, mona: User, project: Project) -> None:
+    client.force_login(mona)
+    answer = client.post("/p/zoo/settings/", whole(project, overlap=3), follow=True)
+    assert "Saved." in answer.text
+    project.refresh_from_db()
+    assert project.overlap == 3
+
+
+def test_a_bad_value_comes_back_beside_its_field(client: Client, mona: User, project: Project) -> None:
+    client.force_login(mona)
+    answer = client.post("/p/zoo/settings/", whole(project, overlap=0, name=""))
+    assert answer.status_code == 422
+    assert 'aria-invalid="true"' in answer.text
+    project.refresh_from_db()
+    assert project.overlap == 1
+
+
+def test_new_guidelines_are_the_next_version_and_the_same_text_is_not(
+    client: Client, mona: User, project: Project
+) -> None:
+    client.force_login(mona)
+    for text, versions in (("Grade kindly.", 1), ("Grade kindly.", 1), ("Grade well.", 2)):
+        client.post("/p/zoo/settings/", {"guidelines": "1", "g-text": text})
+        assert project.guidelines.count() == versions
+    assert client.post("/p/zoo/settings/", {"guidelines": "1", "g-text": ""}).status_code == 422

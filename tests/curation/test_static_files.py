@@ -1,0 +1,37 @@
+"""What is vendored is what the list says, and every page part is there."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+import pytest
+from django.test import Client
+
+STATIC = Path(__file__).resolve().parents[2] / "static"
+ROWS = re.findall(
+    r"^\| `([^`]+)` .*\(`?\[?`?([\w./-]+)`?\].*`([0-9a-f]{64})` \|$", (STATIC / "vendor/VENDORED.md").read_text(), re.M
+)
+
+
+def test_every_vendored_file_is_listed() -> None:
+    listed = {name for name, _licence, _hash in ROWS} | {licence for _name, licence, _hash in ROWS} | {"VENDORED.md"}
+    there = {str(path.relative_to(STATIC / "vendor")) for path in (STATIC / "vendor").rglob("*") if path.is_file()}
+    assert there == listed
+
+
+@pytest.mark.parametrize(("name", "licence", "sha256"), ROWS)
+def test_a_vendored_file_is_unchanged_and_has_its_licence(name: str, licence: str, sha256: str) -> None:
+    assert hashlib.sha256((STATIC / "vendor" / name).read_bytes()).hexdigest() == sha256
+    assert (STATIC / "vendor" / licence).stat().st_size > 500
+
+
+def test_no_stylesheet_or_script_of_ours_calls_another_host() -> None:
+    for path in [*STATIC.glob("css/*.css"), *STATIC.glob("js/**/*.js")]:
+        assert not re.search(r"(?:https?:)?//[a-z0-9-]+\.[a-z]{2,}", path.read_text()), path
+
+
+def test_static_files_are_served(client: Client) -> None:
+    for name in ("css/tokens.css", "vendor/htmx.min.js", "img/favicon.svg"):
+        assert client.get(f"/static/{name}").status_code == 200

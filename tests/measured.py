@@ -1,0 +1,54 @@
+"""A challenger that was trained, measured against a champion and decided upon, as the loop leaves it behind."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from django.conf import settings
+
+from curation import serving
+from curation.models import Release
+from retrieval.jobs import JobState
+from tuning.models import Dataset, Decision, Evaluation, Part, Run, Turn
+
+FIGURES = {"low": 0.02, "high": 0.18, "p": 0.0004, "queries": 3, "smallest_visible": 0.05}
+
+
+def challenge(champion: Release, before: float = 0.5, after: float = 0.6) -> Release:
+    """A candidate whose nDCG@10 went from before to after; its turn, run and decision with it."""
+    project = champion.project
+    challenger = serving.next_release(project)
+    dataset = Dataset.objects.create(
+        project=project, number=challenger.number, sha256="0" * 64, counts={"train": {"queries": 8}, "test": {}}
+    )
+    turn = Turn.objects.create(
+        project=project, state=JobState.DONE, step=Turn.Step.DECIDE, dataset=dataset, challenger=challenger
+    )
+    run = Run.objects.create(turn=turn, dataset=dataset, part=Part.RETRIEVER, state=JobState.DONE, loss=0.4, seconds=9)
+    run.path = f"runs/{run.pk}"
+    run.save(update_fields=["path"])
+    write_metrics(run, [{"step": step, "loss": 1 / (step + 1), "dev": {"ndcg@10": 0.5}} for step in range(5)])
+    figures = FIGURES | {"champion": before, "challenger": after, "difference": after - before}
+    texts = ["Who sings?", "Who swims?", "Who sleeps?"]
+    queries = [project.queries.create(external_id=f"m{number}", text=text) for number, text in enumerate(texts)]
+    values = [(0.9, 0.3), (0.2, 1.0), (0.5, 0.5)]
+    evaluation = Evaluation.objects.create(
+        turn=turn,
+        dataset=dataset,
+        champion=champion,
+        challenger=challenger,
+        state=JobState.DONE,
+        measures={"ndcg@10": figures, "ndcg@10 unseen": figures},
+        per_query={str(query.pk): {"ndcg@10": pair} for query, pair in zip(queries, values, strict=True)},
+    )
+    Decision.objects.create(evaluation=evaluation, promoted=False, reason="Measured only.", numbers={})
+    return challenger
+
+
+def write_metrics(run: Run, rows: list[dict[str, object]], tail: str = "") -> None:
+    """The lines a training process writes as it goes; tail: what it is in the middle of writing."""
+    folder = Path(settings.DATA_DIR) / run.path
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "metrics.jsonl").write_text(lines + tail)

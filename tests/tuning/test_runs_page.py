@@ -1,0 +1,182 @@
+"""Turns and runs as they go, and when the loop turns by itself."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from curation.models import Project, Release
+from retrieval.jobs import JobState
+from tests.measured import challenge, write_metrics
+from tuning import curves
+from tuning.models import Dataset, Part, Policy, Run, Turn
+
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def running(project: Project) -> Run:
+    """A retriever in training."""
+    dataset = Dataset.objects.create(project=project, number=1, sha256="0" * 64)
+    turn = Turn.objects.create(
+        project=project,
+        state=JobState.RUNNING,
+        step=Turn.Step.TRAIN,
+        dataset=dataset,
+        progress_done=3,
+        progress_total=12,
+        progress_note="both encoders",
+    )
+    return Run.objects.create(
+        turn=turn,
+        dataset=dataset,
+        part=Part.RETRIEVER,
+        state=JobState.RUNNING,
+        loss=0.731,
+        seconds_left=101,
+        progress_done=3,
+        progress_total=12,
+        path="runs/page",
+    )
+
+
+def test_strangers_and_low_roles_stay_out(client: Client, carol: User, bob: User, running: Run) -> None:
+    paths = ["runs/", f"runs/{running.pk}/", f"runs/{running.pk}/curves/", f"turns/{running.turn_id}/"]
+    for person, status in ((carol, 404), (bob, 403)):
+        client.force_login(person)
+        for path in paths:
+            assert client.get(f"/p/zoo/{path}").status_code == status, path
+        assert client.post("/p/zoo/runs/start/", {"gate": "auto"}).status_code == status
+        assert client.post(f"/p/zoo/turns/{running.turn_id}/cancel/").status_code == status
+    assert Turn.objects.get().state == JobState.RUNNING
+
+
+def test_wrong_methods_are_refused(client: Client, erin: User, running: Run) -> None:
+    client.force_login(erin)
+    assert client.get("/p/zoo/runs/start/").status_code == 405
+    assert client.post("/p/zoo/runs/").status_code == 405
+    assert client.post(f"/p/zoo/runs/{running.pk}/").status_code == 405
+
+
+def test_an_empty_loop_says_what_makes_it_turn(client: Client, erin: User) -> None:
+    client.force_login(erin)
+    page = client.get("/p/zoo/runs/").text
+    assert "The loop has not turned yet" in page
+    assert "Start a turn" in page
+
+
+def test_starting_a_turn_queues_one_and_follows_it(client: Client, erin: User, project: Project) -> None:
+    client.force_login(erin)
+    answer = client.post("/p/zoo/runs/start/", {"only": "retriever", "gate": "never", "seed": "7"}, follow=True)
+    turn = Turn.objects.get()
+    assert (turn.only, turn.gate, turn.seed, turn.state) == ("retriever", "never", 7, JobState.QUEUED)
+    assert answer.redirect_chain == [(f"/p/zoo/turns/{turn.pk}/", 302)]
+    assert "Waits for a worker" in answer.text
+
+
+def test_a_second_turn_at_the_same_time_is_refused_with_the_reason(client: Client, erin: User, running: Run) -> None:
+    client.force_login(erin)
+    answer = client.post("/p/zoo/runs/start/", {"gate": "auto"})
+    assert answer.status_code == 422
+    assert "already has an unfinished turn" in answer.text
+    assert Turn.objects.count() == 1
+
+
+def test_a_form_that_makes_no_sense_comes_back(client: Client, erin: User, project: Project) -> None:
+    client.force_login(erin)
+    answer = client.post("/p/zoo/runs/start/", {"only": "everything", "gate": "maybe", "seed": "-1"})
+    assert answer.status_code == 422
+    assert 'aria-invalid="true"' in answer.text
+    assert not Turn.objects.exists()
+
+
+def test_the_turn_region_asks_again_while_it_runs_and_stops_when_it_ends(
+    client: Client, erin: User, running: Run
+) -> None:
+    client.force_login(erin)
+    path = f"/p/zoo/turns/{running.turn_id}/"
+    region = client.get(path, headers=HTMX).text
+    assert region.lstrip().startswith('<div id="turn"')
+    assert 'hx-trigger="every 2s"' in region
+    assert 'value="0.25"' in region
+    assert "0.7310" in region
+    assert "1 min 41 s left" in region
+    Turn.objects.update(state=JobState.FAILED, reason="Too little was settled.")
+    region = client.get(path, headers=HTMX).text
+    assert "hx-trigger" not in region
+    assert "Too little was settled." in region
+
+
+def test_cancelling_asks_first_and_then_stops_the_turn_and_its_run(client: Client, erin: User, running: Run) -> None:
+    client.force_login(erin)
+    path = f"/p/zoo/turns/{running.turn_id}/cancel/"
+    assert "Let it run" in client.get(path).text
+    assert Turn.objects.get().state == JobState.RUNNING
+    answer = client.post(path, follow=True)
+    assert "The turn is being stopped." in answer.text
+    running.refresh_from_db()
+    assert (Turn.objects.get().state, running.state) == (JobState.CANCELLED, JobState.CANCELLED)
+    assert "had already ended" in client.post(path, follow=True).text
+
+
+def test_a_run_of_another_project_is_not_found_here(client: Client, erin: User, running: Run) -> None:
+    other = Project.objects.create(slug="other", name="Other", corpus=running.turn.project.corpus)
+    Turn.objects.update(project=other)
+    client.force_login(erin)
+    assert client.get(f"/p/zoo/runs/{running.pk}/").status_code == 404
+    assert client.get(f"/p/zoo/turns/{running.turn_id}/").status_code == 404
+
+
+def test_the_curves_are_read_from_what_the_process_wrote(client: Client, erin: User, running: Run) -> None:
+    rows = [
+        {"step": 1, "loss": 0.9, "candidate": "both"},
+        {"step": 2, "loss": 0.5, "candidate": "both", "dev": {"ndcg@10": 0.61}},
+        {"step": 2, "loss": float("nan")},
+        {"note": "warming up"},
+    ]
+    write_metrics(running, rows, tail='{"step": 3, "lo')
+    client.force_login(erin)
+    answer = client.get(f"/p/zoo/runs/{running.pk}/curves/").json()
+    assert answer["is_live"] is True
+    assert answer["curves"] == [
+        {"name": "loss · both", "kind": "loss", "points": [[1.0, 0.9], [2.0, 0.5]]},
+        {"name": "dev measure · both", "kind": "dev", "points": [[2.0, 0.61]]},
+    ]
+    page = client.get(f"/p/zoo/runs/{running.pk}/").text
+    assert "0.6100" in page
+    assert "chart.umd.min.js" in page
+
+
+def test_a_long_curve_is_thinned_and_keeps_its_ends(running: Run) -> None:
+    write_metrics(running, [{"step": step, "loss": 1.0} for step in range(5000)])
+    (curve,) = curves.read(running)
+    assert len(curve["points"]) == curves.MOST_POINTS
+    assert curve["points"][0][0] == 0
+    assert curve["points"][-1][0] == 4999
+
+
+def test_a_run_that_wrote_nothing_has_no_curves(running: Run) -> None:
+    running.path = "runs/nothing-here"
+    assert curves.read(running) == []
+
+
+def test_finished_turns_show_what_came_of_them(client: Client, erin: User, release: Release) -> None:
+    challenge(release)
+    client.force_login(erin)
+    page = client.get("/p/zoo/runs/").text
+    assert "Measured only." in page
+    assert "/p/zoo/releases/2/" in page
+
+
+def test_a_manager_sets_when_the_loop_turns(client: Client, erin: User, mona: User, project: Project) -> None:
+    client.force_login(erin)
+    assert client.get("/p/zoo/runs/policy/").status_code == 403
+    client.force_login(mona)
+    assert client.get("/p/zoo/runs/policy/").status_code == 200
+    assert not Policy.objects.exists()
+    sent = {"is_active": "on", "least_new_queries": 20, "most_every_hours": 6, "gate": "auto", "only": ""}
+    sent |= {"guard_margin": 0.01, "least_judged": 0.5}
+    assert client.post("/p/zoo/runs/policy/", sent).status_code == 302
+    assert Policy.objects.get(project=project).least_new_queries == 20
+    assert client.post("/p/zoo/runs/policy/", sent | {"guard_margin": 3}).status_code == 422
