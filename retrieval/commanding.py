@@ -47,6 +47,8 @@ class TandemCommand(BaseCommand):
             self._stop(str(error), 2)
         except stated as error:
             self._stop(str(error), 1)
+        except KeyboardInterrupt:
+            self._stop("stopped at the keyboard", 1)
         finally:
             self._bar.end()
         if self._as_json:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -52,6 +52,9 @@ class Ingested:
     unchanged: int
     retired: int
     skipped: int
+
+    def __add__(self, other: Ingested) -> Ingested:
+        return Ingested(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
 
 
 def ingest(

@@ -31,16 +31,21 @@ class BadInput(Exception):
         return f"{place}: {self.message}"
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Line number from 1 and text, without the line's end; empty lines and a byte-order mark are left out."""
+def read_lines(path: Path, *, with_ends: bool = False) -> Iterator[tuple[int, str]]:
+    """Line number from 1 and text; a byte-order mark is left out, and so are line ends and empty lines.
+
+    with_ends: every line as it stands, for formats in which a line's end can be part of a value.
+    """
     try:
         with path.open("rb") as stream:
             number = 0
             while raw := stream.readline(LONGEST_LINE + 1):
                 number += 1
                 text = _decoded(path, number, raw)
-                if text.strip():
+                if with_ends:
                     yield number, text
+                elif text.strip():
+                    yield number, text.rstrip("\r\n")
     except OSError as error:
         raise BadInput(path, None, error.strerror or str(error)) from error
 
@@ -135,7 +140,7 @@ def _decoded(path: Path, number: int, raw: bytes, *, whole: bool = False) -> str
     if "\0" in text:
         line = number + text[: text.index("\0")].count("\n") if whole else number
         raise BadInput(path, line, _("holds a NUL character"))
-    return text if whole else text.rstrip("\r\n")
+    return text
 
 
 def _check_characters(path: Path, line: int, value: object) -> None:

@@ -1,0 +1,69 @@
+"""Embed a project's corpus and index it; the first build of a project goes into service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from curation import serving
+from curation.errors import CurationError
+from curation.models import Project, Release
+from retrieval import indexing
+from retrieval.commanding import TandemCommand
+from retrieval.engine.encoder import NoEncoder
+from retrieval.jobs import JobState, worker_name
+from retrieval.models import Encoder, IndexBuild
+
+
+class Command(TandemCommand):
+    help = "Embed and index the project's passages. The first build serves at once, a later one with --serve."
+    errors = (indexing.CannotBuild, indexing.ClaimLost, CurationError)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--project", required=True, metavar="SLUG")
+        parser.add_argument(
+            "--encoder", metavar="NAME_OR_PATH", help="Default: the one in service, or else what ENCODER names."
+        )
+        parser.add_argument("--serve", action="store_true", help="Put the new build in service without measuring it.")
+
+    def run(self, **options: Any) -> dict[str, Any]:
+        project = Project.objects.select_related("corpus").filter(slug=options["project"]).first()
+        if project is None:
+            self.usage(f"there is no project {options['project']}")
+        if not project.corpus.passages.active().exists():
+            self.usage(f"{project.slug} has no passages yet: import some first")
+        build = indexing.request(project.corpus, self._encoder(project, options["encoder"]))
+        build = indexing.build(build, worker=worker_name(), on_progress=self.progress)
+        if build.state != JobState.DONE:
+            raise indexing.CannotBuild(f"{build} was taken up by another worker, see its row")
+        self.say(f"{build}: {build.passage_count:,} passages, {build.encoder.dim} dimensions, {build.seconds:.1f} s")
+        self._serve(project, build, options["serve"])
+        return {
+            "build": build.number,
+            "passages": build.passage_count,
+            "dim": build.encoder.dim,
+            "seconds": round(build.seconds, 2),
+        }
+
+    def _encoder(self, project: Project, name: str | None) -> Encoder:
+        serves = project.releases.serving().select_related("build__encoder").first()
+        try:
+            if name:
+                return indexing.encoder_from(name)
+            return serves.build.encoder if serves else indexing.encoder_from_settings()
+        except NoEncoder as error:
+            self.usage(str(error))
+
+    def _serve(self, project: Project, build: IndexBuild, is_wanted: bool) -> None:
+        serves: Release | None = project.releases.serving().select_related("build").first()
+        if serves is None:
+            self.say(f"release {serving.make_base(project, build).number} serves it")
+        elif is_wanted:
+            release = serving.switch(serving.next_release(project, build=build))
+            self.say(f"release {release.number} serves it; `rollback` goes back to release {serves.number}")
+        else:
+            self.say(
+                f"release {serves.number} goes on with {serves.build}; `build_index --serve` would put a new "
+                "build in service, `loop` measures before it does"
+            )

@@ -1,0 +1,70 @@
+"""What a project's search finds for a text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from curation.models import Project
+from retrieval import searching
+from retrieval.commanding import TandemCommand
+from retrieval.engine.fusion import DEFAULT_WEIGHT
+from retrieval.models import IndexBuild, Passage
+
+
+class Command(TandemCommand):
+    help = "Search the build in service, or the newest one while nothing serves."
+    errors = (searching.CannotSearch,)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("text", metavar="TEXT")
+        parser.add_argument("--project", required=True, metavar="SLUG")
+        parser.add_argument("-k", type=int, default=10, help="How many passages.")
+        parser.add_argument("--mode", choices=searching.MODES, default="hybrid")
+
+    def run(self, **options: Any) -> dict[str, Any]:
+        project = Project.objects.select_related("corpus").filter(slug=options["project"]).first()
+        if project is None:
+            self.usage(f"there is no project {options['project']}")
+        if options["k"] < 1:
+            self.usage("-k is 1 or more")
+        build, weight = _searched(project)
+        hits = searching.search(build, options["text"], options["k"], options["mode"], weight)
+        results = _results(hits)
+        for result in results:
+            self.say(f"{result['rank']:>3}  {result['score']:.4f}  {result['passage']}\n     {_line(result['text'])}")
+        return {"build": build.number, "results": results}
+
+
+def _searched(project: Project) -> tuple[IndexBuild, float]:
+    """The build that answers and its dense share."""
+    release = project.releases.serving().select_related("build__corpus", "build__encoder").first()
+    if release is not None:
+        return release.build, release.fusion_weight
+    builds = IndexBuild.objects.searchable().select_related("corpus", "encoder")
+    newest = builds.filter(corpus=project.corpus).order_by("-number").first()
+    if newest is None:
+        raise searching.CannotSearch(f"{project.slug} has no build yet: run build_index")
+    return newest, DEFAULT_WEIGHT
+
+
+def _results(hits: list[searching.Hit]) -> list[dict[str, Any]]:
+    passages = Passage.objects.select_related("document").in_bulk([hit.passage_id for hit in hits])
+    return [
+        {
+            "rank": hit.rank,
+            "passage": passages[hit.passage_id].external_id,
+            "document": passages[hit.passage_id].document.external_id,
+            "score": round(hit.score, 6),
+            "text": passages[hit.passage_id].full_text,
+        }
+        for hit in hits
+        if hit.passage_id in passages
+    ]
+
+
+def _line(text: str) -> str:
+    """The beginning of a text on one line of a screen."""
+    words = " ".join(text.split())
+    return words if len(words) <= 110 else f"{words[:109]}…"
