@@ -124,7 +124,6 @@ def take_up(project: Project, limit: int | None = None, on_progress: Callable[[i
     """Freeze and open the queries that came before anything served; how many there were."""
     waiting = project.queries.filter(state=Query.State.OPEN, gold=None).order_by("pk")
     waiting = waiting.filter(~Exists(Ranking.objects.filter(query=OuterRef("pk"))))
-    waiting = waiting.filter(~Exists(Assignment.objects.filter(query=OuterRef("pk"))))
     queries = list(waiting[:limit])
     if not queries:
         return 0

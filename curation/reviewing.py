@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
@@ -31,6 +32,7 @@ CONTEXT = 1500
 PIECE = 900  # SQLite takes 999 parameters a statement where it was built long ago
 
 State = Query.State
+T = TypeVar("T")
 
 
 class AlreadyDecided(CurationError):
@@ -309,7 +311,7 @@ def _submitted_work(queries: Sequence[Query]) -> dict[int, list[Assignment]]:
     return work
 
 
-def chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
+def chunks(ids: Sequence[T]) -> Iterator[Sequence[T]]:
     """The ids in pieces that a statement takes as parameters."""
     return (ids[start : start + PIECE] for start in range(0, len(ids), PIECE))
 

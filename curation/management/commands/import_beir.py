@@ -1,0 +1,45 @@
+"""A BEIR folder in: documents, queries, settled judgements and answers."""
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandParser
+from django.utils.text import slugify
+
+from curation import importing
+from retrieval.commanding import TandemCommand
+
+
+class Command(TandemCommand):
+    help = "Import a BEIR folder: corpus.jsonl, queries.jsonl, qrels/SPLIT.tsv as settled judgements, answers.jsonl."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("folder", type=Path)
+        parser.add_argument("--project", required=True, metavar="SLUG", help="Made if there is none of that name.")
+        parser.add_argument("--corpus-only", action="store_true", help="Documents only.")
+        parser.add_argument("--queries-split", metavar="S", help="Only the queries of qrels/S.tsv.")
+        parser.add_argument("--judge-split", metavar="S", help="Settle the judgements of qrels/S.tsv.")
+        parser.add_argument("--curator", default=importing.DEFAULT_CURATOR, metavar="NAME", help="Whose they are.")
+
+    def run(self, **options: Any) -> dict[str, Any]:
+        if options["project"] != slugify(options["project"]):
+            self.usage(f"--project {options['project']!r} is not a slug: letters, digits and hyphens")
+        done = importing.import_beir(
+            options["folder"],
+            options["project"],
+            corpus_only=options["corpus_only"],
+            queries_split=options["queries_split"],
+            judge_split=options["judge_split"],
+            curator=options["curator"],
+            on_progress=self.progress,
+        )
+        return report(self, done)
+
+
+def report(command: TandemCommand, done: importing.Imported) -> dict[str, Any]:
+    """What was imported, said to the person and given back for --json."""
+    counts = {name: getattr(done, name) for name in importing.COUNTED}
+    command.say(", ".join(f"{number:,} {name}" for name, number in counts.items()))
+    for note in done.notes:
+        command.say(note)
+    return counts
