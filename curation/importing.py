@@ -219,12 +219,15 @@ class _Places:
 
 def _corpus(project: Project, path: Path, without_text: set[str], on_progress: Progress | None) -> Imported:
     def sources() -> Iterator[ingesting.Source]:
+        line = 0
         for line, row in read_jsonl(path, ("_id", "text")):
             name, title = text_of(path, line, row, "_id"), text_of(path, line, row, "title", default="")
             text = text_of(path, line, row, "text", default="")
             if not title and not text:
                 without_text.add(name)
             yield ingesting.Source(name, title, text, reading.metadata(path, line, row), path, line)
+        if not line:
+            raise BadInput(path, None, _("no document in it"))
 
     progress = (lambda done, total: on_progress(done, total, _("documents"))) if on_progress else None
     done = ingesting.ingest(project.corpus, sources(), whole=True, on_progress=progress)
