@@ -18,6 +18,7 @@ import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection
+from pytest_django.fixtures import SettingsWrapper
 
 from curation.models import Membership, Project
 from retrieval.models import Corpus, Encoder, IndexBuild, Passage
@@ -39,6 +40,12 @@ ZOO = {
     "hours": "The zoo opens at nine and closes at six.",
 }
 KEYWORDS = sorted({word.strip(".,").lower() for text in ZOO.values() for word in text.split()} | set(ZOO))
+
+
+@pytest.fixture(autouse=True)
+def _quick_passwords(settings: SettingsWrapper) -> None:
+    """A real hasher takes half a second for each of the cast."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 def _person(name: str, project: Project | None, role: str | None) -> User:
