@@ -7,9 +7,6 @@ than STALE_SECONDS. The price: a worker that hangs forever looks alive, and is e
 from __future__ import annotations
 
 import logging
-import os
-import secrets
-import socket
 import threading
 from types import TracebackType
 from typing import Self
@@ -24,11 +21,6 @@ logger = logging.getLogger(__name__)
 
 class LostClaim(Exception):
     """The row is no longer this worker's: it was cancelled, or taken up anew after a silence."""
-
-
-def worker_name() -> str:
-    """host:pid:token, a name that no other worker has or will have."""
-    return f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 class Hold:

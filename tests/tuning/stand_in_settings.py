@@ -1,0 +1,5 @@
+"""Tandem's settings for a worker whose retriever training is the stand-in of trainer.py."""
+
+from config.settings import *  # noqa: F403
+
+TRAINERS = {"retriever": "tests.tuning.trainer"}

@@ -1,0 +1,129 @@
+"""The gate: what it promotes, what it declines, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from curation import serving
+from curation.models import Project, Release
+from tuning import promoting
+from tuning.models import Dataset, Evaluation, Gate, Part, Policy, Run, Turn
+
+
+def figure(difference: float, half_width: float = 0.02, judged: float = 1.0) -> dict[str, Any]:
+    return {
+        "champion": 0.5 if judged == 1.0 else judged,
+        "challenger": 0.5 + difference if judged == 1.0 else judged,
+        "difference": difference,
+        "low": difference - half_width,
+        "high": difference + half_width,
+        "p": 0.01,
+        "queries": 100,
+        "smallest_visible": 0.03,
+    }
+
+
+Make = Callable[..., Evaluation]
+
+
+@pytest.fixture
+def evaluated(project: Project, release: Release) -> Make:
+    """A function that makes a finished evaluation with these measures, of a turn that trained these parts."""
+
+    def make(parts: list[str] = [Part.RETRIEVER], **measures: dict[str, Any]) -> Evaluation:  # noqa: B006
+        dataset, _made = Dataset.objects.get_or_create(project=project, number=1, path="none", sha256="0")
+        turn = Turn.objects.create(project=project, state="done", dataset=dataset)
+        for part in parts:
+            Run.objects.create(turn=turn, dataset=dataset, part=part, state="done")
+        return Evaluation.objects.create(
+            turn=turn,
+            dataset=dataset,
+            champion=serving.serving(project),
+            challenger=serving.next_release(project, fusion_weight=0.5),
+            measures={name.replace("_at_", "@"): value for name, value in measures.items()},
+            state="done",
+        )
+
+    return make
+
+
+def test_a_measurable_gain_is_promoted_and_serves(evaluated: Make, project: Project) -> None:
+    evaluation = evaluated(ndcg_at_10=figure(0.05))
+    decision = promoting.decide(evaluation)
+    assert decision.promoted
+    assert serving.serving(project) == evaluation.challenger
+    assert "nDCG@10 0.500 → 0.550 (+0.050; 95 % interval +0.030 to +0.070" in decision.reason
+    assert "100 queries: cannot see less than 0.03" in decision.reason
+
+
+def test_an_interval_that_holds_0_is_declined_with_its_numbers(evaluated: Make, project: Project) -> None:
+    evaluation = evaluated(ndcg_at_10=figure(0.01))
+    decision = promoting.decide(evaluation)
+    assert not decision.promoted
+    assert "the interval of nDCG@10 does not lie above 0" in decision.reason
+    assert serving.serving(project).number == 1
+    evaluation.challenger.refresh_from_db()
+    assert evaluation.challenger.state == Release.State.DECLINED
+
+
+def test_a_guard_that_got_worse_declines_a_gain(evaluated: Make) -> None:
+    decision = promoting.decide(evaluated(ndcg_at_10=figure(0.05), recall_at_20=figure(-0.03)))
+    assert not decision.promoted
+    assert "recall@20 fell by 0.030, more than the margin of 0.010" in decision.reason
+
+
+def test_the_margin_is_the_projects_own(evaluated: Make, project: Project) -> None:
+    Policy.objects.create(project=project, guard_margin=0.05)
+    assert promoting.decide(evaluated(ndcg_at_10=figure(0.05), recall_at_20=figure(-0.03))).promoted
+
+
+def test_a_generator_is_promoted_for_its_answers(evaluated: Make) -> None:
+    evaluation = evaluated([Part.GENERATOR], ndcg_at_10=figure(0.0), f1=figure(0.2), em=figure(0.1))
+    decision = promoting.decide(evaluation)
+    assert decision.promoted
+    assert "F1 0.500 → 0.700" in decision.reason
+
+
+def test_of_two_halves_neither_may_get_worse(evaluated: Make) -> None:
+    both = [Part.RETRIEVER, Part.GENERATOR]
+    assert not promoting.decide(evaluated(both, ndcg_at_10=figure(0.05), f1=figure(-0.02))).promoted
+    assert promoting.decide(evaluated(both, ndcg_at_10=figure(0.05), f1=figure(0.0))).promoted
+
+
+def test_too_few_judged_passages_decline(evaluated: Make, project: Project) -> None:
+    Policy.objects.create(project=project, least_judged=0.95)
+    measures = {"ndcg_at_10": figure(0.05), "judged_at_10": figure(0.0, judged=0.4)}
+    decision = promoting.decide(evaluated(**measures))
+    assert not decision.promoted
+    assert "only 40 % of the first ten passages were judged; 95 % are asked for" in decision.reason
+
+
+@pytest.mark.parametrize(("gate", "promoted"), [(Gate.ALWAYS, True), (Gate.NEVER, False)])
+def test_always_and_never_do_not_ask(evaluated: Make, gate: str, promoted: bool) -> None:
+    difference = -0.2 if gate == Gate.ALWAYS else 0.2
+    assert promoting.decide(evaluated(ndcg_at_10=figure(difference)), gate).promoted is promoted
+
+
+def test_nothing_measured_is_nothing_promoted(evaluated: Make) -> None:
+    decision = promoting.decide(evaluated())
+    assert not decision.promoted
+    assert "nothing could be measured" in decision.reason
+
+
+def test_deciding_twice_is_deciding_once(evaluated: Make, project: Project) -> None:
+    evaluation = evaluated(ndcg_at_10=figure(0.05))
+    first = promoting.decide(evaluation)
+    serving.roll_back(project)
+    assert promoting.decide(evaluation) == first
+    assert serving.serving(project).number == 1  # and the roll-back stands
+
+
+def test_a_champion_that_no_longer_serves_makes_the_measures_stale(evaluated: Make, project: Project) -> None:
+    evaluation = evaluated(ndcg_at_10=figure(0.05))
+    serving.switch(serving.next_release(project, fusion_weight=0.1))
+    decision = promoting.decide(evaluation)
+    assert not decision.promoted
+    assert "release 1, which it was measured against, no longer serves" in decision.reason

@@ -1,0 +1,72 @@
+from django.contrib import admin
+
+from tuning.models import Dataset, DatasetQuery, Decision, Evaluation, Policy, Run, Turn
+
+
+class ReadOnly(admin.ModelAdmin):
+    """What the machine wrote: looked at here, never edited."""
+
+    def has_add_permission(self, request, obj=None) -> bool:  # type: ignore[no-untyped-def]
+        return False
+
+    def has_change_permission(self, request, obj=None) -> bool:  # type: ignore[no-untyped-def]
+        return False
+
+    def has_delete_permission(self, request, obj=None) -> bool:  # type: ignore[no-untyped-def]
+        return False
+
+
+@admin.register(Dataset)
+class DatasetAdmin(ReadOnly):
+    list_display = ["__str__", "seed", "counts", "sha256", "created_at"]
+    list_filter = ["project"]
+
+
+@admin.register(DatasetQuery)
+class DatasetQueryAdmin(ReadOnly):
+    list_display = ["query", "dataset", "split", "cluster"]
+    list_filter = ["dataset__project", "split"]
+    list_select_related = ["query", "dataset__project"]
+    search_fields = ["query__text", "query__external_id", "cluster"]
+    fields = ["dataset", "query", "review", "split", "cluster", "behind"]
+    readonly_fields = ["behind"]
+
+    @admin.display(description="judgements")
+    def behind(self, row: DatasetQuery) -> str:
+        judgements = row.judgements.select_related("curator", "passage")
+        return "\n".join(f"{judgement.passage} · {judgement}" for judgement in judgements)
+
+
+@admin.register(Turn)
+class TurnAdmin(ReadOnly):
+    list_display = ["__str__", "state", "step", "only", "gate", "seed", "dataset", "challenger", "created_at"]
+    list_filter = ["project", "state", "step"]
+    list_select_related = ["project", "dataset__project", "challenger__project"]
+
+
+@admin.register(Run)
+class RunAdmin(ReadOnly):
+    list_display = ["__str__", "turn", "state", "loss", "seconds", "encoder", "generator", "created_at"]
+    list_filter = ["turn__project", "part", "state"]
+    list_select_related = ["turn__project", "encoder", "generator"]
+
+
+@admin.register(Evaluation)
+class EvaluationAdmin(ReadOnly):
+    list_display = ["__str__", "state", "dataset", "created_at"]
+    list_filter = ["turn__project", "state"]
+    list_select_related = ["champion__project", "challenger__project", "dataset__project"]
+
+
+@admin.register(Decision)
+class DecisionAdmin(ReadOnly):
+    list_display = ["evaluation", "promoted", "reason", "created_at"]
+    list_filter = ["evaluation__turn__project", "promoted"]
+    list_select_related = ["evaluation__champion__project", "evaluation__challenger__project"]
+
+
+@admin.register(Policy)
+class PolicyAdmin(admin.ModelAdmin):
+    list_display = ["project", "is_active", "least_new_queries", "most_every_hours", "only", "gate"]
+    list_editable = ["is_active"]
+    list_select_related = ["project"]

@@ -1,0 +1,112 @@
+"""What was trained becomes a challenger: a new build where the encoder is new, a fusion weight, a candidate release."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from django.utils.translation import gettext as _
+
+from curation import serving
+from curation.models import Project, Release
+from retrieval import indexing, searching
+from retrieval.engine import fusion
+from retrieval.jobs import JobState
+from retrieval.models import IndexBuild
+from tuning import collecting
+from tuning.engine.examples import DEV
+from tuning.models import Part, Run, Turn
+
+KEPT_BEFORE = 2  # releases before the serving one whose builds stay, to roll back to
+_LOOK_SECONDS = 1.0
+
+Progress = Callable[[int, int, str], None]
+
+
+class CannotBuild(Exception):
+    """The challenger's index could not be built; the message is the build's reason."""
+
+
+def challenger(turn: Turn, worker: str, on_progress: Progress) -> Release:
+    """The candidate release of what the turn trained; the turn's own when it has one. Raises CannotBuild."""
+    if turn.challenger is not None:
+        return turn.challenger
+    runs = {Part(run.part): run for run in turn.runs.done()}
+    champion = serving.serving(turn.project)
+    build, weight = champion.build, champion.fusion_weight
+    if Part.RETRIEVER in runs:
+        build = _build(turn, runs[Part.RETRIEVER], champion, worker, on_progress)
+        weight = _weight(turn, build, weight)
+    generator = runs[Part.GENERATOR].generator if Part.GENERATOR in runs else None
+    return serving.next_release(turn.project, build=build, generator=generator, fusion_weight=weight)
+
+
+def tidy(project: Project) -> list[IndexBuild]:
+    """The builds whose disk was given back: of releases that neither serve nor are near enough to roll back to.
+
+    The base's build is always kept, so that every later release can still be measured against it.
+    """
+    sharing = Project.objects.filter(corpus=project.corpus)
+    kept = {build_id for sharer in sharing for build_id in _kept(sharer)}
+    old = IndexBuild.objects.searchable().filter(releases__project=project).exclude(pk__in=kept).distinct()
+    retired = list(old)
+    for build in retired:
+        indexing.retire(build)
+    return retired
+
+
+def _kept(project: Project) -> set[int]:
+    releases = {release.pk: release for release in project.releases.all()}
+    kept = {release.build_id for release in releases.values() if release.state == Release.State.CANDIDATE}
+    kept |= {min(releases.values(), key=lambda release: release.number).build_id} if releases else set()
+    at = next((release for release in releases.values() if release.state == Release.State.SERVING), None)
+    for _step in range(KEPT_BEFORE + 1):
+        if at is None:
+            break
+        kept.add(at.build_id)
+        at = releases.get(at.previous_id or 0)
+    return kept
+
+
+def _build(turn: Turn, run: Run, champion: Release, worker: str, on_progress: Progress) -> IndexBuild:
+    """A finished build with the run's encoder. A turn taken up again finds the one it had begun."""
+    encoder = run.encoder
+    assert encoder is not None  # a retriever run that is done has one
+    if encoder.pk == champion.build.encoder_id:
+        return champion.build
+    begun = IndexBuild.objects.filter(corpus=turn.project.corpus, encoder=encoder, created_at__gte=turn.created_at)
+    build = begun.filter(retired_at=None).order_by("-number").first() or indexing.request(turn.project.corpus, encoder)
+    while True:
+        try:
+            build = indexing.build(build, worker=worker, on_progress=on_progress)
+        except indexing.CannotBuild as error:
+            raise CannotBuild(str(error)) from error
+        except indexing.ClaimLost:  # its row says what happened
+            build.refresh_from_db()
+        if build.state == JobState.DONE:
+            return build
+        if build.state not in (JobState.QUEUED, JobState.RUNNING):
+            raise CannotBuild(build.reason or _("%(build)s was cancelled") % {"build": build})
+        on_progress(build.progress_done, build.progress_total, _("another worker builds"))
+        time.sleep(_LOOK_SECONDS)
+        if IndexBuild.objects.stale().filter(pk=build.pk).exists():
+            build.requeue(_("its worker fell silent"))
+
+
+def _weight(turn: Turn, build: IndexBuild, default: float) -> float:
+    """The dense share that ranks the judged queries of the dev split best; the champion's where it has none."""
+    assert turn.dataset is not None
+    rows = [row for row in collecting.rows(turn.dataset, DEV) if row.grades]
+    if not rows:
+        return default
+    found = searching.candidates(build, [row.text for row in rows])
+    graded = [
+        fusion.Graded(
+            ids=one.ids,
+            dense=one.dense,
+            lexical=one.lexical,
+            grades={int(passage_id): grade for passage_id, grade in row.grades.items()},
+        )
+        for row, one in zip(rows, found, strict=True)
+    ]
+    return fusion.learn_weight(graded, default)

@@ -1,0 +1,163 @@
+"""Champion and challenger on the same held-out queries: what they retrieve, and what they answer.
+
+Both are searched as they would serve. Answers are written for a sample only, the same one for both, as large as
+the time allows; queries without a relevant passage are counted, not dropped in silence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from curation import serving
+from retrieval.jobs import JobState
+from tuning import collecting, trying
+from tuning.engine.examples import TEST, TRAIN, JudgedQuery
+from tuning.engine.metrics import RELEVANT_FROM
+from tuning.engine.significance import compare
+from tuning.holding import Hold
+from tuning.models import Evaluation, Part, Turn
+from tuning.trying import PerQuery, Rankings
+
+DEPTH = 20
+ANSWER_SECONDS = 180.0  # for the champion's answers; the challenger's to the same queries take about as long
+MOST_ANSWERS = 200
+
+Progress = Callable[[int, int, str], None]
+Pair = tuple[PerQuery, PerQuery]  # champion's, challenger's
+
+
+class CannotMeasure(Exception):
+    """The evaluation is not this worker's, or there is nothing to measure on."""
+
+
+def prepare(turn: Turn) -> Evaluation:
+    """The turn's evaluation; made at the first call, against the release that serves then."""
+    assert turn.dataset is not None and turn.challenger is not None  # the steps before made them
+    evaluation, _made = Evaluation.objects.get_or_create(
+        turn=turn,
+        defaults={
+            "dataset": turn.dataset,
+            "champion": serving.serving(turn.project),
+            "challenger": turn.challenger,
+        },
+    )
+    return evaluation
+
+
+def evaluate(evaluation: Evaluation, worker: str, on_progress: Progress) -> Evaluation:
+    """The evaluation with its measures; as it is when it was finished before. Raises CannotMeasure."""
+    if evaluation.state == JobState.DONE:
+        return evaluation
+    if not evaluation.claim(worker):
+        raise CannotMeasure(_("the evaluation is %(state)s") % {"state": evaluation.get_state_display()})
+    try:
+        with Hold(evaluation):
+            _measure(evaluation, on_progress)
+    except CannotMeasure as error:
+        evaluation.fail(str(error))
+        raise
+    evaluation.save(update_fields=["measures", "per_query"])
+    evaluation.finish()
+    return evaluation
+
+
+def _measure(evaluation: Evaluation, on_progress: Progress) -> None:
+    rows = collecting.rows(evaluation.dataset)
+    test = [row for row in rows if row.split == TEST]
+    if not test:
+        raise CannotMeasure(_("the test split is empty"))
+    rankings = _rankings(evaluation, test, on_progress)
+    judged = {row.query_id: row.grades for row in test if row.grades}
+    before, after = (trying.measure_rankings(ranked, judged) for ranked in rankings)
+    found: Pair = (before.per_query, after.per_query)
+    figures = _compared(found, evaluation.turn.seed) | _slices(found, rows, evaluation.turn.seed)
+    if "ndcg@10" in figures:
+        figures["ndcg@10"]["without_relevant"] = len(before.without_relevant)
+    if evaluation.turn.runs.done().filter(part=Part.GENERATOR).exists():
+        answered = _answered(evaluation, test, rankings, on_progress)
+        figures |= _compared(answered, evaluation.turn.seed)
+        found = (_merged(found[0], answered[0]), _merged(found[1], answered[1]))
+    evaluation.measures = figures
+    evaluation.per_query = _paired(found)
+
+
+def _rankings(evaluation: Evaluation, test: list[JudgedQuery], on_progress: Progress) -> tuple[Rankings, Rankings]:
+    """What each of the two retrieves for the test queries; once, where both retrieve alike."""
+    texts = {row.query_id: row.text for row in test}
+    champion, challenger = evaluation.champion, evaluation.challenger
+    before = trying.rank(champion, texts, DEPTH, on_progress)
+    alike = (champion.build_id, champion.fusion_weight) == (challenger.build_id, challenger.fusion_weight)
+    return before, before if alike else trying.rank(challenger, texts, DEPTH, on_progress)
+
+
+def _answered(
+    evaluation: Evaluation,
+    test: list[JudgedQuery],
+    rankings: tuple[Rankings, Rankings],
+    on_progress: Progress,
+) -> Pair:
+    """em and f1 of both on one random sample; the right answer to an unanswerable query is the refusal."""
+    refusal = evaluation.champion.refusal
+    references = {row.query_id: [row.answer or refusal] for row in test if row.answer or row.is_unanswerable}
+    sample = sorted(references, key=lambda query_id: hashlib.sha256(query_id.encode()).digest())[:MOST_ANSWERS]
+    text_of = {row.query_id: row.text for row in test}
+    texts = {query_id: text_of[query_id] for query_id in sample}
+    seconds = float(evaluation.turn.settings.get("answer_seconds", ANSWER_SECONDS))
+    before = trying.write(evaluation.champion, texts, rankings[0], on_progress, seconds)
+    texts = {query_id: texts[query_id] for query_id in before}
+    after = trying.write(evaluation.challenger, texts, rankings[1], on_progress)
+    return trying.measure_answers(before, references), trying.measure_answers(after, references)
+
+
+def _slices(found: Pair, rows: Iterable[JudgedQuery], seed: int) -> dict[str, dict[str, Any]]:
+    """nDCG@10 apart for test queries a relevant passage of which was in training, and for those without.
+
+    Tuning on a fixed corpus partly memorises its passages; the second figure is the one that travels.
+    """
+    rows = list(rows)
+    taught = {passage for row in rows if row.split == TRAIN for passage in _relevant(row)}
+    seen = {row.query_id for row in rows if row.split == TEST and taught & _relevant(row)}
+    figures: dict[str, dict[str, Any]] = {}
+    for name, wanted in (("seen", True), ("unseen", False)):
+        part = tuple(
+            {
+                query_id: {"ndcg@10": values["ndcg@10"]}
+                for query_id, values in side.items()
+                if (query_id in seen) == wanted
+            }
+            for side in found
+        )
+        figures |= {f"{measure} {name}": figure for measure, figure in _compared((part[0], part[1]), seed).items()}
+    return figures
+
+
+def _relevant(row: JudgedQuery) -> set[str]:
+    return {passage for passage, grade in row.grades.items() if grade >= RELEVANT_FROM}
+
+
+def _compared(found: Pair, seed: int) -> dict[str, dict[str, Any]]:
+    """measure → the comparison as a dictionary; empty when no query was measured."""
+    before, after = found
+    names = next(iter(before.values()), {})
+    return {name: asdict(compare(_of(before, name), _of(after, name), seed=seed)) for name in names}
+
+
+def _of(values: PerQuery, name: str) -> dict[str, float]:
+    return {query_id: measured[name] for query_id, measured in values.items()}
+
+
+def _merged(one: PerQuery, other: PerQuery) -> PerQuery:
+    return {query_id: one.get(query_id, {}) | other.get(query_id, {}) for query_id in one.keys() | other.keys()}
+
+
+def _paired(found: Pair) -> dict[str, dict[str, list[float]]]:
+    before, after = found
+    return {
+        query_id: {name: [value, after[query_id][name]] for name, value in sorted(before[query_id].items())}
+        for query_id in sorted(before, key=int)
+    }

@@ -1,0 +1,54 @@
+"""Write what people decided in the files other tools read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from curation import serving
+from curation.engine.gguf import NoGenerator
+from curation.models import Project
+from retrieval.commanding import TandemCommand
+from retrieval.engine.artifacts import Damaged
+from tuning import collecting, exporting
+from tuning.models import Split
+
+
+class Command(TandemCommand):
+    help = "Export settled work: training files, qrels, judgements, or a BEIR folder."
+    errors = (exporting.NothingToExport, serving.NothingServes, NoGenerator, Damaged)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        formats = "; ".join(f"{what}: {', '.join(forms)}" for what, forms in exporting.FORMATS.items())
+        parser.add_argument("--project", required=True, metavar="SLUG")
+        parser.add_argument("--what", required=True, choices=list(exporting.FORMATS))
+        parser.add_argument("--format", default="", help=formats)
+        parser.add_argument("--out", required=True, type=Path, metavar="PATH")
+        parser.add_argument("--dataset", type=int, metavar="NUMBER", help="Of this frozen dataset; else all settled.")
+        parser.add_argument("--split", choices=Split.values, help="Of the dataset; all three without it.")
+
+    def run(self, **options: Any) -> dict[str, Any]:
+        project = Project.objects.filter(slug=options["project"]).first()
+        if project is None:
+            self.usage(f"there is no project {options['project']}")
+        if options["split"] and options["dataset"] is None:
+            self.usage("--split needs --dataset: splits belong to a frozen dataset")
+        rows = None
+        if options["dataset"] is not None:
+            dataset = project.datasets.filter(number=options["dataset"]).first()
+            if dataset is None:
+                self.usage(f"{project.slug} has no dataset {options['dataset']}")
+            rows = collecting.rows(dataset, options["split"])
+        form = options["format"] or next(iter(exporting.FORMATS[options["what"]]))
+        try:
+            count = exporting.export(project, options["what"], form, options["out"], rows)
+        except exporting.NoSuchFormat as error:
+            self.usage(str(error))
+        except FileExistsError:
+            self.usage(f"{options['out']} is there already")
+        except OSError as error:
+            self.usage(f"{options['out']}: {error.strerror or error}")
+        self.say(f"{count} rows of {options['what']} in {options['out']}")
+        return {"what": options["what"], "format": form, "rows": count, "out": str(options["out"])}

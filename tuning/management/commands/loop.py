@@ -1,0 +1,119 @@
+"""One whole turn of the loop in the foreground: collect → train → index → evaluate → decide."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from curation.models import Project
+from retrieval.commanding import TandemCommand
+from retrieval.jobs import JobState, worker_name
+from tuning import training, turning
+from tuning.models import Gate, Part, Turn
+
+
+class TurnFailed(Exception):
+    """The turn ended without a decision; the message is its reason."""
+
+
+class Command(TandemCommand):
+    help = "Collect settled work, train, evaluate, decide and put the better pair in service."
+    errors = (turning.AlreadyTurning, TurnFailed, *turning.REASONS)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--project", required=True, metavar="SLUG")
+        parser.add_argument("--only", choices=Part.values, default="", help="Which half learns; both without it.")
+        parser.add_argument("--gate", choices=Gate.values, default=Gate.AUTO)
+        parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument("--budget", type=float, metavar="SECONDS", help="For each training, about.")
+
+    def run(self, **options: Any) -> dict[str, Any]:
+        project = Project.objects.filter(slug=options["project"]).first()
+        if project is None:
+            self.usage(f"there is no project {options['project']}")
+        if options["seed"] < 0 or (options["budget"] is not None and options["budget"] <= 0):
+            self.usage("--seed is 0 or more, --budget more than 0")
+        settings = {} if options["budget"] is None else {"budget_seconds": options["budget"]}
+        turn = turning.start(
+            project, only=options["only"], gate=options["gate"], seed=options["seed"], settings=settings
+        )
+        try:
+            self._go_round(turn)
+        except KeyboardInterrupt:
+            turning.cancel(turn, "stopped at the keyboard")
+            raise TurnFailed("stopped at the keyboard") from None
+        if turn.state != JobState.DONE:
+            raise TurnFailed(turn.reason or f"the turn is {turn.get_state_display()}")
+        return _result(turn)
+
+    def _go_round(self, turn: Turn) -> None:
+        """Every step that is left, one line about each."""
+        worker = worker_name()
+        while turn.state == JobState.QUEUED:
+            step = Turn.Step(turn.step)
+            if not turning.advance(turn, worker, self.progress):
+                raise TurnFailed("another worker has taken the turn up; see its page")
+            if turn.state in (JobState.QUEUED, JobState.DONE):
+                self.say(f"{step.label}: {_TOLD[step](turn)}")
+
+
+def _collected(turn: Turn) -> str:
+    assert turn.dataset is not None
+    splits = [f"{split} {found['queries']}" for split, found in turn.dataset.counts.items()]
+    return f"{turn.dataset} ({', '.join(splits)} queries; sha256 {turn.dataset.sha256[:12]})"
+
+
+def _trained(turn: Turn) -> str:
+    told = [f"{run.part} in {run.seconds:.0f} s, {_outcome(run.record)}" for run in turn.runs.order_by("pk")]
+    told += [f"{part} left out: {why}" for part, why in training.left_out(turn).items()]
+    return "; ".join(told)
+
+
+def _outcome(record: dict[str, Any]) -> str:
+    return f"dev chose {record['choice']}" if record.get("choice") else "done"
+
+
+def _indexed(turn: Turn) -> str:
+    challenger = turn.challenger
+    assert challenger is not None
+    return f"{challenger} ({challenger.build}, dense share {challenger.fusion_weight:.2f})"
+
+
+def _evaluated(turn: Turn) -> str:
+    figures = turn.evaluation.measures
+    shown = [name for name in ("ndcg@10", "recall@20", "f1", "em") if name in figures]
+    return "; ".join(
+        f"{name} {figures[name]['champion']:.3f} → {figures[name]['challenger']:.3f}"
+        f" ({figures[name]['low']:+.3f} to {figures[name]['high']:+.3f})"
+        for name in shown
+    )
+
+
+_TOLD = {
+    Turn.Step.COLLECT: _collected,
+    Turn.Step.TRAIN: _trained,
+    Turn.Step.INDEX: _indexed,
+    Turn.Step.EVALUATE: _evaluated,
+    Turn.Step.DECIDE: lambda turn: turn.evaluation.decision.reason,
+}
+
+
+def _result(turn: Turn) -> dict[str, Any]:
+    """The whole turn for --json."""
+    assert turn.dataset is not None and turn.challenger is not None
+    decision = turn.evaluation.decision
+    dataset = turn.dataset
+    return {
+        "dataset": {"number": dataset.number, "sha256": dataset.sha256, "counts": dataset.counts},
+        "runs": [
+            {"id": run.pk, "part": run.part, "seconds": run.seconds, "loss": run.loss, "record": run.record}
+            for run in turn.runs.order_by("pk")
+        ],
+        "evaluation": turn.evaluation.measures,
+        "decision": {"promoted": decision.promoted, "reason": decision.reason},
+        "release": {
+            "challenger": turn.challenger.number,
+            "serving": turn.project.releases.serving().values_list("number", flat=True).get(),
+        },
+    }

@@ -1,0 +1,33 @@
+"""Celery's part of the loop: one step a message, the next one sent when the last is written down."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from retrieval.jobs import JobState, enqueue, worker_name
+from retrieval.tasks import take_up_lost
+from tuning import scheduling, turning
+from tuning.models import Turn
+
+
+@shared_task
+def advance(turn_id: int) -> None:
+    """Do the step the turn stands at and ask for the next. Safe to be sent twice: the row is claimed once."""
+    turn = Turn.objects.filter(pk=turn_id).first()
+    if turn is not None and turning.advance(turn, worker_name()) and turn.state == JobState.QUEUED:
+        enqueue(advance, turn.pk)
+
+
+@shared_task
+def sweep() -> None:
+    """Take up what lost its worker or its message: builds and turns."""
+    take_up_lost()
+    for turn in turning.sweep():
+        enqueue(advance, turn.pk)
+
+
+@shared_task
+def schedule() -> None:
+    """Start the turns that policies ask for."""
+    for turn in scheduling.start_due():
+        enqueue(advance, turn.pk)

@@ -1,0 +1,224 @@
+"""Carry one run from queued to trained: its specification, its process, its result as a row."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from curation import serving
+from curation.models import Generator, Release
+from retrieval import indexing
+from retrieval.engine import artifacts
+from retrieval.jobs import JobState
+from retrieval.models import Encoder
+from tuning import collecting, specifying
+from tuning.following import RESULT, SPEC, Follower, end_stray
+from tuning.holding import Hold
+from tuning.models import Part, Run, Turn
+
+Progress = Callable[[int, int, str], None]
+
+
+class CannotTrain(Exception):
+    """A half cannot learn, with the reason its training or its data gives."""
+
+
+def prepare(turn: Turn) -> list[Run]:
+    """A run for each half that is to learn, the retriever first; made at the first call. Raises CannotTrain.
+
+    A half that was not asked for by name and has nothing to learn from is left out (`left_out` says why).
+    """
+    release = serving.serving(turn.project)
+    runs = []
+    for part in wanted(turn):
+        why = why_not(turn, part, release)
+        if why and turn.only:
+            raise CannotTrain(why)
+        if not why:
+            runs.append(_run(turn, part, release))
+    if not runs:
+        raise CannotTrain(_("neither half has anything to learn from"))
+    return runs
+
+
+def wanted(turn: Turn) -> list[Part]:
+    return [Part(turn.only)] if turn.only else [Part.RETRIEVER, Part.GENERATOR]
+
+
+def why_not(turn: Turn, part: Part, release: Release) -> str:
+    """Why this half cannot learn in this turn; empty when it can."""
+    assert turn.dataset is not None
+    counts = turn.dataset.counts["train"]
+    if part == Part.RETRIEVER:
+        return "" if counts["grades"] else _("the retriever learns from grades, and the training split has none")
+    if release.generator.kind == Generator.Kind.API:
+        return _("the generator is on a server elsewhere: export its training file instead")
+    if counts["answers"] + counts["unanswerable"] == 0:
+        return _("the generator learns from answers, and the training split has none")
+    return ""
+
+
+def left_out(turn: Turn) -> dict[str, str]:
+    """The halves that this turn does not train, each with the reason."""
+    release = serving.serving(turn.project)
+    reasons = {part.value: why_not(turn, part, release) for part in wanted(turn)}
+    return {part: why for part, why in reasons.items() if why}
+
+
+def train(run: Run, worker: str, on_progress: Progress) -> Run:
+    """The run, trained; as it is when it was trained before. Raises CannotTrain.
+
+    on_progress is called about every LOOK_SECONDS and may raise to stop the training.
+    """
+    if run.state == JobState.DONE:
+        return run
+    if not run.claim(worker):
+        raise CannotTrain(run.reason or _("%(run)s is %(state)s") % {"run": run, "state": run.get_state_display()})
+    try:
+        with Hold(run) as hold:
+            _fit(run, hold, on_progress)
+            _register(run)
+    except CannotTrain as error:
+        run.fail(str(error))
+        raise
+    run.finish()
+    return run
+
+
+def stop_stray(run: Run) -> None:
+    """End the process a lost worker left behind, where it is on this machine."""
+    if run.pid:
+        end_stray(run.pid, folder(run))
+
+
+def folder(run: Run) -> Path:
+    """Where the run's specification, metrics and checkpoint are."""
+    return Path(settings.DATA_DIR) / run.path
+
+
+def _run(turn: Turn, part: Part, release: Release) -> Run:
+    assert turn.dataset is not None  # the step before made it
+    encoder, generator = collecting.first_encoder(turn.project), _first(release.generator)
+    run, _made = Run.objects.get_or_create(
+        turn=turn,
+        part=part,
+        defaults={
+            "dataset": turn.dataset,
+            "seed": turn.seed,
+            "path": f"runs/{turn.pk}-{part.value}",
+            "parent_encoder": encoder if part == Part.RETRIEVER else None,
+            "parent_generator": generator if part == Part.GENERATOR else None,
+        },
+    )
+    return run
+
+
+def _first(generator: Generator) -> Generator:
+    """The untuned generator behind it: adapters are trained anew on all work, not piled up."""
+    while generator.parent is not None:
+        generator = generator.parent
+    return generator
+
+
+def _fit(run: Run, hold: Hold, on_progress: Progress) -> None:
+    """Run the training process to its end, unless an earlier worker saw it end and died before writing it down."""
+    out = folder(run)
+    if (out / RESULT).exists():
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    specification = specifying.specification(run, out, on_progress)
+    (out / SPEC).write_text(json.dumps(specification, indent=1, sort_keys=True), encoding="utf-8")
+    began = time.monotonic()
+    with Follower(settings.TRAINERS[run.part], out, settings.COMPUTE_THREADS) as follower:
+        _note(run, pid=follower.process.pid, settings=specification)
+        for lines in follower.lines():
+            hold.check()
+            if lines:
+                _heed(run, lines[-1], on_progress)
+        if follower.process.returncode != 0 or not (out / RESULT).exists():
+            raise CannotTrain(follower.reason())
+    _note(run, seconds=time.monotonic() - began, pid=None, seconds_left=0.0)
+
+
+def _heed(run: Run, line: dict[str, Any], on_progress: Progress) -> None:
+    """One line of the training's metrics, into the row and to whoever watches."""
+    step, steps = int(line.get("step", 0)), int(line.get("steps", 0))
+    note = " · ".join(str(line[name]) for name in ("candidate", "note") if line.get(name))
+    loss, left = line.get("loss"), line.get("seconds_left")
+    run.beat(step, steps, note)
+    _note(run, loss=run.loss if loss is None else loss, seconds_left=left, seconds=line.get("seconds", run.seconds))
+    on_progress(step, steps, _("training the %(part)s") % {"part": run.get_part_display()})
+
+
+def _note(run: Run, **changes: Any) -> None:
+    for name, value in changes.items():
+        setattr(run, name, value)
+    run.save(update_fields=list(changes))
+
+
+def _register(run: Run) -> None:
+    """The result as a row, after its files were found to be what the training says it wrote. Raises CannotTrain."""
+    result = json.loads((folder(run) / RESULT).read_text(encoding="utf-8"))
+    try:
+        if run.part == Part.RETRIEVER:
+            run.encoder = _encoder(run, result)
+        else:
+            run.generator = _generator(run, result)
+    except artifacts.Damaged as error:
+        raise CannotTrain(str(error)) from error
+    run.record = result["record"] | {"choice": result.get("choice", ""), "curves": result.get("curves", {})}
+    run.save(update_fields=["encoder", "generator", "record"])
+
+
+def _encoder(run: Run, result: dict[str, Any]) -> Encoder:
+    """The row of the encoder; a side that did not learn stays the parent's, and with it the vectors."""
+    parent = run.parent_encoder
+    assert parent is not None
+    sides: dict[str, Any] = {}
+    for side in ("query", "passage"):
+        digest = result[f"{side}_hash"]
+        if digest == getattr(parent, f"{side}_hash"):
+            path = getattr(parent, f"{side}_path")
+        else:
+            artifacts.verify(Path(result[f"{side}_path"]), digest)
+            path = indexing.stored_path(Path(result[f"{side}_path"]))
+        sides |= {f"{side}_hash": digest, f"{side}_path": path}
+    same = {name: sides[name] for name in ("query_hash", "passage_hash")}
+    prefixes = {"query_prefix": parent.query_prefix, "passage_prefix": parent.passage_prefix}
+    encoder, _made = Encoder.objects.get_or_create(
+        **same,
+        **prefixes,
+        defaults=sides
+        | {
+            "name": f"{parent.name} · {run.turn.project.slug} {run.turn_id}",
+            "dim": parent.dim,
+            "temperature": result.get("temperature", parent.temperature),
+            "parent": parent,
+        },
+    )
+    return encoder
+
+
+def _generator(run: Run, result: dict[str, Any]) -> Generator:
+    """The row of the generator: the parent's weights with the adapter that was trained."""
+    parent = run.parent_generator
+    assert parent is not None
+    adapter = Path(result["adapter_path"])
+    artifacts.verify(adapter, result["adapter_hash"])
+    generator, _made = Generator.objects.get_or_create(
+        sha256=hashlib.sha256(f"{parent.sha256}\n{result['adapter_hash']}".encode()).hexdigest(),
+        defaults={
+            "name": f"{parent.name} · {run.turn.project.slug} {run.turn_id}",
+            "base_path": parent.base_path,
+            "adapter_path": indexing.stored_path(adapter),
+            "parent": parent,
+        },
+    )
+    return generator
