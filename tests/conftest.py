@@ -18,7 +18,7 @@ import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django.fixtures import Settings
 
 from curation.models import Membership, Project
 from retrieval.models import Corpus, Encoder, IndexBuild, Passage
@@ -43,7 +43,7 @@ KEYWORDS = sorted({word.strip(".,").lower() for text in ZOO.values() for word in
 
 
 @pytest.fixture(autouse=True)
-def _quick_passwords(settings: SettingsWrapper) -> None:
+def _quick_passwords(settings: Settings) -> None:
     """A real hasher takes half a second for each of the cast."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
