@@ -102,7 +102,7 @@ def test_the_language_switch_turns_the_page_chinese(client: Client, alice: User)
     client.force_login(alice)
     answer = client.post("/language/", {"language": "zh-hans", "next": "/"}, follow=True)
     assert '<html lang="zh-Hans">' in answer.text
-    assert "等着你的工作" in answer.text
+    assert "等着您的工作" in answer.text
 
 
 def test_a_page_that_is_not_there_has_a_page(client: Client, alice: User) -> None:
