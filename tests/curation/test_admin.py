@@ -1,0 +1,111 @@
+"""The admin shows every table, edits settings, and does to work only what the acts do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from curation import assigning, judging
+from curation.admin import CappedPaginator
+from curation.models import Assignment, Event, Guidelines, Judgement, Project, Query, Review
+
+Wait = Callable[..., Query]
+MODELS = [model for model in admin.site._registry if model._meta.app_label == "curation"]
+
+
+@pytest.fixture
+def boss(client: Client, db: None) -> Client:
+    client.force_login(User.objects.create_superuser("boss"))
+    return client
+
+
+@pytest.fixture
+def done(project: Project, alice: User, wait: Wait) -> Assignment:
+    wait()
+    claimed = assigning.claim_next(project, alice)
+    assert claimed is not None
+    for passage_id in claimed.order:
+        judging.record(claimed, passage_id, 1)
+    return judging.submit(claimed).assignment
+
+
+def _act(client: Client, model: type, action: str, pk: int, **more: object) -> None:
+    url = reverse(f"admin:curation_{model._meta.model_name}_changelist")  # type: ignore[attr-defined]
+    answer = client.post(url, {"action": action, "_selected_action": [pk], **more}, follow=True)
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_each_list_opens_and_can_be_searched(boss: Client, done: Assignment, model: type) -> None:
+    url = reverse(f"admin:curation_{model._meta.model_name}_changelist")  # type: ignore[attr-defined]
+    assert boss.get(url).status_code == 200
+    if admin.site._registry[model].search_fields:
+        assert boss.get(url, {"q": "lion"}).status_code == 200
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+def test_each_row_opens(boss: Client, done: Assignment, model: type) -> None:
+    row = model._default_manager.first()  # type: ignore[attr-defined]
+    if row is not None:
+        url = reverse(f"admin:curation_{model._meta.model_name}_change", args=[row.pk])  # type: ignore[attr-defined]
+        assert boss.get(url).status_code == 200
+
+
+@pytest.mark.parametrize("model", [Judgement, Event, Review, Assignment])
+def test_the_record_and_the_judgements_cannot_be_edited(boss: Client, done: Assignment, model: type) -> None:
+    name = model._meta.model_name  # type: ignore[attr-defined]
+    row = model._default_manager.first()  # type: ignore[attr-defined]
+    assert boss.post(reverse(f"admin:curation_{name}_change", args=[row.pk]), {}).status_code == 403
+    assert boss.post(reverse(f"admin:curation_{name}_delete", args=[row.pk]), {"post": "yes"}).status_code == 403
+    assert boss.get(reverse(f"admin:curation_{name}_add")).status_code == 403
+
+
+def test_a_judgement_shows_its_history(boss: Client, done: Assignment) -> None:
+    judgement = done.judgements.first()
+    assert judgement is not None
+    page = boss.get(reverse("admin:curation_judgement_change", args=[judgement.pk])).content.decode()
+    assert "graded" in page and "alice" in page
+
+
+def test_a_lease_can_be_released_and_the_slot_given_to_somebody(
+    boss: Client, project: Project, alice: User, bob: User, wait: Wait
+) -> None:
+    wait(), wait()
+    first = assigning.claim_next(project, alice)
+    assert first is not None
+    second = assigning.claim_next(project, alice, beside=first.pk)
+    assert second is not None
+    _act(boss, Assignment, "release_lease", first.pk)
+    _act(boss, Assignment, "reassign", second.pk, person=bob.pk)
+    first.refresh_from_db(), second.refresh_from_db()
+    assert (first.state, second.state) == (Assignment.State.LAPSED, Assignment.State.HANDED_BACK)
+    assert Assignment.objects.held_by(bob).get().query == second.query
+    assert Event.objects.filter(verb="reassigned", actor__username="boss").exists()
+
+
+def test_a_settled_query_can_be_reopened(boss: Client, done: Assignment) -> None:
+    _act(boss, Query, "reopen", done.query_id)
+    done.query.refresh_from_db()
+    assert done.query.state == Query.State.IN_REVIEW
+
+
+def test_grades_are_locked_once_judged(boss: Client, done: Assignment) -> None:
+    page = boss.get(reverse("admin:curation_project_change", args=[done.project_id])).content.decode()
+    assert 'name="grades"' not in page
+
+
+def test_guidelines_get_the_next_version(boss: Client, project: Project) -> None:
+    for text in ("Grade with care.", "Grade with more care."):
+        boss.post(reverse("admin:curation_guidelines_add"), {"project": project.pk, "text": text})
+    assert list(Guidelines.objects.order_by("version").values_list("version", flat=True)) == [1, 2]
+
+
+def test_a_count_stops_at_its_cap(done: Assignment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CappedPaginator, "MOST", 2)
+    assert CappedPaginator(Judgement.objects.order_by("pk"), 50).count == 2
+    assert CappedPaginator([1, 2, 3], 50).count == 3
