@@ -1,0 +1,136 @@
+"""The review pages: names hidden until decided, one act each, and nobody in who may not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from curation import assigning, judging, reviewing
+from curation.models import Assignment, Membership, Project, Query, Review
+
+Wait = Callable[..., Query]
+
+
+@pytest.fixture
+def dave(project: Project) -> User:
+    user = User.objects.create_user("dave")
+    Membership.objects.create(project=project, user=user, role=Membership.Role.ANNOTATOR)
+    return user
+
+
+@pytest.fixture
+def review(wait: Wait, alice: User, dave: User) -> Review:
+    """Alice and Dave three grades apart on the first passage, agreed on the others."""
+    query = wait(overlap=2)
+    for person, first in ((alice, 3), (dave, 0)):
+        work = assigning.claim(query, person)
+        for passage_id in work.order:
+            judging.record(work, passage_id, first if passage_id == min(work.order) else 1)
+        judging.write_answer(work, f"It is the lion, says {first}.")
+        judging.submit(work)
+    return Review.objects.waiting().get(query=query)
+
+
+@pytest.fixture
+def reviewer(client: Client, bob: User) -> Client:
+    client.force_login(bob)
+    return client
+
+
+def address(name: str, review: Review) -> str:
+    return reverse(f"curation:{name}", args=[review.query.project.slug, review.pk])
+
+
+def test_waiting_reviews_are_listed_with_the_reason(reviewer: Client, review: Review) -> None:
+    html = reviewer.get(reverse("curation:reviews", args=["zoo"])).content.decode()
+    assert "Who sleeps?" in html and "3 apart" in html
+
+
+def test_names_are_hidden_until_decided(reviewer: Client, review: Review, bob: User) -> None:
+    html = reviewer.get(address("review", review)).content.decode()
+    assert "alice" not in html and "dave" not in html
+    assert "It is the lion, says 3." in html and "It is the lion, says 0." in html
+    reviewing.settle(review, bob, {}, "The lion.")
+    html = reviewer.get(address("review", review)).content.decode()
+    assert "alice" in html and "dave" in html
+
+
+def test_a_reviewer_settles_what_differs_and_leaves_the_rest(reviewer: Client, review: Review, bob: User) -> None:
+    first = min(review.query.rankings.get().shown.values_list("passage_id", flat=True))
+    fields = {f"grade-{first}": "2", "answer": "The lion.", "comment": "Both half right."}
+    response = reviewer.post(address("settle", review), fields)
+    assert response["Location"] == reverse("curation:reviews", args=["zoo"])
+    review.refresh_from_db()
+    assert (review.state, review.reviewer, review.answer) == (Review.State.SETTLED, bob, "The lion.")
+    grades = {row.passage_id: (row.grade, row.method) for row in review.grades.all()}
+    assert grades.pop(first) == (2, "reviewer")
+    assert set(grades.values()) == {(1, "median")}
+
+
+def test_a_reviewer_returns_one_persons_work_with_a_comment(
+    reviewer: Client, review: Review, alice: User, client: Client
+) -> None:
+    work = Assignment.objects.get(query=review.query, curator=alice)
+    reviewer.post(address("return_review", review), {"assignment": work.pk, "comment": "Read the first again."})
+    work.refresh_from_db()
+    assert (work.state, work.comment) == (Assignment.State.CLAIMED, "Read the first again.")
+    client.force_login(alice)
+    assert "Read the first again." in client.get(reverse("curation:judge", args=["zoo"]), follow=True).content.decode()
+
+
+@pytest.mark.parametrize("fields", [{}, {"assignment": "x", "comment": "Why."}, {"assignment": "1", "comment": ""}])
+def test_a_return_without_whose_or_why_is_refused(reviewer: Client, review: Review, fields: dict[str, str]) -> None:
+    response = reviewer.post(address("return_review", review), fields)
+    assert response.status_code == 422 and "To return work" in response.content.decode()
+    review.refresh_from_db()
+    assert review.state == Review.State.WAITING
+
+
+def test_a_grade_that_is_none_is_refused(reviewer: Client, review: Review) -> None:
+    first = min(review.query.rankings.get().shown.values_list("passage_id", flat=True))
+    assert reviewer.post(address("settle", review), {f"grade-{first}": "9"}).status_code == 422
+
+
+def test_a_decided_review_is_not_decided_again(reviewer: Client, review: Review, bob: User, mona: User) -> None:
+    reviewing.settle(review, mona, {}, "The lion.")
+    response = reviewer.post(address("settle", review), {"answer": "The otter."}, follow=True)
+    assert "decided already" in response.content.decode()
+    review.refresh_from_db()
+    assert review.answer == "The lion."
+
+
+def test_a_settled_query_is_opened_again(reviewer: Client, review: Review, bob: User) -> None:
+    reviewing.settle(review, bob, {}, "The lion.")
+    opened = reviewer.post(reverse("curation:reopen", args=["zoo", review.query_id]), {"comment": "New text."})
+    fresh = Review.objects.waiting().get(query=review.query)
+    assert opened["Location"] == address("review", fresh)
+    reviewer.post(reverse("curation:reopen", args=["zoo", review.query_id]), {})
+    assert Review.objects.filter(query=review.query).count() == 2
+
+
+def test_who_judges_a_query_does_not_see_the_others(reviewer: Client, review: Review, bob: User) -> None:
+    Assignment.objects.filter(query=review.query, curator__username="dave").update(
+        state=Assignment.State.CLAIMED, curator=bob
+    )
+    response = reviewer.get(address("review", review))
+    assert response["Location"] == reverse("curation:reviews", args=["zoo"])
+
+
+@pytest.mark.parametrize("name", ["review", "settle", "return_review"])
+def test_strangers_find_nothing_and_annotators_are_refused(
+    client: Client, carol: User, alice: User, review: Review, name: str
+) -> None:
+    send = client.get if name == "review" else client.post
+    client.force_login(carol)
+    assert send(address(name, review)).status_code == 404
+    client.force_login(alice)
+    assert send(address(name, review)).status_code == 403
+
+
+@pytest.mark.parametrize(("name", "method"), [("review", "post"), ("settle", "get"), ("return_review", "get")])
+def test_the_wrong_method_is_refused(reviewer: Client, review: Review, name: str, method: str) -> None:
+    assert getattr(reviewer, method)(address(name, review)).status_code == 405
