@@ -109,7 +109,7 @@ def is_ready(port: int) -> bool:
 
 def greet(port: int, started: float) -> None:
     """The address and, where the sample project exists, who can sign in."""
-    from curation.sample.loading import LOGINS
+    from curation.sample.people import LOGINS
 
     seconds = time.monotonic() - started
     print(f"\nTandem is ready after {seconds:.1f} s:  http://localhost:{port}/\n", flush=True)
