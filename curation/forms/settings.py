@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from curation.models import Guidelines, Project
+from curation.models import Guidelines, Judgement, Project
 
 
 class ProjectForm(forms.ModelForm):
@@ -38,6 +40,36 @@ class ProjectForm(forms.ModelForm):
             "gold_feedback": _("Feedback on gold questions"),
         }
         widgets = {"description": forms.Textarea(attrs={"rows": 2})}
+
+
+class GradesForm(forms.Form):
+    """The project's words for the grades 0–3; read-only once somebody has judged by them."""
+
+    def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.project = project
+        self.is_locked = Judgement.objects.filter(query__project=project).exists()
+        for row in project.grades:
+            number = row["grade"]
+            label = forms.CharField(label=_("Grade %(n)s") % {"n": number}, max_length=40, initial=row["label"])
+            meaning = forms.CharField(
+                label=_("What it means"), max_length=200, required=False, initial=row["description"]
+            )
+            for name, field in ((f"label_{number}", label), (f"description_{number}", meaning)):
+                field.disabled = self.is_locked
+                self.fields[name] = field
+
+    def save(self) -> None:
+        sent = self.cleaned_data
+        self.project.grades = [
+            {
+                "grade": row["grade"],
+                "label": sent[f"label_{row['grade']}"],
+                "description": sent[f"description_{row['grade']}"],
+            }
+            for row in self.project.grades
+        ]
+        self.project.save(update_fields=["grades"])
 
 
 class GuidelinesForm(forms.Form):

@@ -11,7 +11,6 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from curation import wording
 
@@ -112,11 +111,6 @@ def item(mapping: dict[Any, Any] | None, key: Any) -> Any:
 def waiting_count(count: int, most: int = 999) -> str:
     """A count that was cut at most + 1."""
     return f"{most}+" if count > most else str(count)
-
-
-@register.simple_tag
-def people(count: int) -> str:
-    return ngettext("%(n)d person", "%(n)d people", count) % {"n": count}
 
 
 @register.inclusion_tag("_interval.html")

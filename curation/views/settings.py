@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from curation.forms.settings import GuidelinesForm, ProjectForm
+from curation.forms.settings import GradesForm, GuidelinesForm, ProjectForm
 from curation.models import Membership, Project
 from curation.permissions import require
 
@@ -16,26 +16,35 @@ from curation.permissions import require
 @require_http_methods(["GET", "HEAD", "POST"])
 @require(Membership.Role.MANAGER)
 def settings(request: HttpRequest, project: Project) -> HttpResponse:
-    is_guidelines = "guidelines" in request.POST
     latest = project.guidelines.first()
     initial = {"text": latest.text if latest else ""}
-    guidelines_form = GuidelinesForm(request.POST if is_guidelines else None, initial=initial, prefix="g")
-    posted = request.POST if request.method == "POST" and not is_guidelines else None
-    form = ProjectForm(posted, instance=Project.objects.get(pk=project.pk))
-    if is_guidelines and guidelines_form.is_valid():
+    form = ProjectForm(_sent(request, "project"), instance=Project.objects.get(pk=project.pk))
+    grades_form = GradesForm(_sent(request, "grades"), project=project, prefix="r")
+    guidelines_form = GuidelinesForm(_sent(request, "guidelines"), initial=initial, prefix="g")
+    if form.is_valid():
+        form.save()
+        messages.success(request, _("Saved."))
+        return redirect("curation:settings", project.slug)
+    if grades_form.is_valid() and not grades_form.is_locked:
+        grades_form.save()
+        messages.success(request, _("Saved."))
+        return redirect("curation:settings", project.slug)
+    if guidelines_form.is_valid():
         saved = guidelines_form.save(project)
         words = _("Version %(version)d of the guidelines holds from now on.")
         messages.success(request, words % {"version": saved.version})
         return redirect("curation:settings", project.slug)
-    if form.is_bound and form.is_valid():
-        form.save()
-        messages.success(request, _("Saved."))
-        return redirect("curation:settings", project.slug)
     context = {
         "project": project,
         "form": form,
+        "grades_form": grades_form,
         "guidelines_form": guidelines_form,
         "guidelines": latest,
         "members": project.memberships.select_related("user").order_by("user__username"),
     }
     return render(request, "curation/settings.html", context, status=422 if request.method == "POST" else 200)
+
+
+def _sent(request: HttpRequest, part: str) -> QueryDict | None:
+    """What was posted, when it was posted by this part of the page: its button carries the part's name."""
+    return request.POST if request.method == "POST" and part in request.POST else None

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django.contrib.auth.models import User
 from django.test import Client
 
+from curation import assigning, judging
 from curation.forms.settings import ProjectForm
-from curation.models import Project
+from curation.models import Project, Query
 
 
 def whole(project: Project, **changes: object) -> dict[str, object]:
     """What the form sends when only `changes` were typed."""
-    return {name: getattr(project, name) for name in ProjectForm.Meta.fields} | changes
+    return {name: getattr(project, name) for name in ProjectForm.Meta.fields} | {"project": "1"} | changes
 
 
 def test_only_a_manager_may_see_and_change_settings(
@@ -51,3 +54,24 @@ def test_new_guidelines_are_the_next_version_and_the_same_text_is_not(
         client.post("/p/zoo/settings/", {"guidelines": "1", "g-text": text})
         assert project.guidelines.count() == versions
     assert client.post("/p/zoo/settings/", {"guidelines": "1", "g-text": ""}).status_code == 422
+
+
+def test_the_grades_are_renamed_until_somebody_judged_by_them(
+    client: Client, mona: User, alice: User, project: Project, wait: Callable[..., Query]
+) -> None:
+    client.force_login(mona)
+    sent = (
+        {"grades": "1"} | {f"r-label_{n}": f"Step {n}" for n in range(4)} | {f"r-description_{n}": "" for n in range(4)}
+    )
+    assert client.post("/p/zoo/settings/", sent | {"r-label_0": ""}).status_code == 422
+    assert client.post("/p/zoo/settings/", sent).status_code == 302
+    project.refresh_from_db()
+    assert [row["label"] for row in project.grades] == ["Step 0", "Step 1", "Step 2", "Step 3"]
+    wait("Who sleeps?", shown="lion")
+    held = assigning.claim_next(project, alice)
+    assert held is not None
+    judging.record(held, held.ranking.shown.get().passage_id, 2)
+    assert client.post("/p/zoo/settings/", sent | {"r-label_0": "Nothing"}).status_code == 422
+    project.refresh_from_db()
+    assert project.grades[0]["label"] == "Step 0"
+    assert "so they stay as they are" in client.get("/p/zoo/settings/").text
