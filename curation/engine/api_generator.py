@@ -10,7 +10,7 @@ import json
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -18,10 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from curation.engine import scoring
+
 Progress = Callable[[int, int], None]
 
 TIMEOUT_SECONDS = 120
 PARALLEL = 4
+SCORED_AT_ONCE = 32
 # Servers do not tell their tokenizer; a token of English text is about four characters, of Chinese about one.
 _LETTERS_PER_TOKEN = 4
 
@@ -77,9 +80,16 @@ class ApiGenerator:
         The prompt goes as plain text, without the server's chat template: compare such scores only with
         each other.
         """
+        return scoring.gathered(self.score_batches(pairs), len(pairs), on_progress)
+
+    def score_batches(self, pairs: Sequence[tuple[str, str]]) -> Iterator[scoring.Scored]:
+        """The same scores batch by batch, as they come. Raises ApiError."""
         if not self.can_score:
             raise ApiError(f"{self.url} does not return the log-probabilities of given text")
-        return np.array(self._each(partial(self._score, self.model), pairs, on_progress), dtype=np.float64)
+        for start in range(0, len(pairs), SCORED_AT_ONCE):
+            some = pairs[start : start + SCORED_AT_ONCE]
+            values = self._each(partial(self._score, self.model), some, None)
+            yield scoring.Scored(list(range(start, start + len(some))), values)
 
     def count_tokens(self, text: str) -> int:
         """About how many tokens a piece of text has, rather too many than too few."""

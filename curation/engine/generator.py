@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,7 @@ class TextGenerator:
     can_score = True
 
     def __init__(self, base_path: str | Path, adapter_path: str | Path | None = None, dtype: str = "float32") -> None:
+        self.base_path = str(base_path)
         self.model, tokenizer = load(base_path, adapter_path, dtype)
         self.dialogue = Dialogue(tokenizer)
         self._lock = threading.Lock()
@@ -73,6 +74,10 @@ class TextGenerator:
 
         The end mark is not counted. Raises ValueError for an empty answer: it has no mean.
         """
+        return scoring.gathered(self.score_batches(pairs), len(pairs), on_progress)
+
+    def score_batches(self, pairs: Sequence[tuple[str, str]]) -> Iterator[scoring.Scored]:
+        """The same scores batch by batch, as they are computed, in no particular order."""
         joined = [
             scoring.Pair(self.dialogue.prompt_ids(prompt), self.dialogue.answer_ids(answer)) for prompt, answer in pairs
         ]
@@ -80,17 +85,13 @@ class TextGenerator:
             if not pair.answer:
                 raise ValueError(f"an answer without a token cannot be scored: {answer!r}")
         self._check_fits([pair.prompt + pair.answer for pair in joined], 0)
-        scores = np.full(len(joined), np.nan)
-        batches, done = scoring.score_pairs(self.model, joined), 0
+        batches = scoring.score_pairs(self.model, joined)
         while True:
             with self._lock:
                 batch = next(batches, None)
             if batch is None:
-                return scores
-            scores[batch.rows] = batch.values
-            done += len(batch.rows)
-            if on_progress:
-                on_progress(done, len(joined))
+                return
+            yield batch
 
     def count_tokens(self, text: str) -> int:
         """Tokens of a piece of text by itself."""

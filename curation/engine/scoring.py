@@ -8,12 +8,13 @@ answer token. The numbers are those of one plain call per pair, within rounding.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import torch
@@ -84,6 +85,19 @@ def score_pairs(model: Any, pairs: Sequence[Pair], *, shares: bool | None = None
         shared = _extend(model, beginnings, root, [0] * len(chunk))
         parents = {row: place for place, group in enumerate(chunk) for row in group.rows}
         yield from _score_rows(model, pairs, list(parents), shared, parents)
+
+
+def gathered(
+    batches: Iterable[Scored], total: int, on_progress: Callable[[int, int], None] | None = None
+) -> NDArray[np.float64]:
+    """(total,) the scores of all batches in the order of their pairs; on_progress(done, total) after each batch."""
+    scores, done = np.full(total, np.nan), 0
+    for batch in batches:
+        scores[batch.rows] = batch.values
+        done += len(batch.rows)
+        if on_progress:
+            on_progress(done, total)
+    return scores
 
 
 def can_share(model: Any) -> bool:

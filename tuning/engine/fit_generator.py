@@ -302,7 +302,7 @@ def _examples(
     """Training and dev instances as ids, and how many there are of which kind. Raises CannotFit."""
     rows = examples.read_queries(Path(spec["queries"]))
     passages = {row.passage_id: row.text for row in examples.read_passages(Path(spec["passages"]))}
-    candidates = read_candidates(Path(spec["candidates"]))
+    candidates = instances.read_candidates(Path(spec["candidates"]))
     recipe = instances.Recipe(
         template=spec["prompt"],
         refusal=spec["refusal"],
@@ -334,13 +334,6 @@ def _examples(
     if len(train) < settings.least_instances:
         raise CannotFit(f"{len(train)} answers with a good passage, or refusals, are too few to learn from")
     return train, dev, counts
-
-
-def read_candidates(path: Path) -> dict[str, list[str]]:
-    """query_id → the passage ids that the serving release retrieves, best first."""
-    with path.open(encoding="utf-8") as file:
-        rows = [json.loads(line) for line in file if line.strip()]
-    return {str(row["query_id"]): [str(passage) for passage in row["passages"]] for row in rows}
 
 
 def _as_ids(instance: instances.Instance, dialogue: Dialogue) -> Example:

@@ -7,10 +7,12 @@ answer is only ever shown with a passage people found good, or where the model k
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from curation.engine.prompting import DEFAULT_BUDGET, CountTokens, build_prompt
@@ -97,6 +99,13 @@ def good_grade(queries: Iterable[JudgedQuery]) -> float:
     """The least grade of a passage that carries an answer: 2, or 1 where grades only say yes or no."""
     most = max((grade for query in queries for grade in query.grades.values()), default=0.0)
     return GOOD_FROM if most > GOOD_FROM_BINARY else GOOD_FROM_BINARY
+
+
+def read_candidates(path: Path) -> dict[str, list[str]]:
+    """query_id → the passage ids that the serving release retrieves, best first."""
+    with path.open(encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file if line.strip()]
+    return {str(row["query_id"]): [str(passage) for passage in row["passages"]] for row in rows}
 
 
 def kinds(instances: Iterable[Instance]) -> dict[str, int]:

@@ -1,0 +1,129 @@
+"""ℓ of the candidates: kept, resumed, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from curation.engine.generator import TextGenerator
+from curation.engine.scoring import Scored
+from tests.tiny import tiny_generator
+from tuning.engine import scores
+from tuning.engine.examples import JudgedQuery
+from tuning.engine.scores import Asker, Job, QueryScores, ScoreCache
+
+PASSAGES = {"lion": "The lion hunts at night.", "otter": "An otter holds hands.", "crow": "A crow uses tools."}
+QUERIES = [
+    JudgedQuery("1", "Who hunts?", {"lion": 3.0}, answer="the lion"),
+    JudgedQuery("2", "Who holds hands?", {"otter": 3.0, "gone": 2.0}, answer="an otter"),
+    JudgedQuery("3", "Who flies to the moon?", is_unanswerable=True),
+]
+FOUND = {"1": ["otter", "crow"], "2": ["crow", "otter", "lion"], "3": ["lion"]}
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> TextGenerator:
+    return TextGenerator(tiny_generator(tmp_path_factory.mktemp("weights") / "tiny"))
+
+
+class Counting(TextGenerator):
+    """A real generator that counts what it is asked, and stops after `most` batches."""
+
+    def __init__(self, real: TextGenerator, most: int = 1000) -> None:
+        self.__dict__.update(real.__dict__)
+        self.asked, self.most = 0, most
+
+    def score_batches(self, pairs: Sequence[tuple[str, str]]) -> Iterator[Scored]:
+        for number, batch in enumerate(super().score_batches(pairs)):
+            if number >= self.most:
+                raise KeyboardInterrupt
+            self.asked += len(batch.rows)
+            yield batch
+
+
+def todo(generator: TextGenerator, depth: int = 2) -> list[Job]:
+    return scores.jobs(
+        QUERIES, PASSAGES, FOUND, "{passages} {question}", count_tokens=generator.count_tokens, depth=depth
+    )
+
+
+def test_a_job_holds_the_candidates_the_judged_and_the_bare_question(tiny: TextGenerator) -> None:
+    by_id = {job.query_id: job for job in todo(tiny)}
+    assert set(by_id) == {"1", "2"}  # nothing to score without an answer
+    assert by_id["1"].passage_ids == ("otter", "crow", "lion")  # judged, though not retrieved
+    assert by_id["2"].passage_ids == ("crow", "otter")  # a passage that is gone cannot be scored
+    assert by_id["1"].prompts[-1] == "(no text) Who hunts?"
+
+
+def test_scores_are_the_generators_own(tiny: TextGenerator, tmp_path: Path) -> None:
+    with closing(ScoreCache(tmp_path / "scores.sqlite")) as cache:
+        found = {one.query_id: one for one in scores.score(Asker(tiny, "a"), todo(tiny), cache)}
+    job = {job.query_id: job for job in todo(tiny)}["1"]
+    expected = tiny.score([(prompt, "the lion") for prompt in job.prompts])
+    assert list(found["1"].scores) == ["otter", "crow", "lion"]
+    assert list(found["1"].scores.values()) == pytest.approx(expected[:-1].tolist(), abs=1e-4)
+    assert found["1"].without_passage == pytest.approx(expected[-1], abs=1e-4)
+
+
+def test_a_second_pass_asks_nothing(tiny: TextGenerator, tmp_path: Path) -> None:
+    generator = Counting(tiny)
+    passes = []
+    for _ in range(2):
+        with closing(ScoreCache(tmp_path / "scores.sqlite")) as cache:
+            passes.append(list(scores.score(Asker(generator, "a"), todo(tiny), cache)))
+    assert passes[0] == passes[1]
+    assert generator.asked == 7
+
+
+def test_other_weights_another_template_or_another_answer_are_other_keys(tiny: TextGenerator) -> None:
+    one = Asker(tiny, "a").key("prompt", "answer")
+    others = [Asker(tiny, "b").key("prompt", "answer"), Asker(tiny, "a").key("prompt ", "answer")]
+    others += [Asker(tiny, "a").key("prompt", "other"), Asker(tiny, "a").key("promptanswer", "")]
+    assert len({one, *others}) == 5
+
+
+def test_a_killed_pass_goes_on_where_it_stood(
+    tiny: TextGenerator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("curation.engine.scoring.BATCH_TOKENS", 1)
+    first, second = Counting(tiny, most=3), Counting(tiny)
+    with closing(ScoreCache(tmp_path / "scores.sqlite")) as cache, pytest.raises(KeyboardInterrupt):
+        list(scores.score(Asker(first, "a"), todo(tiny), cache))
+    with closing(ScoreCache(tmp_path / "scores.sqlite")) as cache:
+        assert len(list(scores.score(Asker(second, "a"), todo(tiny), cache))) == 2
+    assert (first.asked, second.asked) == (3, 4)
+
+
+def test_a_query_without_all_its_scores_is_left_out(
+    tiny: TextGenerator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("curation.engine.scoring.BATCH_TOKENS", 1)
+    with closing(ScoreCache(tmp_path / "scores.sqlite")) as cache:
+        assert list(scores.score(Asker(tiny, "a"), todo(tiny), cache, budget_seconds=0)) == []
+        counted = Counting(tiny, most=6)
+        with pytest.raises(KeyboardInterrupt):
+            list(scores.score(Asker(counted, "a"), todo(tiny), cache))
+        assert len(list(scores.score(Asker(tiny, "a"), todo(tiny), cache, budget_seconds=0))) == 1
+
+
+def test_progress_counts_pairs_to_the_total(tiny: TextGenerator, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    with closing(ScoreCache(tmp_path / "scores.sqlite")) as cache:
+        list(scores.score(Asker(tiny, "a"), todo(tiny), cache, on_progress=lambda *step: seen.append(step)))
+    assert seen[-1] == (7, 7)
+    assert seen == sorted(seen)
+
+
+def test_the_file_is_what_the_retriever_reads(tmp_path: Path) -> None:
+    from tuning.engine.candidates import read_lm_scores
+
+    count = scores.write(tmp_path / "scores.jsonl", [QueryScores("1", {"lion": -0.5, "crow": -2.0}, -3.0)])
+    found = read_lm_scores(tmp_path / "scores.jsonl")
+    assert count == 1
+    assert found["1"].scores == {"lion": -0.5, "crow": -2.0}
+    assert found["1"].without_passage == -3.0
+    assert json.loads((tmp_path / "scores.jsonl").read_text())["query_id"] == "1"
