@@ -41,3 +41,32 @@ def test_texts_without_words() -> None:
     assert answers.f1("", ["the"]) == 1.0
     assert answers.f1("", ["word"]) == 0.0
     assert answers.f1("word", []) == 0.0
+
+
+def test_rouge_l_is_over_the_longest_common_subsequence() -> None:
+    # "red blue" is the longest of 3 and 4 words: P = 2/3, R = 2/4, F = 2 · 2 / (3 + 4)
+    assert answers.rouge_l("red green blue", ["red sky, blue sea"]) == pytest.approx(4 / 7)
+    assert answers.rouge_l("blue red", ["red blue", "nothing"]) == pytest.approx(1 / 2)
+
+
+def test_rouge_l_of_chinese_is_by_character() -> None:
+    # 天门 is left of 天安门 in order: 2 · 2 / (3 + 2)
+    assert answers.rouge_l("天安门", ["天门"]) == pytest.approx(4 / 5)
+
+
+def test_rouge_l_of_texts_without_words() -> None:
+    assert answers.rouge_l("", ["the"]) == 1.0
+    assert answers.rouge_l("", ["word"]) == 0.0
+    assert answers.rouge_l("word", []) == 0.0
+
+
+def test_refusals_are_counted_where_they_were_called_for() -> None:
+    written = {"1": "the text does not say", "2": "The text does not say. Ask elsewhere.", "3": "Paris", "4": "Rome"}
+    found = answers.refusals(written, {"2", "3", "not asked"}, "The text does not say.")
+    assert (found.refused, found.unanswerable, found.right) == (2, 2, 1)
+    assert (found.precision, found.recall) == (0.5, 0.5)
+
+
+def test_without_refusals_or_unanswerable_queries_there_is_no_share() -> None:
+    found = answers.refusals({"1": "Paris"}, set(), "No answer.")
+    assert (found.precision, found.recall) == (None, None)
