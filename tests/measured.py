@@ -20,7 +20,10 @@ def challenge(champion: Release, before: float = 0.5, after: float = 0.6) -> Rel
     project = champion.project
     challenger = serving.next_release(project)
     dataset = Dataset.objects.create(
-        project=project, number=challenger.number, sha256="0" * 64, counts={"train": {"queries": 8}, "test": {}}
+        project=project,
+        number=challenger.number,
+        sha256="0" * 64,
+        counts={"train": {"queries": 8, "grades": 24}, "dev": {}, "test": {"queries": 3}},
     )
     turn = Turn.objects.create(
         project=project, state=JobState.DONE, step=Turn.Step.DECIDE, dataset=dataset, challenger=challenger

@@ -18,7 +18,7 @@ from curation.permissions import require
 from retrieval.jobs import JobState, enqueue
 from tuning import curves, scheduling, tasks, turning
 from tuning.forms import PolicyForm, StartForm
-from tuning.models import Policy, Run, Turn
+from tuning.models import Policy, Run, Split, Turn
 
 PER_PAGE = 20
 
@@ -134,6 +134,7 @@ def _watched(turn: Turn) -> dict[str, Any]:
     steps = Turn.Step.values
     at = steps.index(turn.step) if turn.state != JobState.DONE else len(steps)
     evaluation = getattr(turn, "evaluation", None)
+    counts = turn.dataset.counts if turn.dataset else {}
     return {
         "turn": turn,
         "is_live": _is_live(turn),
@@ -141,6 +142,7 @@ def _watched(turn: Turn) -> dict[str, Any]:
             (label, "is-done" if place < at else "is-now" if place == at else "")
             for place, label in enumerate(Turn.Step.labels)
         ],
+        "splits": [(Split(name).label, found) for name, found in counts.items() if name in Split.values],
         "evaluation": evaluation,
         "decision": getattr(evaluation, "decision", None),
     }
