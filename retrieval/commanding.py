@@ -77,7 +77,10 @@ class TandemCommand(BaseCommand):
 
 
 class _Bar:
-    """One line that is drawn over itself on a terminal; every tenth as a line of its own elsewhere."""
+    """One line that is drawn over itself on a terminal; every tenth as a line of its own elsewhere.
+
+    A total of 0 is one that nobody knows: only the count is shown then.
+    """
 
     def __init__(self) -> None:
         self._began = time.monotonic()
@@ -91,7 +94,7 @@ class _Bar:
         if note != self._note:
             self.end()
             self._began, self._tenth, self._note = now, -1, note
-        if now - self._began < 1 and done < total:
+        if now - self._began < 1 and (done < total or not total):
             return
         if sys.stderr.isatty():
             self._draw(now, done, total)
@@ -104,18 +107,18 @@ class _Bar:
             self._open = False
 
     def _draw(self, now: float, done: int, total: int) -> None:
-        if now - self._drawn_at < _REDRAW_SECONDS and done < total:
+        if now - self._drawn_at < _REDRAW_SECONDS and (done < total or not total):
             return
-        filled = _WIDTH * done // max(total, 1)
+        filled = _WIDTH * done // total if total else 0
         bar = "█" * filled + "·" * (_WIDTH - filled)
         sys.stderr.write(f"\r\033[K{self._note} {bar} {self._figures(now, done, total)}")
         sys.stderr.flush()
         self._drawn_at, self._open = now, True
-        if done >= total:
+        if total and done >= total:
             self.end()
 
     def _log(self, now: float, done: int, total: int) -> None:
-        tenth = 10 * done // max(total, 1)
+        tenth = 10 * done // total if total else int(now - self._began) // 5
         if tenth == self._tenth or now - self._began < 1:
             return
         self._tenth = tenth
@@ -125,4 +128,4 @@ class _Bar:
     def _figures(self, now: float, done: int, total: int) -> str:
         spent = now - self._began
         left = f", {spent * (total - done) / done:.0f} s left" if 0 < done < total else f", {spent:.0f} s"
-        return f"{done:,}/{total:,}{left}"
+        return f"{done:,}/{total:,}{left}" if total else f"{done:,}{left}"

@@ -133,14 +133,13 @@ def take_up_lost() -> list[IndexBuild]:
     A silent one is queued again, or failed with its reason after too many attempts. An untaken one is named
     every ten minutes, not at every sweep: its message may only be waiting behind a long job.
     """
+    now = timezone.now()
     again = [lost for lost in IndexBuild.objects.stale() if lost.requeue(_("its worker fell silent"))]
-    unheard = timezone.now() - timedelta(seconds=_UNHEARD_SECONDS)
-    forgotten = IndexBuild.objects.queued().filter(
-        Q(heartbeat_at__lt=unheard) | Q(heartbeat_at=None, created_at__lt=unheard)
-    )
-    for untaken in forgotten.exclude(pk__in=[lost.pk for lost in again]):
-        if IndexBuild.objects.queued().filter(pk=untaken.pk).update(heartbeat_at=timezone.now()):
-            again.append(untaken)
+    unheard = now - timedelta(seconds=_UNHEARD_SECONDS)
+    untaken = Q(heartbeat_at__lt=unheard) | Q(heartbeat_at=None, created_at__lt=unheard)
+    named = {lost.pk for lost in again}
+    again += IndexBuild.objects.queued().filter(untaken).exclude(pk__in=named)
+    IndexBuild.objects.queued().filter(pk__in=[lost.pk for lost in again]).update(heartbeat_at=now)
     return again
 
 

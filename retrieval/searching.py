@@ -117,7 +117,7 @@ class OpenBuild:
         meta = artifacts.read_meta(folder)
         try:
             self.ids: IntArray = np.load(folder / "passages.npy")
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             raise artifacts.Damaged(f"{folder} holds no readable passage ids") from error
         self.matrix = vectors.load(indexing.vectors_folder(str(meta.get("vectors"))))
         self.lexical = LexicalIndex.load(folder / "lexical")

@@ -15,7 +15,7 @@ Span = tuple[int, int]  # [start, end) in the text
 CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
 _PIECES = re.compile(rf"[{CJK}]|[^\W_{CJK}]+|[^\w\s]|_")
 _LETTERS_PER_TOKEN = 6  # of a long word; short words are one token
-_BLANK_LINE = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
+_BLANK_LINE = re.compile(r"\n(?:[ \t]*\n)+")
 _HEADING = re.compile(r"\s*(?:#{1,6} [^\n]*|[^\n]+\n[=\-~*^\"]{3,})\s*\Z")
 # After a full stop and a space, or after a Chinese one; closing quotes and brackets stay with their sentence.
 _SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s)|[。！？]+[”’」』）】]*")

@@ -41,7 +41,7 @@ def resolve(name: str) -> str:
     Raises NoEncoder for anything else.
     """
     folder = Path(name).expanduser()
-    if folder.is_dir():
+    if name.strip() and folder.is_dir():
         return str(folder.resolve())
     inside = _package_folder(name)
     if inside is not None:

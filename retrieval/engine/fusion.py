@@ -53,19 +53,25 @@ def learn_weight(queries: Sequence[Graded], default: float = DEFAULT_WEIGHT, k: 
     useful = [query for query in queries if any(query.grades.get(int(i), 0) > 0 for i in query.ids)]
     if not useful:
         return default
-    curve = np.array([np.mean([_ndcg(query, float(weight), k) for query in useful]) for weight in _GRID])
+    curve = np.mean([_curve(query, k) for query in useful], axis=0)  # (weights,)
     best = float(_GRID[curve >= curve.max() - 0.001].mean())
     n = len(useful)
     return round((n * best + _TRUSTED_QUERIES * default) / (n + _TRUSTED_QUERIES), 3)
 
 
-def _ndcg(query: Graded, weight: float, k: int) -> float:
-    """Gain 2**grade - 1, unjudged as 0: it compares weights, and is no measure of a system."""
-    scores = fuse(query.dense, query.lexical, weight)
-    order = np.lexsort((query.ids, -scores))[:k]
-    gains = np.array([2 ** query.grades.get(int(query.ids[i]), 0) - 1 for i in order])
-    ideal = np.sort([2**grade - 1 for grade in query.grades.values()])[::-1][:k]
-    return float(gains @ _discounts(len(gains)) / (ideal @ _discounts(len(ideal))))
+def _curve(query: Graded, k: int) -> NDArray[np.float64]:
+    """(weights,) nDCG@k at each weight of the grid, with gain 2**grade - 1.
+
+    Unjudged counts as 0: it compares weights on the same candidates, and is no measure of a system.
+    """
+    by_id = np.argsort(query.ids)
+    dense, lexical = _standard(query.dense[by_id]), _standard(query.lexical[by_id])
+    fused = np.round(_GRID[:, None] * dense + (1 - _GRID[:, None]) * lexical, 6)  # (weights, m)
+    order = np.argsort(-fused, axis=1, kind="stable")[:, :k]
+    gains = np.array([2.0 ** query.grades.get(int(i), 0) - 1 for i in query.ids[by_id]])
+    ideal = np.sort([2.0**grade - 1 for grade in query.grades.values()])[::-1][:k]
+    curve: NDArray[np.float64] = gains[order] @ _discounts(order.shape[1]) / (ideal @ _discounts(len(ideal)))
+    return curve
 
 
 def _discounts(n: int) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +56,7 @@ def join_shards(folder: Path, target: Path, count: int, dim: int, meta: dict[str
         matrix = np.lib.format.open_memmap(part / _MATRIX, mode="w+", dtype=np.float32, shape=(count, dim))
         at = 0
         for number in range(-(-count // SHARD)):
-            shard = np.load(_shard_path(folder, number))
+            shard = _loaded(_shard_path(folder, number))
             if shard.ndim != 2 or shard.shape[1] != dim or at + len(shard) > count or not np.isfinite(shard).all():
                 raise artifacts.Damaged(f"{_shard_path(folder, number)} holds no vectors of {dim} finite numbers")
             matrix[at : at + len(shard)] = shard
@@ -70,11 +70,7 @@ def join_shards(folder: Path, target: Path, count: int, dim: int, meta: dict[str
 
 def load(folder: Path) -> FloatArray:
     """The (n, dim) matrix, memory-mapped and read-only; raises Damaged when it is not there or not whole."""
-    try:
-        matrix: FloatArray = np.load(folder / _MATRIX, mmap_mode="r")
-    except (OSError, ValueError) as error:
-        raise artifacts.Damaged(f"{folder} holds no readable vectors") from error
-    return matrix
+    return _loaded(folder / _MATRIX, "r")
 
 
 def nearest(queries: FloatArray, matrix: FloatArray, k: int) -> tuple[FloatArray, IntArray]:
@@ -113,6 +109,14 @@ def top(scores: FloatArray, k: int) -> tuple[FloatArray, IntArray]:
 
 def _shard_path(folder: Path, number: int) -> Path:
     return folder / f"{number:06d}.npy"
+
+
+def _loaded(path: Path, mmap_mode: Literal["r"] | None = None) -> FloatArray:
+    try:
+        array: FloatArray = np.load(path, mmap_mode=mmap_mode)
+    except (OSError, ValueError, EOFError) as error:
+        raise artifacts.Damaged(f"{path} holds no readable vectors") from error
+    return array
 
 
 def _save(path: Path, vectors: FloatArray) -> None:

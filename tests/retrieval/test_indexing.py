@@ -1,0 +1,189 @@
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from django.conf import settings
+from django.utils import timezone
+
+from retrieval import indexing, ingesting, searching
+from retrieval.engine import artifacts, vectors
+from retrieval.ingesting import Source
+from retrieval.jobs import JobState
+from retrieval.models import Corpus, Encoder, IndexBuild
+from tests.conftest import ZOO, process_environment
+
+# A worker that is killed for good at one moment of its build.
+KILLED_AT = """
+import os, signal, sys, django
+django.setup()
+from retrieval import indexing
+from retrieval.models import IndexBuild
+def progress(done, total, note):
+    if note == sys.argv[2] and done >= int(sys.argv[3]):
+        os.kill(os.getpid(), signal.SIGKILL)
+indexing.build(IndexBuild.objects.get(pk=sys.argv[1]), worker="killed", on_progress=progress)
+"""
+
+
+@pytest.fixture(autouse=True)
+def data_dir(tmp_path: Path, settings) -> None:  # type: ignore[no-untyped-def]
+    settings.DATA_DIR = tmp_path
+    searching.close_all()
+
+
+def test_a_build_is_whole_hashed_and_counted(build: IndexBuild) -> None:
+    folder = Path(settings.DATA_DIR) / build.path
+    artifacts.verify(folder, build.sha256)
+    assert (build.state, build.number, build.passage_count) == (JobState.DONE, 1, len(ZOO))
+    assert build.path == "builds/zoo-1" and build.seconds > 0
+    assert artifacts.read_meta(folder)["passages"] == len(ZOO)
+    assert not list(Path(settings.DATA_DIR).rglob("*.part-*")) and not list(Path(settings.DATA_DIR).rglob("*.shards"))
+
+
+def test_the_same_weights_are_one_encoder(keyword_encoder: Encoder, keyword_folder: Path) -> None:
+    assert indexing.encoder_from(str(keyword_folder)) == keyword_encoder
+    other = indexing.encoder_from(str(keyword_folder), query_prefix="lion ")
+    assert other != keyword_encoder and indexing.weights(other) == (keyword_folder, keyword_folder)
+
+
+def test_builds_of_the_same_passages_share_their_vectors(build: IndexBuild, keyword_folder: Path) -> None:
+    other = indexing.encoder_from(str(keyword_folder), query_prefix="lion ")
+    [shared] = (Path(settings.DATA_DIR) / "vectors").iterdir()
+    before = shared.stat().st_mtime_ns, (shared / "vectors.npy").stat().st_ino
+    second = indexing.build(indexing.request(build.corpus, other), worker="test")
+    assert second.number == 2
+    assert list((Path(settings.DATA_DIR) / "vectors").iterdir()) == [shared]
+    assert (shared.stat().st_mtime_ns, (shared / "vectors.npy").stat().st_ino) == before
+    indexing.retire(build)
+    assert shared.exists() and not (Path(settings.DATA_DIR) / build.path).exists()
+    indexing.retire(second)
+    assert not shared.exists()
+
+
+def test_only_active_passages_are_built(build: IndexBuild) -> None:
+    ingesting.remove(build.corpus, ["lion"])
+    ingesting.ingest(build.corpus, [Source("mouse", "Mouse", "A mouse is small.")], whole=True)
+    second = indexing.build(indexing.request(build.corpus, build.encoder), worker="test")
+    assert second.passage_count == len(ZOO)
+    texts = [hit.passage_id for hit in searching.search(second, "lion", k=50)]
+    assert build.corpus.passages.get(external_id="lion").pk not in texts
+    assert build.corpus.passages.get(external_id="lion").pk == searching.search(build, "lion")[0].passage_id
+
+
+def test_a_row_is_built_by_one_worker_only(corpus: Corpus, keyword_encoder: Encoder) -> None:
+    row = indexing.request(corpus, keyword_encoder)
+    assert IndexBuild.objects.get(pk=row.pk).claim("other")
+    assert indexing.build(row, worker="test").worker == "other"
+    assert row.state == JobState.RUNNING and not (Path(settings.DATA_DIR) / "builds").exists()
+
+
+def test_a_corpus_without_passages_fails_with_its_reason(keyword_encoder: Encoder) -> None:
+    row = indexing.request(Corpus.objects.create(slug="empty", name="Empty"), keyword_encoder)
+    with pytest.raises(indexing.CannotBuild, match="empty has no passages"):
+        indexing.build(row, worker="test")
+    row.refresh_from_db()
+    assert row.state == JobState.FAILED and "empty has no passages" in row.reason
+
+
+def test_weights_that_went_away_fail_with_their_reason(corpus: Corpus, keyword_encoder: Encoder) -> None:
+    Encoder.objects.update(passage_path="/no/such/folder")
+    row = indexing.request(corpus, Encoder.objects.get())
+    with pytest.raises(indexing.CannotBuild, match="/no/such/folder"):
+        indexing.build(row, worker="test")
+    assert IndexBuild.objects.get(pk=row.pk).state == JobState.FAILED
+
+
+def test_a_cancelled_build_stops_at_its_next_beat(corpus: Corpus, keyword_encoder: Encoder) -> None:
+    row = indexing.request(corpus, keyword_encoder)
+
+    def cancel(done: int, total: int, note: str) -> None:
+        if note == "embedding":
+            IndexBuild.objects.get(pk=row.pk).cancel("changed my mind")
+
+    with pytest.raises(indexing.ClaimLost):
+        indexing.build(row, worker="test", on_progress=cancel)
+    row.refresh_from_db()
+    assert (row.state, row.reason) == (JobState.CANCELLED, "changed my mind")
+    assert not (Path(settings.DATA_DIR) / "builds").exists()
+
+
+def test_two_requests_get_two_numbers(corpus: Corpus, keyword_encoder: Encoder) -> None:
+    assert [indexing.request(corpus, keyword_encoder).number for _ in range(2)] == [1, 2]
+
+
+def test_an_untaken_build_is_named_again_but_not_at_every_sweep(corpus: Corpus, keyword_encoder: Encoder) -> None:
+    row = indexing.request(corpus, keyword_encoder)
+    assert indexing.take_up_lost() == []
+    IndexBuild.objects.update(created_at=timezone.now() - timedelta(hours=1))
+    assert indexing.take_up_lost() == [row]
+    assert indexing.take_up_lost() == []
+
+
+def test_a_build_that_loses_every_worker_fails_once(corpus: Corpus, keyword_encoder: Encoder) -> None:
+    row = indexing.request(corpus, keyword_encoder)
+    silent = timezone.now() - timedelta(hours=1)
+    for attempt in range(1, IndexBuild.MOST_ATTEMPTS + 1):
+        assert row.claim(f"worker {attempt}")
+        IndexBuild.objects.update(heartbeat_at=silent)
+        again = indexing.take_up_lost()
+        assert again == ([row] if attempt < IndexBuild.MOST_ATTEMPTS else [])
+        row.refresh_from_db()
+    assert row.state == JobState.FAILED and "silent" in row.reason
+    assert indexing.take_up_lost() == []
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("note", "done", "embedded_before"),
+    [("embedding", vectors.SHARD + 1, vectors.SHARD), ("checking", 1, None)],
+)
+def test_a_killed_build_is_taken_up_once_from_where_it_was(
+    corpus: Corpus,
+    keyword_encoder: Encoder,
+    monkeypatch: pytest.MonkeyPatch,
+    note: str,
+    done: int,
+    embedded_before: int | None,
+) -> None:
+    more = [Source(f"n{n}", "", f"lion tiger {n}") for n in range(2 * vectors.SHARD)]
+    ingesting.ingest(corpus, more, whole=True)
+    total = corpus.passages.count()
+    row = indexing.request(corpus, keyword_encoder)
+    environment = process_environment() | {
+        "DATA_DIR": str(settings.DATA_DIR),
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "PYTHONPATH": os.getcwd(),
+    }
+    child = subprocess.run(
+        [sys.executable, "-c", KILLED_AT, str(row.pk), note, str(done)], env=environment, check=False, timeout=120
+    )
+    assert child.returncode == -9
+
+    row.refresh_from_db()
+    assert (row.state, row.worker, row.sha256) == (JobState.RUNNING, "killed", "")
+    with pytest.raises(searching.CannotSearch):
+        searching.search(row, "lion")
+    assert indexing.take_up_lost() == []  # it may only be slow
+    IndexBuild.objects.update(heartbeat_at=timezone.now() - timedelta(hours=1))
+    assert indexing.take_up_lost() == [row]
+    assert indexing.take_up_lost() == []
+
+    embedded: list[int] = []
+    encode: Callable[..., np.ndarray] = indexing.encoders.TextEncoder.encode_passages
+
+    def counted(self, texts, on_progress=None):  # type: ignore[no-untyped-def]
+        embedded.append(len(texts))
+        return encode(self, texts, on_progress)
+
+    monkeypatch.setattr(indexing.encoders.TextEncoder, "encode_passages", counted)
+    finished = indexing.build(IndexBuild.objects.get(pk=row.pk), worker="second")
+    assert (finished.state, finished.attempts, finished.passage_count) == (JobState.DONE, 2, total)
+    assert sum(embedded) == (0 if embedded_before is None else total - embedded_before)
+    artifacts.verify(Path(settings.DATA_DIR) / finished.path, finished.sha256)
+    assert searching.search(finished, "zebra stripes")[0].passage_id == corpus.passages.get(external_id="zebra").pk
