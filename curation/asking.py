@@ -122,7 +122,7 @@ def open_slots_of(project: Project, queries: Sequence[Query]) -> list[Assignment
 
 def take_up(project: Project, limit: int | None = None, on_progress: Callable[[int, int], None] | None = None) -> int:
     """Freeze and open the queries that came before anything served; how many there were."""
-    waiting = project.queries.filter(state=Query.State.OPEN, gold=None).order_by("pk")
+    waiting = project.queries.filter(state=Query.State.OPEN, gold__isnull=True).order_by("pk")
     waiting = waiting.filter(~Exists(Ranking.objects.filter(query=OuterRef("pk"))))
     queries = list(waiting[:limit])
     if not queries:

@@ -1,0 +1,65 @@
+"""Strangers see nothing, members what their role allows."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import AnonymousUser, User
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.test import RequestFactory
+
+from curation import permissions
+from curation.models import Membership, Project
+
+Role = Membership.Role
+LADDER = [Role.ANNOTATOR, Role.REVIEWER, Role.ENGINEER, Role.MANAGER]
+
+
+@pytest.mark.parametrize("own", LADDER)
+@pytest.mark.parametrize("asked", LADDER)
+def test_a_role_may_what_the_ones_below_it_may(project: Project, carol: User, own: str, asked: str) -> None:
+    Membership.objects.create(project=project, user=carol, role=own)
+    assert permissions.may(carol, project, asked) == (LADDER.index(Role(own)) >= LADDER.index(Role(asked)))
+
+
+def test_a_membership_of_one_project_opens_no_other(project: Project, alice: User) -> None:
+    other = Project.objects.create(slug="other", name="Other", corpus=project.corpus)
+    assert not permissions.may(alice, other, Role.ANNOTATOR)
+
+
+def test_nobody_is_a_stranger_and_a_superuser_a_manager(project: Project, carol: User) -> None:
+    assert permissions.membership_of(AnonymousUser(), project) is None
+    assert permissions.membership_of(carol, project) is None
+    carol.is_superuser = True
+    assert permissions.may(carol, project, Role.MANAGER)
+    Membership.objects.create(project=project, user=carol, role=Role.ANNOTATOR)
+    assert permissions.may(carol, project, Role.MANAGER)
+
+
+def _get(user: object, slug: str = "zoo") -> HttpResponse:
+    @permissions.require(Role.REVIEWER)
+    def view(request: HttpRequest, project: Project) -> HttpResponse:
+        return HttpResponse(project.slug)
+
+    request = RequestFactory().get("/p/zoo/reviews/")
+    request.user = user  # type: ignore[assignment]
+    return view(request, slug=slug)  # type: ignore[return-value]
+
+
+def test_a_view_lets_in_who_may(project: Project, bob: User) -> None:
+    assert _get(bob).content == b"zoo"
+
+
+def test_a_view_sends_nobody_to_the_login_page(project: Project) -> None:
+    assert _get(AnonymousUser()).status_code == 302
+
+
+def test_a_view_hides_itself_from_strangers(project: Project, carol: User, bob: User) -> None:
+    for user, slug in ((carol, "zoo"), (bob, "nowhere")):
+        with pytest.raises(Http404):
+            _get(user, slug)
+
+
+def test_a_view_refuses_too_low_a_role(project: Project, alice: User) -> None:
+    with pytest.raises(PermissionDenied):
+        _get(alice)
