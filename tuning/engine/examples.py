@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 TRAIN, DEV, TEST = "train", "dev", "test"
 
 
-class BadRow(Exception):
+class BadRow(ValueError):
     """A line of a dataset or passage file that cannot be read; `str()` is `path:line: what is wrong`."""
 
     def __init__(self, path: Path, line: int, message: str) -> None:

@@ -1,0 +1,116 @@
+"""What a retriever training is asked to do, checked before anything is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from tuning.engine.fitting import CannotFit
+
+BOTH, QUERY = "both", "query"
+ROADS = (QUERY, BOTH)
+
+
+@dataclass(frozen=True)
+class RetrieverSettings:
+    """Everything that decides the weights, besides the data and the seed.
+
+    roads: what is tried, the shortest first. `query` trains the query encoder against frozen passage
+    vectors, `both` trains one set of weights for the two sides.
+    """
+
+    roads: tuple[str, ...] = (QUERY, BOTH)
+    temperature: float = 0.05  # T_R of p_R = softmax(q·d / T_R)
+    grade_temperature: float = 0.5  # T_g of t_H
+    lm_temperature: float = 0.15  # τ of t_L, over mean log-probabilities per token
+    human: float = 1.0  # λ_H
+    lm: float = 0.3  # λ_L
+    contrastive: float = 1.0  # λ_N
+    anchor: float = 1.0  # λ_A, on the query road
+    both_lr: float = 1e-4
+    both_epochs: int = 1
+    both_batch: int = 32
+    both_max_tokens: int = 128  # of a passage, in training and in the checkpoint
+    both_list: int = 6  # judged and scored passages a query brings into a batch
+    both_mined: int = 0  # negatives mined for each query, besides the judged and the batch's own
+    query_lr: float = 5e-5
+    query_epochs: int = 3
+    query_batch: int = 32
+    query_depth: int = 30  # passages of the base's ranking that join a query's candidates
+    warmup: float = 0.1  # share of the steps
+    near: float = 0.95  # an unjudged passage above this share of the positive's base score is no negative
+    least_queries: int = 8
+    dev_queries: int = 200
+    dev_passages: int = 600
+
+    def __post_init__(self) -> None:
+        if not self.roads or set(self.roads) - set(ROADS):
+            raise CannotFit(f"roads must name some of {', '.join(ROADS)}: {', '.join(self.roads) or 'none'}.")
+        for name in ("temperature", "grade_temperature", "lm_temperature", "both_lr", "query_lr"):
+            if getattr(self, name) <= 0:
+                raise CannotFit(f"{name} must be above 0.")
+        for name in ("both_epochs", "both_batch", "both_list", "query_epochs", "query_batch", "both_max_tokens"):
+            if getattr(self, name) < 1:
+                raise CannotFit(f"{name} must be at least 1.")
+
+
+@dataclass(frozen=True)
+class RetrieverSpec:
+    """One training. Paths are absolute or relative to the working directory.
+
+    queries:  dataset file; its `train` and `dev` rows are used, its `test` rows never.
+    passages: passage file. vectors: .npy matrix (n, dim) of the base's vectors for its first n passages;
+              the rest, or all without a matrix, are embedded.
+    scores:   JSONL rows {"query_id", "scores": {passage_id: ℓ}, "without_passage": ℓ_∅ or null};
+              None: people's grades alone.
+    candidates: JSONL rows {"query_id", "passages": [ids, best first]}, what serves today; they join the dev pool.
+    query_hash, passage_hash: of the base's folders, measured when empty.
+    threads:  0 for every core. budget_seconds: None for no limit; a run that meets it stops early
+              and is then no longer the same on every machine.
+    """
+
+    queries: Path
+    passages: Path
+    query_path: str
+    passage_path: str
+    query_hash: str = ""
+    passage_hash: str = ""
+    query_prefix: str = ""
+    passage_prefix: str = ""
+    dim: int = 0
+    vectors: Path | None = None
+    scores: Path | None = None
+    candidates: Path | None = None
+    seed: int = 0
+    threads: int = 0
+    budget_seconds: float | None = None
+    settings: RetrieverSettings = field(default_factory=RetrieverSettings)
+
+
+def read_spec(given: dict[str, Any]) -> RetrieverSpec:
+    """The specification; keys it does not know are refused, so that no setting is lost in a typo.
+
+    A `temperature` beside the paths is the base's T_R, which stays unless the settings name another.
+    Raises CannotFit.
+    """
+    values = dict(given)
+    settings = dict(values.pop("settings", None) or {})
+    if "temperature" in values:
+        settings.setdefault("temperature", values.pop("temperature"))
+    if "roads" in settings:
+        settings["roads"] = tuple(settings["roads"])
+    missing = [name for name in ("queries", "passages", "query_path", "passage_path") if not values.get(name)]
+    if missing:
+        raise CannotFit(f"the specification lacks {', '.join(missing)}.")
+    for name in ("queries", "passages", "vectors", "scores", "candidates"):
+        values[name] = Path(values[name]) if values.get(name) else None
+    made: RetrieverSpec = _made(RetrieverSpec, values | {"settings": _made(RetrieverSettings, settings)})
+    return made
+
+
+def _made(kind: type[Any], values: dict[str, Any]) -> Any:
+    unknown = set(values) - {entry.name for entry in fields(kind)}
+    if unknown:
+        raise CannotFit(f"the specification has keys nobody knows: {', '.join(sorted(unknown))}.")
+    return kind(**values)

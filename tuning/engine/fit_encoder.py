@@ -1,0 +1,261 @@
+"""Tune a retriever: `python -m tuning.engine.fit_encoder SPEC.json OUT/`.
+
+Every road that fits the time is walked; the dev queries choose between the results and the base, which is
+a candidate like the others, so what comes out is never worse on dev than what went in. The same files,
+settings, seed and number of threads give the same checkpoint hash.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from retrieval.engine import artifacts, compute
+from retrieval.engine.encoder import NoEncoder, local_folder
+from tuning.engine import candidates, checkpoints, dev, examples, roads
+from tuning.engine.batches import Material
+from tuning.engine.candidates import Rows, Vectors
+from tuning.engine.dev import Dev
+from tuning.engine.encoder_spec import BOTH, QUERY, RetrieverSpec, read_spec
+from tuning.engine.examples import DEV, TRAIN, BadRow, JudgedQuery, PassageText
+from tuning.engine.fitting import CHECKPOINT, CannotFit, Log, run
+from tuning.engine.progress import Progress
+from tuning.engine.towers import Tower
+
+BASE = "base"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A training ready to begin. `queries` are the rows of train and dev, `left_out` what could not be used."""
+
+    material: Material
+    dev: Dev
+    left_out: dict[str, int]
+
+
+def fit(given: dict[str, Any], out: Path, log: Log) -> dict[str, Any]:
+    """The result of one training. Raises CannotFit with the reason, BadRow for a file that cannot be read."""
+    spec = read_spec(given)
+    _set_up(spec)
+    progress = Progress(log, spec.budget_seconds)
+    try:
+        prepared = prepare(spec)
+        choice, values, tower = _try_roads(spec, prepared, progress)
+    except NoEncoder as error:
+        raise CannotFit(str(error)) from error
+    return _result(spec, out, prepared, progress, choice, values, tower)
+
+
+def prepare(spec: RetrieverSpec) -> Prepared:
+    """Rows, vectors and dev pool. Raises CannotFit when there is nothing to learn from."""
+    queries = [row for row in examples.read_queries(spec.queries) if row.split in (TRAIN, DEV)]
+    passages = examples.read_passages(spec.passages)
+    passage_rows = {passage.passage_id: row for row, passage in enumerate(passages)}
+    scores = candidates.read_lm_scores(spec.scores) if spec.scores else {}
+    found = candidates.gather(queries, passage_rows, scores, spec.settings.lm_temperature)
+    teaching = [example for example in found.examples if queries[example.row].split == TRAIN]
+    if len(teaching) < spec.settings.least_queries:
+        raise CannotFit(
+            f"{len(teaching)} training queries have grades for passages of the corpus; "
+            f"the retriever needs {spec.settings.least_queries}."
+        )
+    if not any(example.is_right.any() or len(example.scored) for example in teaching):
+        raise CannotFit("No training query has a passage graded above 0: there is nothing to draw nearer.")
+    material = _material(spec, queries, passages, teaching)
+    return Prepared(
+        material,
+        _dev(spec, queries, passage_rows, material),
+        {"without_grades": found.without_grades, "unknown_passages": found.unknown_passages},
+    )
+
+
+def _set_up(spec: RetrieverSpec) -> None:
+    import torch
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # what matters is in metrics.jsonl, and the last line of stderr is the reason
+    compute.set_threads(spec.threads)
+    torch.manual_seed(spec.seed)
+    torch.use_deterministic_algorithms(True)
+
+
+def _material(
+    spec: RetrieverSpec, queries: Sequence[JudgedQuery], passages: Sequence[PassageText], teaching: Any
+) -> Material:
+    """The base's view of everything; passages that no matrix covers are embedded here."""
+    texts = [spec.passage_prefix + passage.text for passage in passages]
+    asked = [spec.query_prefix + query.text for query in queries]
+    known = _stored_vectors(spec, len(passages))
+    if len(known) < len(texts):
+        fresh = Tower(local_folder(spec.passage_path)).vectors(texts[len(known) :])
+        known = np.concatenate([known.reshape(-1, fresh.shape[1]), fresh])
+    query_vectors = Tower(local_folder(spec.query_path)).vectors(asked)
+    if query_vectors.shape[1] != known.shape[1]:
+        raise CannotFit(f"The matrix has {known.shape[1]} dimensions, the query encoder {query_vectors.shape[1]}.")
+    return Material(asked, texts, query_vectors, known, teaching)
+
+
+def _stored_vectors(spec: RetrieverSpec, passages: int) -> Vectors:
+    """(m, dim) vectors of the first m passages; a memory map, and empty without a file."""
+    if spec.vectors is None:
+        return np.zeros((0, 0), np.float32)
+    try:
+        vectors: Vectors = np.load(spec.vectors, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise CannotFit(f"The vectors {spec.vectors} cannot be read: {error}") from error
+    if vectors.ndim != 2 or len(vectors) > passages:
+        raise CannotFit(f"The vectors {spec.vectors} are not those of {passages} passages: {vectors.shape}.")
+    return vectors
+
+
+def _dev(
+    spec: RetrieverSpec, queries: Sequence[JudgedQuery], passage_rows: Mapping[str, int], material: Material
+) -> Dev:
+    is_dev = [query.split == DEV for query in queries]
+    served = _served(spec.candidates, passage_rows)
+    rankings: dict[int, Rows] = {}
+    for row in map(int, np.flatnonzero(is_dev)):
+        scores = material.passage_vectors @ material.query_vectors[row]
+        best = np.argsort(-scores, kind="stable")[: spec.settings.query_depth]
+        # what both have found first comes first
+        rankings[row] = _alternating(served.get(queries[row].query_id, best), best)
+    settings = spec.settings
+    return dev.prepare(queries, is_dev, passage_rows, rankings, settings.dev_queries, settings.dev_passages, spec.seed)
+
+
+def _alternating(first: Rows, second: Rows) -> Rows:
+    """Rank 1 of one, rank 1 of the other, rank 2 of one …"""
+    both = [
+        row
+        for rank in range(max(len(first), len(second)))
+        for row in (*first[rank : rank + 1], *second[rank : rank + 1])
+    ]
+    return np.array(list(dict.fromkeys(both)), dtype=np.int64)
+
+
+def _served(path: Path | None, passage_rows: Mapping[str, int]) -> dict[str, Rows]:
+    """query_id → rows of the passages that serve today, best first."""
+    if path is None:
+        return {}
+    found = {}
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                row = json.loads(line)
+                rows = [passage_rows[name] for name in row["passages"] if name in passage_rows]
+            except (ValueError, TypeError, KeyError) as error:
+                raise BadRow(path, number, str(error)) from error
+            found[str(row["query_id"])] = np.array(rows, dtype=np.int64)
+    return found
+
+
+def _try_roads(
+    spec: RetrieverSpec, prepared: Prepared, progress: Progress
+) -> tuple[str, dict[str, float | None], Tower | None]:
+    """The candidate that is best on dev, the dev value of each, and its weights (None for the base).
+
+    Without dev queries nothing can be compared: the last road stands, and the gate has the word.
+    """
+    material = prepared.material
+    wanted = [roads.query if name == QUERY else roads.both for name in spec.settings.roads]
+    planned = [make(material, spec.settings, spec.seed) for make in wanted]
+    progress.steps = sum(road.steps for road in planned)
+    values: dict[str, float | None] = {BASE: _base_value(prepared)}
+    progress.write(BASE, **_shown(values[BASE]))
+    choice, kept = BASE, None
+    for road in planned:
+        tower = _tower(spec, road.name)
+        taken = roads.walk(road, tower, material, spec.settings, progress)
+        progress.steps -= road.steps - taken
+        values[road.name] = value = _value(prepared, tower, road.name)
+        progress.write(road.name, **_shown(value), **({"note": "stopped by the budget"} if taken < road.steps else {}))
+        best = values[choice]
+        if value is None or best is None or value >= best:
+            choice, kept = road.name, tower
+    return choice, values, kept
+
+
+def _tower(spec: RetrieverSpec, road: str) -> Tower:
+    """The weights a road begins with. Two sides that already differ meet again in the passage side's."""
+    if road == QUERY:
+        return Tower(local_folder(spec.query_path))
+    return Tower(local_folder(spec.passage_path), spec.settings.both_max_tokens)
+
+
+def _base_value(prepared: Prepared) -> float | None:
+    material, judge = prepared.material, prepared.dev
+    if not len(judge):
+        return None
+    return judge.value(material.query_vectors[judge.rows], material.passage_vectors[judge.pool])
+
+
+def _value(prepared: Prepared, tower: Tower, road: str) -> float | None:
+    material, judge = prepared.material, prepared.dev
+    if not len(judge):
+        return None
+    queries = tower.vectors([material.queries[row] for row in judge.rows])
+    if road == QUERY:
+        return judge.value(queries, material.passage_vectors[judge.pool])
+    return judge.value(queries, tower.vectors([material.passages[row] for row in judge.pool]))
+
+
+def _shown(value: float | None) -> dict[str, Any]:
+    return {"note": "no dev queries"} if value is None else {"dev": value}
+
+
+def _result(
+    spec: RetrieverSpec,
+    out: Path,
+    prepared: Prepared,
+    progress: Progress,
+    choice: str,
+    values: dict[str, float | None],
+    tower: Tower | None,
+) -> dict[str, Any]:
+    """result.json; the weights are saved first. The base chosen: its own paths, and no checkpoint."""
+    sides = {
+        "query_path": spec.query_path,
+        "passage_path": spec.passage_path,
+        "query_hash": spec.query_hash or artifacts.folder_hash(local_folder(spec.query_path)),
+        "passage_hash": spec.passage_hash or artifacts.folder_hash(local_folder(spec.passage_path)),
+    }
+    if tower is not None:
+        target = out / CHECKPOINT
+        parents = {name: digest for name, digest in sides.items() if name.endswith("_hash")}
+        meta = {"choice": choice, "seed": spec.seed, "settings": asdict(spec.settings), "parents": parents}
+        digest = checkpoints.save_encoder(tower.model, target, meta)
+        learned = ("query", "passage") if choice == BOTH else ("query",)
+        for side in learned:
+            sides |= {f"{side}_path": str(target), f"{side}_hash": digest}
+    return {
+        **sides,
+        "choice": choice,
+        "temperature": spec.settings.temperature,
+        "dev": values,
+        "curves": progress.curves,
+        "record": compute.describe()
+        | {
+            "settings": asdict(spec.settings),
+            "seed": spec.seed,
+            "seconds": round(progress.seconds, 2),
+            "training_queries": len(prepared.material.examples),
+            "dev_queries": len(prepared.dev),
+            "dev_passages": len(prepared.dev.pool),
+            "left_out": prepared.left_out,
+        },
+    }
+
+
+def main() -> int:
+    return run(fit, sys.argv[1:])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,160 @@
+"""The two ways a retriever learns.
+
+Main road: one set of weights for both sides; the passages of a batch are encoded anew at every step, and
+afterwards the corpus is embedded again. Quick road: the query side alone against the base's frozen passage
+vectors; a step costs a few short texts, and the index keeps its vectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tuning.engine import batches, losses
+from tuning.engine.batches import Batch, Material
+from tuning.engine.encoder_spec import RetrieverSettings
+from tuning.engine.progress import Progress
+from tuning.engine.towers import Tower
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+Embed = Callable[[Tower, Material, Batch], "tuple[Tensor, Tensor]"]
+
+_LEAST_STEPS = 4  # measured before a budget may shorten what was planned
+
+
+@dataclass(frozen=True)
+class Road:
+    """A way to learn: its name, its batches in order, how many, and how a batch becomes vectors."""
+
+    name: str
+    batches: Iterable[Batch]
+    steps: int
+    lr: float
+    embed: Embed
+    anchor: float
+
+
+def both(material: Material, settings: RetrieverSettings, seed: int) -> Road:
+    """The main road. A batch's passages are what each query chose; see `batches.chosen`."""
+    size, times = settings.both_batch, settings.both_epochs
+    return Road(
+        name="both",
+        batches=_both_batches(material, settings, np.random.default_rng(seed)),
+        steps=batches.steps(len(material.examples), size, times),
+        lr=settings.both_lr,
+        embed=_embed_both,
+        anchor=0.0,
+    )
+
+
+def query(material: Material, settings: RetrieverSettings, seed: int) -> Road:
+    """The quick road. A batch's passages are all that was judged or scored, and the base's best for each query."""
+    size, times = settings.query_batch, settings.query_epochs
+    return Road(
+        name="query",
+        batches=_query_batches(material, settings, np.random.default_rng(seed)),
+        steps=batches.steps(len(material.examples), size, times),
+        lr=settings.query_lr,
+        embed=_embed_query,
+        anchor=settings.anchor,
+    )
+
+
+def walk(road: Road, tower: Tower, material: Material, settings: RetrieverSettings, progress: Progress) -> int:
+    """Train the tower along the road; how many steps it took, fewer than planned when the budget ran short."""
+    import torch
+
+    parameters = [parameter for parameter in tower.model.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.AdamW(parameters, lr=road.lr, weight_decay=0.0, fused=True)
+    began, taken = progress.seconds, 0
+    total: float = road.steps
+    tower.model.train()
+    for batch in road.batches:
+        for group in optimiser.param_groups:
+            group["lr"] = road.lr * rate(taken, total, settings.warmup)
+        loss = _loss(road, tower, material, batch, settings)
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        taken += 1
+        progress.step += 1
+        progress.write(road.name, loss=float(loss.detach()))
+        if taken >= _LEAST_STEPS:
+            total = min(total, taken + progress.fitting_steps((progress.seconds - began) / taken))
+        if taken >= total:
+            break
+    tower.model.eval()
+    return taken
+
+
+def rate(step: int, steps: float, warmup: float) -> float:
+    """The share of the learning rate at a step counted from 0: up in a line over the warm-up, then down in a line.
+
+    In (0, 1]: neither the first step nor the last is wasted on 0.
+    """
+    rising = max(1, round(warmup * steps))
+    if step < rising:
+        return (step + 1) / rising
+    return max((steps - step) / (steps - rising + 1), 1.0 / (steps + 1))
+
+
+def _both_batches(material: Material, settings: RetrieverSettings, rng: np.random.Generator) -> Iterator[Batch]:
+    for rows in batches.epochs(len(material.examples), settings.both_batch, settings.both_epochs, rng):
+        examples = [material.examples[i] for i in rows]
+        passages = [
+            passage
+            for example in examples
+            for passage in batches.chosen(example, material.base_scores(example), settings, rng, settings.both_list)
+        ]
+        yield batches.make(material, examples, passages, settings)
+
+
+def _query_batches(material: Material, settings: RetrieverSettings, rng: np.random.Generator) -> Iterator[Batch]:
+    depth = min(settings.query_depth, len(material.passages))
+    for rows in batches.epochs(len(material.examples), settings.query_batch, settings.query_epochs, rng):
+        examples = [material.examples[i] for i in rows]
+        near = [np.argpartition(-material.base_scores(example), depth - 1)[:depth] for example in examples]
+        passages = np.concatenate([*near, *(example.judged for example in examples), *(e.scored for e in examples)])
+        yield batches.make(material, examples, [int(row) for row in passages], settings)
+
+
+def _embed_both(tower: Tower, material: Material, batch: Batch) -> tuple[Tensor, Tensor]:
+    queries = tower.embed([material.queries[row] for row in batch.queries])
+    return queries, tower.embed([material.passages[row] for row in batch.passages])
+
+
+def _embed_query(tower: Tower, material: Material, batch: Batch) -> tuple[Tensor, Tensor]:
+    import torch
+
+    queries = tower.embed([material.queries[row] for row in batch.queries])
+    return queries, torch.from_numpy(np.ascontiguousarray(material.passage_vectors[batch.passages])).to(queries.device)
+
+
+def _loss(road: Road, tower: Tower, material: Material, batch: Batch, settings: RetrieverSettings) -> Tensor:
+    """L = λ_H·w_q·KL(t_H ‖ p_R|J) + λ_L·w_q·KL(t_L ‖ p_R) + λ_N·contrast + λ_A·‖E_q − E_q⁰‖² (`method.md` §3)."""
+    import torch
+
+    queries, passages = road.embed(tower, material, batch)  # (batch, dim), (passages, dim)
+    scores = queries @ passages.T / settings.temperature  # (batch, passages)
+
+    def tensor(values: np.ndarray) -> torch.Tensor:
+        made = torch.from_numpy(values)
+        return (made if made.dtype == torch.bool else made.float()).to(scores.device)
+
+    weights = tensor(batch.weights)
+    loss = settings.human * losses.listwise_kl(scores, tensor(batch.human), tensor(batch.judged), weights)
+    loss = loss + settings.lm * losses.listwise_kl(scores, tensor(batch.lm), tensor(batch.scored), weights)
+    taught = losses.contrast(scores, tensor(batch.right), tensor(batch.wrong), weights)
+    taught = taught + losses.push_down(scores, tensor(batch.refused), tensor(batch.others), weights)
+    loss = loss + settings.contrastive * taught
+    if road.anchor:
+        before = torch.from_numpy(material.query_vectors[batch.queries]).to(scores.device)
+        loss = loss + road.anchor * losses.anchor(queries, before)
+    return loss

@@ -1,0 +1,66 @@
+"""What a ranking ought to be: target distributions over passages, from people and from a language model.
+
+An unjudged passage never gets a grade here: the human target speaks of judged passages alone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+POSITIVE_FROM = 2.0
+
+
+def human_target(grades: Floats, temperature: float) -> Floats | None:
+    """t_H = softmax(ḡ / T_g) over the judged passages; None when none has a grade above 0.
+
+    grades: (m,) consensus grades ḡ of the judged passages, fractions allowed (ListNet's top-one
+    probabilities, Cao et al. 2007, doi:10.1145/1273496.1273513, over grades divided by T_g).
+    A query without a relevant passage has no target: it teaches by its negatives only.
+    """
+    if not (grades > 0).any():
+        return None
+    return softmax(grades / temperature)
+
+
+def lm_target(scores: Floats, temperature: float, without_passage: float | None = None) -> Floats | None:
+    """t_L = softmax(ℓ / τ) over the scored passages; None when no passage helps the language model.
+
+    scores: (k,) mean log-probability per token of the settled answer given each passage. The mean, and
+    not the sum of Lin et al. 2023 (arXiv 2310.01352, §2.4): with a sum divided by τ = 0.01 the target of a
+    five-token answer is one-hot and that of a long one uniform. without_passage: ℓ_∅; when no passage beats
+    it the answer needs none, and the query drops out of this part.
+    """
+    if not len(scores) or (without_passage is not None and scores.max() <= without_passage):
+        return None
+    return softmax(scores / temperature)
+
+
+def positives(grades: Floats) -> Bools:
+    """Which judged passages (m,) count as right in a contrast: grade ≥ 2, or the best of them when none reaches 2.
+
+    All false when no grade is above 0. A passage that is merely related is then neither right nor wrong.
+    """
+    if not (grades > 0).any():
+        return np.zeros(len(grades), dtype=np.bool_)
+    reached: Bools = grades >= min(POSITIVE_FROM, float(grades.max()))
+    return reached
+
+
+def query_weights(reliabilities: Floats) -> Floats:
+    """w_q (n,) with mean 1 over the queries learned from, so that the weight does not change the step size."""
+    mean = float(reliabilities.mean()) if len(reliabilities) else 0.0
+    if mean <= 0:
+        raise ValueError("At least one query must have a reliability above 0.")
+    weights: Floats = reliabilities / mean
+    return weights
+
+
+def softmax(values: Floats) -> Floats:
+    """(n,) positive numbers of sum 1."""
+    powers = np.exp(values - values.max())
+    out: Floats = powers / powers.sum()
+    return out
