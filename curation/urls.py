@@ -44,6 +44,7 @@ reviewing_urls = [
 
 quality_urls = [
     path("quality/", quality.quality, name="quality"),
+    path("quality/<slug:name>.csv", quality.quality_csv, name="quality_csv"),
 ]
 
 release_urls = [

@@ -1,0 +1,150 @@
+"""The managers' picture: right numbers from known work, each table as CSV, and nobody else in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from curation import assigning, judging, measuring
+from curation.models import Assignment, Judgement, Project, Query, Ranking, Release
+
+Wait = Callable[..., Query]
+
+
+def judge(query: Query, person: User, grades: list[int | None], seconds: float = 4) -> Assignment:
+    work = assigning.claim(query, person)
+    for passage_id, grade in zip(sorted(work.order), grades, strict=True):
+        judging.record(work, passage_id, grade, seconds=seconds)
+    return judging.submit(work).assignment
+
+
+@pytest.fixture
+def work(wait: Wait, alice: User, bob: User) -> Query:
+    """Two people on three passages: equal, one apart, and one that Alice cannot tell."""
+    query = wait(overlap=2)
+    judge(query, alice, [0, 2, None], seconds=4)
+    judge(query, bob, [0, 3, 1], seconds=10)
+    return query
+
+
+@pytest.fixture
+def manager(client: Client, mona: User) -> Client:
+    client.force_login(mona)
+    return client
+
+
+def test_grades_are_counted_by_person(project: Project, work: Query) -> None:
+    table = measuring.histogram(project, measuring.newest_grades(project))
+    assert table.columns[1:] == ["All", "alice", "bob"]
+    assert [row[1:] for row in table.rows] == [[2, 1, 1], [1, 0, 1], [1, 1, 0], [1, 0, 1], [1, 1, 0]]
+
+
+def test_the_median_passes_over_unknown_times(project: Project, work: Query) -> None:
+    grades = measuring.newest_grades(project)
+    assert measuring.median_seconds(grades) == 7  # 4 4 4 10 10 10
+    Judgement.objects.filter(curator__username="bob").update(active_seconds=0)
+    assert measuring.median_seconds(measuring.newest_grades(project)) == 4
+    assert measuring.median_seconds([]) is None
+
+
+def test_agreement_is_over_passages_that_two_have_graded(project: Project, work: Query) -> None:
+    found = measuring.agreement_of(measuring.newest_grades(project))
+    assert found.passages == 2 and found.alpha is not None and 0 < found.alpha < 1
+    assert measuring.agreement_of([]) == measuring.Agreement(None, None, None, 0)
+
+
+def test_two_people_are_compared_on_what_both_graded(project: Project, work: Query) -> None:
+    ((pair, passages, kappa),) = measuring.pairs(measuring.newest_grades(project)).rows
+    # alice 0 2, bob 0 3: (0-0)² + (2-3)² = 1 over 2; by chance (0 + 9 + 4 + 1) / 4 = 3.5; 1 - 0.5 / 3.5
+    assert (pair, passages, kappa) == ("alice · bob", 2, 0.86)
+
+
+def test_the_forecast_is_the_open_slots_at_the_pace_of_the_week(project: Project, work: Query, wait: Wait) -> None:
+    for _query in range(3):
+        wait()
+    found = measuring.progress(project)
+    assert (found.open_slots, found.per_day, found.forecast) == (3, 2 / 7, 11)  # 3 / (2 / 7) = 10.5
+    Assignment.objects.submitted().update(submitted_at=timezone.now() - timedelta(days=8))
+    assert measuring.progress(project).forecast is None
+
+
+def test_a_day_without_work_is_a_zero_and_not_a_gap(project: Project, work: Query) -> None:
+    rows = measuring.throughput(project).rows
+    assert len(rows) == measuring.DAYS and rows[-1][1] == 2 and rows[0][1] == 0
+
+
+def test_coverage_counts_the_judged_share_of_what_the_serving_release_ranked(
+    project: Project, work: Query, wait: Wait, release: Release
+) -> None:
+    assert measuring.coverage(project) is None
+    wait(shown="lion otter snail")  # nobody has judged these three yet
+    Ranking.objects.update(release=release)
+    assert measuring.coverage(project) == 0.5
+
+
+def test_gold_accuracy_is_the_share_of_known_grades(project: Project, alice: User, wait: Wait) -> None:
+    query = wait()
+    known = sorted(query.rankings.get().shown.values_list("passage_id", flat=True))
+    Query.objects.update(gold={str(known[0]): 1, str(known[1]): 2})
+    Project.objects.update(gold_rate=1.0)
+    project.refresh_from_db()
+    held = assigning.claim_next(project, alice)
+    assert held is not None
+    for passage_id in held.order:
+        judging.record(held, passage_id, 1)
+    judging.submit(held)
+    ((person, *_figures, gold, _last),) = measuring.people(project, measuring.newest_grades(project)).rows
+    assert (person, gold) == ("alice", 0.5)
+
+
+def test_the_page_shows_every_table_and_each_has_its_csv(manager: Client, work: Query) -> None:
+    html = manager.get(reverse("curation:quality", args=["zoo"])).content.decode()
+    for name in ("throughput", "grades", "weeks", "people", "pairs"):
+        address = reverse("curation:quality_csv", args=["zoo", name])
+        assert address in html and f'id="{name}-table"' in html
+        response = manager.get(address)
+        assert response["Content-Type"].startswith("text/csv")
+    assert "alice,3,4.0," in manager.get(reverse("curation:quality_csv", args=["zoo", "people"])).content.decode()
+
+
+def test_an_empty_project_has_a_page_too(manager: Client) -> None:
+    assert "Nothing judged yet" in manager.get(reverse("curation:quality", args=["zoo"])).content.decode()
+    assert manager.get(reverse("curation:quality_csv", args=["zoo", "pairs"])).status_code == 200
+
+
+def test_a_name_that_is_a_formula_stays_text(manager: Client, work: Query, alice: User) -> None:
+    User.objects.filter(pk=alice.pk).update(username="=1+1")
+    assert "'=1+1,3" in manager.get(reverse("curation:quality_csv", args=["zoo", "people"])).content.decode()
+
+
+def test_the_page_costs_the_same_however_much_was_judged(
+    manager: Client, work: Query, wait: Wait, alice: User, bob: User
+) -> None:
+    def cost() -> int:
+        with CaptureQueriesContext(connection) as counted:
+            manager.get(reverse("curation:quality", args=["zoo"]))
+        return len(counted)
+
+    before = cost()
+    judge(wait(overlap=2), alice, [1, 1, 1])
+    assert cost() == before
+
+
+@pytest.mark.parametrize("address", ["/p/zoo/quality/", "/p/zoo/quality/people.csv"])
+def test_only_managers_get_in(client: Client, carol: User, bob: User, erin: User, address: str) -> None:
+    for person, status in ((carol, 404), (bob, 403), (erin, 403)):
+        client.force_login(person)
+        assert client.get(address).status_code == status
+
+
+def test_an_unknown_table_and_a_post_are_refused(manager: Client, project: Project) -> None:
+    assert manager.get("/p/zoo/quality/secrets.csv").status_code == 404
+    assert manager.post("/p/zoo/quality/").status_code == 405
