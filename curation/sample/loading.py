@@ -183,7 +183,8 @@ def _ask(
 ) -> list[Query]:
     """The questions with their frozen rankings and open slots.
 
-    What comes judged is frozen as its judges saw it; what waits, as the release in service ranks it.
+    A question is frozen as the release in service ranks it; one that comes judged, too, when all it finds was
+    judged, and else (another Python, another encoder) as its judges saw it.
     """
     queries = Query.objects.bulk_create(
         Query(
@@ -195,13 +196,15 @@ def _ask(
         )
         for one in fresh
     )
-    waiting = [(query, found) for query, one, found in zip(queries, fresh, hits, strict=True) if not one.turns]
-    asking.freeze_hits([query for query, _found in waiting], release, [found for _query, found in waiting])
-    judged = [(query, one) for query, one in zip(queries, fresh, strict=True) if one.turns]
-    seen = [
-        [Hit(ids[name], rank, 1 / rank) for rank, name in enumerate(_shown(one), start=1)] for _query, one in judged
-    ]
-    asking.freeze_hits([query for query, _one in judged], None, seen)
+    served, given = [], []
+    for query, one, found in zip(queries, fresh, hits, strict=True):
+        seen = [ids[name] for name in _shown(one)]
+        if seen and not {hit.passage_id for hit in found} <= set(seen):
+            given.append((query, [Hit(pk, rank, 1 / rank) for rank, pk in enumerate(seen, start=1)]))
+        else:
+            served.append((query, found))
+    asking.freeze_hits([query for query, _found in served], release, [found for _query, found in served])
+    asking.freeze_hits([query for query, _found in given], None, [found for _query, found in given])
     asking.open_slots_of(project, queries)
     return queries
 
@@ -215,6 +218,9 @@ def _judge(
 ) -> None:
     """One person's turn at one question, through the acts, with everything they leave behind."""
     assignment = assigning.claim(query, person)
+    for name in turn.grades:
+        if ids[name] not in assignment.order:  # the judge found it, not the search
+            assignment = judging.add_passage(assignment, ids[name])
     for position, passage_id in enumerate(assignment.order, start=1):
         names = [name for name in turn.grades if ids[name] == passage_id]
         judging.record(assignment, passage_id, turn.grades[names[0]] if names else None, position=position)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -200,6 +201,34 @@ def test_a_waiting_question_is_frozen_as_the_base_ranked_it(words_encoder: Encod
     assert ranking.release is not None and ranking.release.number == 1
     assert [shown.rank for shown in ranking.shown.all()] == list(range(1, 11))
     assert waiting.assignments.get().state == Assignment.State.OPEN
+
+
+def test_what_the_search_missed_was_added_by_its_judge(
+    words_encoder: Encoder, found: corpus.SampleCorpus, sample: questions.Sample
+) -> None:
+    grades = next(one for one in sample.questions if one.external_id == "ask-002").turns[0].grades
+    judged = corpus.SampleCorpus([one for one in found.passages if one.external_id in grades])
+
+    loading.load(encoder=words_encoder, corpus=judged, only=["ask-002"])
+
+    ranking = Query.objects.get(external_id="ask-002").rankings.get()
+    assert ranking.release is not None
+    added = ranking.shown.filter(added_by__username="ana", score=None)
+    assert ranking.shown.exclude(pk__in=added).count() == 10
+    assert added.count() == len(grades) - 10
+
+
+def test_the_keys_hold_when_the_text_is_cut_elsewhere_and_marked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus, "MOST_CHARS", 850)
+    monkeypatch.setattr(corpus, "GOOD_CHARS", 600)
+    marked = [
+        replace(one, text=one.text.replace('"', "``").replace("Return", "*Return*").replace(" ::= ", ": "))
+        for one in corpus.read().passages
+    ]
+
+    drifted = questions.read(Resolver(marked))
+
+    assert len(drifted.unmatched) <= 0.05 * drifted.keys, drifted.unmatched
 
 
 def test_everybody_can_sign_in(words_encoder: Encoder, few: corpus.SampleCorpus) -> None:
