@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from curation import asking, assigning, serving
+from curation import asking, assigning, serving, valuing
 from curation.models import Project, Ranking
 from retrieval.jobs import enqueue
 
@@ -23,10 +23,11 @@ def draft(ranking_id: int) -> None:
 
 @shared_task
 def take_up(project_id: int) -> None:
-    """Freeze queries that came before anything served, and write the drafts people will come to next."""
+    """Value what was begun, freeze queries that came before anything served, and have the next drafts written."""
     project = Project.objects.filter(pk=project_id).first()
     if project is None:
         return
+    valuing.revalue(project)
     try:
         asking.take_up(project, FROZEN_AT_ONCE)
     except serving.NothingServes:
