@@ -23,6 +23,7 @@ from tuning.engine import fit_generator, fitting
 from tuning.engine.examples import DEV, TRAIN, JudgedQuery, PassageText, write_passages, write_queries
 from tuning.engine.fit_generator import Example, batches, gradients, pace, read_settings
 from tuning.engine.fitting import CannotFit
+from tuning.engine.instances import Recipe
 
 ANIMALS = ["lion", "tiger", "zebra", "panda", "otter", "eagle", "crow", "shark", "whale", "snail"]
 
@@ -148,6 +149,14 @@ def test_a_budget_that_is_too_short_ends_it_early_and_the_record_says_so(
     record = result_of(tmp_path / "out")["record"]
     assert record["cut_short"]
     assert record["steps"] < record["steps_planned"]
+
+
+def test_what_the_generator_knows_is_asked_without_a_passage(tiny: Path) -> None:
+    generator = TextGenerator(tiny)
+    recipe = Recipe("{passages} {question}", "No.", 1)
+    (said,) = generator.generate(["(no text) Who?"])
+    rows = [JudgedQuery("1", "Who?", answer=said), JudgedQuery("2", "Who?", answer="somebody else entirely")]
+    assert fit_generator._known(rows, recipe, generator, seed=0) == {"1"}
 
 
 @pytest.mark.parametrize("values", [{"ranks": 8}, {"rank": 0}, {"lr": "fast"}, {"epochs": True}])

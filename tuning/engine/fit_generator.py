@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Any
 
 from curation.engine import scoring
 from curation.engine.dialogue import Dialogue
-from curation.engine.generator import NoGenerator, load, resolve
-from curation.engine.prompting import BadTemplate
+from curation.engine.generator import NoGenerator, TextGenerator, resolve
+from curation.engine.prompting import BadTemplate, build_prompt
 from retrieval.engine import artifacts, compute
-from tuning.engine import examples, fitting, instances
+from tuning.engine import answers, examples, fitting, instances
 from tuning.engine.fitting import CannotFit
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 # A processor without an accelerator does about seven steps a minute with 135 million weights.
 DEFAULT_BUDGET_SECONDS = 480.0
+# Queries the generator is asked without passages, and the F1 from which it knows the answer.
+KNOWN_AT_MOST = 128
+KNOWN_F1 = 0.8
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Settings:
     batch: int = 8
     batch_tokens: int = 2048
     epochs: int = 3
-    most_steps: int = 60
+    most_steps: int = 40
     warmup: float = 0.1  # share of the steps
     clip: float = 1.0
     looks: int = 4  # at the dev instances, besides the one before the first step
@@ -61,6 +64,7 @@ class Settings:
     most_answer_tokens: int = 384  # an instance with a longer answer is left out, never cut
     per_query: int = 2
     refusal_share: float | None = None
+    distractor_share: float = 0.0  # above 0 costs a minute: the generator is asked what it knows without passages
     dtype: str = ""  # empty: whichever this machine multiplies faster
 
 
@@ -81,10 +85,10 @@ def fit(spec: dict[str, Any], out: Path, log: fitting.Log) -> dict[str, Any]:
     compute.set_threads(int(spec.get("threads") or 0))
     log.write(0, 0, seconds_left=float(spec.get("budget_seconds") or DEFAULT_BUDGET_SECONDS), note="loading")
     dtype = settings.dtype or compute.fast_dtype(Path(spec["cache_dir"]) / "dtype.json")
-    model, dialogue = _open(spec, dtype)
-    train, dev, counts = _examples(spec, settings, dialogue)
+    generator = _open(spec, dtype)
+    train, dev, counts = _examples(spec, settings, generator)
     seed = int(spec["seed"])
-    adapted = _with_adapter(model, settings, seed)
+    adapted = _with_adapter(generator.model, settings, seed)
     course = Course(adapted, train, dev, settings, seed, log, float(spec.get("budget_seconds") or math.inf))
     course.run()
     digest = _save(adapted, out / fitting.CHECKPOINT, spec, settings)
@@ -288,16 +292,15 @@ def _parts(batch: Sequence[Example], most_tokens: int) -> Iterator[list[Example]
     yield part
 
 
-def _open(spec: dict[str, Any], dtype: str) -> tuple[Any, Dialogue]:
+def _open(spec: dict[str, Any], dtype: str) -> TextGenerator:
     try:
-        model, tokenizer = load(resolve(spec["base"], Path(spec["cache_dir"])), None, dtype)
+        return TextGenerator(resolve(spec["base"], Path(spec["cache_dir"])), None, dtype)
     except NoGenerator as error:
         raise CannotFit(str(error)) from error
-    return model, Dialogue(tokenizer)
 
 
 def _examples(
-    spec: dict[str, Any], settings: Settings, dialogue: Dialogue
+    spec: dict[str, Any], settings: Settings, generator: TextGenerator
 ) -> tuple[list[Example], list[Example], dict[str, Any]]:
     """Training and dev instances as ids, and how many there are of which kind. Raises CannotFit."""
     rows = examples.read_queries(Path(spec["queries"]))
@@ -309,10 +312,12 @@ def _examples(
         answer_passages=int(spec["answer_passages"]),
         per_query=settings.per_query,
         refusal_share=settings.refusal_share,
+        distractor_share=settings.distractor_share,
     )
     made: dict[str, list[Example]] = {}
     counts: dict[str, Any] = {}
-    good_from = instances.good_grade(rows)
+    good_from, dialogue = instances.good_grade(rows), generator.dialogue
+    known = _known(rows, recipe, generator, int(spec["seed"])) if settings.distractor_share else set()
     for split in (examples.TRAIN, examples.DEV):
         chosen = [row for row in rows if row.split == split]
         try:
@@ -324,6 +329,7 @@ def _examples(
                 count_tokens=dialogue.count,
                 seed=int(spec["seed"]),
                 good_from=good_from,
+                known=known,
             )
         except BadTemplate as error:
             raise CannotFit(str(error)) from error
@@ -334,6 +340,19 @@ def _examples(
     if len(train) < settings.least_instances:
         raise CannotFit(f"{len(train)} answers with a good passage, or refusals, are too few to learn from")
     return train, dev, counts
+
+
+def _known(
+    rows: Sequence[examples.JudgedQuery], recipe: instances.Recipe, generator: TextGenerator, seed: int
+) -> set[str]:
+    """Ids of training queries the generator answers rightly without a passage, of a random sample."""
+    asked = [row for row in rows if row.split == examples.TRAIN and row.answer.strip() and not row.is_unanswerable]
+    asked = random.Random(seed).sample(asked, min(len(asked), KNOWN_AT_MOST))
+    prompts = [build_prompt(recipe.template, row.text, [], count_tokens=generator.count_tokens) for row in asked]
+    written = generator.generate(prompts)
+    return {
+        row.query_id for row, text in zip(asked, written, strict=True) if answers.f1(text, [row.answer]) >= KNOWN_F1
+    }
 
 
 def _as_ids(instance: instances.Instance, dialogue: Dialogue) -> Example:
