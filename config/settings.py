@@ -234,8 +234,13 @@ GENERATOR_API_URL = env_str("GENERATOR_API_URL", "")
 GENERATOR_API_KEY = env_str("GENERATOR_API_KEY", "")
 GENERATOR_API_MODEL = env_str("GENERATOR_API_MODEL", "")
 COMPUTE_THREADS = env_int("COMPUTE_THREADS", 0)  # 0: every core, for the one heavy process at a time
-# What is started for a run of each half, as a process of its own: `python -m MODULE SPEC.json OUT`.
-TRAINERS = {"retriever": "tuning.engine.fit_encoder", "generator": "tuning.engine.fit_generator"}
+# What is started for a run of each half, as a process of its own: `python -m MODULE SPEC.json OUT`. Before the
+# retriever's, `scores` asks the generator what it makes of the candidates.
+TRAINERS = {
+    "retriever": "tuning.engine.fit_encoder",
+    "generator": "tuning.engine.fit_generator",
+    "scores": "tuning.engine.scores",
+}
 HEARTBEAT_SECONDS = env_int("HEARTBEAT_SECONDS", 5, least=1)
 # A job whose heartbeat is older than this lost its worker.
 STALE_SECONDS = env_int("STALE_SECONDS", 60, least=2)

@@ -11,13 +11,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
-METRICS, RESULT, SPEC, ERRORS = "metrics.jsonl", "result.json", "spec.json", "stderr.txt"
+SPEC, METRICS, CHECKPOINT, RESULT = "spec.json", "metrics.jsonl", "checkpoint", "result.json"
+ERRORS = "stderr.txt"
 LOOK_SECONDS = 0.3
 GRACE_SECONDS = 15
 
@@ -89,13 +90,13 @@ class Follower:
         return [json.loads(line) for line in whole.splitlines() if line.strip()]
 
 
-def end_stray(pid: int, out: Path) -> None:
-    """Kill the process of that id if it is the training that writes to `out`, left over by a lost worker."""
+def end_stray(pid: int, outs: Sequence[Path]) -> None:
+    """Kill the process of that id if it is one that writes to one of these folders, left over by a lost worker."""
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:  # ended long ago, or another system: there the leash alone has to do
         return
-    if os.fsencode(out) in command:
+    if any(os.fsencode(out) in command for out in outs):
         _signal_group(pid, signal.SIGKILL)
 
 

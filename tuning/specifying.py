@@ -25,6 +25,7 @@ from tuning.models import Part, Run
 
 PASSAGES, CANDIDATES = "passages.jsonl", "candidates.jsonl"
 BUDGET_SECONDS = 1800.0
+SCORE_SECONDS = 480.0
 CANDIDATE_DEPTH = 30
 _BATCH = 2000
 
@@ -53,6 +54,23 @@ def specification(run: Run, out: Path, on_progress: Progress) -> dict[str, Any]:
         "settings": overrides.get(run.part, {}),
     }
     return shared | (_of_retriever(run, build) if run.part == Part.RETRIEVER else _of_generator(run, release))
+
+
+def scoring(run: Run, specification: dict[str, Any]) -> dict[str, Any]:
+    """What the scoring before a retriever's training is given: that training's files, and the serving generator."""
+    release = serving.serving(run.turn.project)
+    generator = release.generator
+    shared = {name: specification[name] for name in ("seed", "threads", "queries", "passages", "candidates")}
+    seconds = run.turn.settings.get("score_seconds") or min(SCORE_SECONDS, specification["budget_seconds"] / 3)
+    return shared | {
+        "base": generator.base_path,
+        "adapter": str(Path(settings.DATA_DIR) / generator.adapter_path) if generator.adapter_path else "",
+        "cache_dir": str(Path(settings.DATA_DIR) / "generators"),
+        "score_cache": str(Path(settings.DATA_DIR) / "scores.sqlite3"),
+        "prompt": release.prompt,
+        "budget_seconds": float(seconds),
+        "api_model": settings.GENERATOR_API_MODEL,
+    }
 
 
 def _of_retriever(run: Run, build: IndexBuild) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from retrieval.engine import artifacts
 from retrieval.jobs import JobState
 from retrieval.models import Encoder
 from tuning import collecting, specifying
-from tuning.following import RESULT, SPEC, Follower, end_stray
+from tuning.following import CHECKPOINT, RESULT, SPEC, Follower, end_stray
 from tuning.holding import Hold
 from tuning.models import Part, Run, Turn
 
@@ -95,7 +95,7 @@ def train(run: Run, worker: str, on_progress: Progress) -> Run:
 def stop_stray(run: Run) -> None:
     """End the process a lost worker left behind, where it is on this machine."""
     if run.pid:
-        end_stray(run.pid, folder(run))
+        end_stray(run.pid, [folder(run), folder(run) / "scores"])
 
 
 def folder(run: Run) -> Path:
@@ -133,18 +133,56 @@ def _fit(run: Run, hold: Hold, on_progress: Progress) -> None:
     if (out / RESULT).exists():
         return
     out.mkdir(parents=True, exist_ok=True)
+    artifacts.remove_folder(out / CHECKPOINT)  # without a result it is what a killed training left
     specification = specifying.specification(run, out, on_progress)
-    (out / SPEC).write_text(json.dumps(specification, indent=1, sort_keys=True), encoding="utf-8")
     began = time.monotonic()
-    with Follower(settings.TRAINERS[run.part], out, settings.COMPUTE_THREADS) as follower:
-        _note(run, pid=follower.process.pid, settings=specification)
+    if run.part == Part.RETRIEVER:
+        specification["scores"], run.record["taught_by"] = _scores(run, specification, out, hold, on_progress)
+    _note(run, settings=specification, record=run.record)
+    _follow(run, settings.TRAINERS[run.part], specification, out, hold, on_progress)
+    _note(run, seconds=time.monotonic() - began, pid=None, seconds_left=0.0)
+
+
+def _scores(
+    run: Run, specification: dict[str, Any], out: Path, hold: Hold, on_progress: Progress
+) -> tuple[str | None, str]:
+    """The file of the language model's scores, if there is one to be had, and who teaches the retriever.
+
+    People's grades are enough, so whatever is in the way of the scores is written down and ends nothing.
+    """
+    why, module = "", settings.TRAINERS.get("scores")
+    if module is None or not run.dataset.counts["train"]["answers"]:
+        why = _("no settled answer to score")
+    elif specification["settings"].get("lm") == 0:
+        why = _("the settings ask for nothing else")
+    else:
+        place = out / "scores"
+        place.mkdir(exist_ok=True)
+        try:
+            if not (place / RESULT).exists():
+                _follow(run, module, specifying.scoring(run, specification), place, hold, on_progress)
+            result = json.loads((place / RESULT).read_text(encoding="utf-8"))
+        except CannotTrain as error:
+            why = str(error)
+        else:
+            if result["queries"]:
+                told = {"n": result["queries"], "of": result["of"]}
+                return result["scores"], _("grades, and the generator's scores for %(n)d of %(of)d answers") % told
+            why = _("no answer could be scored in the time")
+    return None, _("grades alone: %(why)s") % {"why": why}
+
+
+def _follow(run: Run, module: str, specification: dict[str, Any], out: Path, hold: Hold, on_progress: Progress) -> None:
+    """One process from its specification to its result, its lines into the row. Raises CannotTrain."""
+    (out / SPEC).write_text(json.dumps(specification, indent=1, sort_keys=True), encoding="utf-8")
+    with Follower(module, out, settings.COMPUTE_THREADS) as follower:
+        _note(run, pid=follower.process.pid)
         for lines in follower.lines():
             hold.check()
             if lines:
                 _heed(run, lines[-1], on_progress)
         if follower.process.returncode != 0 or not (out / RESULT).exists():
             raise CannotTrain(follower.reason())
-    _note(run, seconds=time.monotonic() - began, pid=None, seconds_left=0.0)
 
 
 def _heed(run: Run, line: dict[str, Any], on_progress: Progress) -> None:
@@ -173,7 +211,7 @@ def _register(run: Run) -> None:
             run.generator = _generator(run, result)
     except artifacts.Damaged as error:
         raise CannotTrain(str(error)) from error
-    run.record = result["record"] | {"choice": result.get("choice", ""), "curves": result.get("curves", {})}
+    run.record |= result["record"] | {"choice": result.get("choice", ""), "curves": result.get("curves", {})}
     run.save(update_fields=["encoder", "generator", "record"])
 
 

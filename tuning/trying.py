@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from django.utils.translation import gettext as _
 
-from curation import serving
-from curation.engine.prompting import build_prompt
+from curation import answering
 from curation.models import Release
 from retrieval import searching
 from retrieval.models import Passage
@@ -50,7 +49,6 @@ def write(
     With `seconds`, as many as that time allows, in the order of `texts`; at least one batch.
     """
     note = _("answering with release %(number)d") % {"number": release.number}
-    generator = serving.generator_for(release)
     ids = list(texts)
     limit = None if seconds is None else time.monotonic() + seconds
     written: dict[str, str] = {}
@@ -58,16 +56,15 @@ def write(
         batch = ids[start : start + ANSWERS_AT_ONCE]
         used = {query_id: rankings[query_id][: release.answer_passages] for query_id in batch}
         passages = Passage.objects.in_bulk({hit.passage_id for hits in used.values() for hit in hits})
-        prompts = [
-            build_prompt(
-                release.prompt,
+        questions = [
+            answering.Question(
                 texts[query_id],
                 [passages[hit.passage_id].full_text for hit in used[query_id]],
-                count_tokens=generator.count_tokens,
+                [hit.score for hit in used[query_id]],
             )
             for query_id in batch
         ]
-        written |= zip(batch, generator.generate(prompts), strict=True)
+        written |= zip(batch, answering.write(release, questions), strict=True)
         on_progress(len(written), len(ids), note)
         if limit is not None and time.monotonic() > limit:
             break

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import sqlite3
 import sys
 import time
@@ -189,7 +190,7 @@ def fit(spec: dict[str, Any], out: Path, log: Log) -> dict[str, Any]:
     """Score the candidates of the training and dev queries into OUT/scores.jsonl. Raises CannotFit.
 
     The specification names `base`, `adapter` (may be empty), `cache_dir`, `score_cache`, `queries`, `passages`,
-    `candidates`, `prompt`, `threads`, and may name `depth`, `budget_seconds`, `api_key`, `api_model`.
+    `candidates`, `prompt`, `threads`, and may name `depth`, `budget_seconds`, `api_model`.
     """
     compute.set_threads(int(spec.get("threads") or 0))
     asker = _open(spec)
@@ -236,7 +237,7 @@ def _open(spec: dict[str, Any]) -> Asker:
             adapter,
             cache_dir=Path(spec["cache_dir"]),
             dtype=dtype,
-            api_key=str(spec.get("api_key") or ""),
+            api_key=os.environ.get("GENERATOR_API_KEY", ""),  # a secret does not belong into a file
             api_model=str(spec.get("api_model") or ""),
         )
     except NoGenerator as error:

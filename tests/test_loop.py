@@ -1,0 +1,85 @@
+"""The loop turns: questions are asked, judged and settled by people, and both halves of the pair learn from it.
+
+Everything is real: the small encoder and generator that install as packages, FAISS, Celery and its broker, the
+database. Only the work is little: a dozen passages, a few steps.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import User
+
+from curation import asking, assigning, judging, serving
+from curation.models import Project, Query, Ranking
+from retrieval import indexing, searching
+from retrieval.jobs import JobState, enqueue
+from retrieval.models import Corpus, Passage
+from tests.tuning.conftest import ASKED
+from tuning import collecting, tasks, turning
+from tuning.models import DatasetQuery, Gate, Part, Turn
+
+pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
+
+LITTLE = {
+    "retriever": {"roads": ["both"], "both_batch": 4},
+    "generator": {"most_steps": 2, "looks": 1, "dev_instances": 2, "batch": 4},
+    "score_seconds": 30,
+}
+
+
+def judge(query: Query, grades: dict[str, int], answer: str, passages: dict[str, Passage], curator: User) -> None:
+    """One person's work on one query, through the same acts as the page."""
+    assignment = assigning.claim(query, curator)
+    for shown in assignment.ranking.shown.all():  # type: ignore[union-attr]
+        judging.record(assignment, shown.passage_id, grades.get(shown.passage.external_id, 0))
+    if answer:
+        judging.write_answer(assignment, answer)
+    else:
+        judging.mark_unanswerable(assignment)
+    judging.submit(assignment)
+
+
+def test_a_question_goes_all_the_way_round(
+    project: Project,
+    corpus: Corpus,
+    passages: dict[str, Passage],
+    alice: User,
+    start_worker: Callable[..., subprocess.Popen[bytes]],
+    until: Callable[..., None],
+) -> None:
+    build = indexing.build(indexing.request(corpus, indexing.encoder_from_settings()), worker="test")
+    base = serving.make_base(project, build)
+    for text, (grades, answer) in ASKED.items():
+        judge(asking.ask(project, text), grades, answer, passages, alice)
+    assert project.queries.settled().count() == len(ASKED)
+
+    turn = turning.start(project, gate=Gate.ALWAYS, settings=LITTLE)
+    start_worker()
+    enqueue(tasks.advance, turn.pk)
+    over = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
+    until(lambda: Turn.objects.get(pk=turn.pk).state in over, 500, "the end of the turn")
+    turn.refresh_from_db()
+    assert turn.state == JobState.DONE, turn.reason
+
+    retriever, generator = turn.runs.get(part=Part.RETRIEVER), turn.runs.get(part=Part.GENERATOR)
+    assert "scores" in retriever.record["taught_by"] and retriever.encoder is not None
+    assert generator.generator is not None and generator.generator.parent == base.generator
+    assert {"ndcg@10", "f1"} <= turn.evaluation.measures.keys()
+    now = serving.serving(project)
+    assert (now, now.previous) == (turn.challenger, base)
+    assert turn.evaluation.decision.promoted
+
+    # asked again, the new pair answers, and every row of its data leads back to Alice
+    assert turn.dataset is not None
+    again = asking.ask(project, "Which animal eats bamboo all day?")
+    ranking = Ranking.objects.get(query=again)
+    assert (ranking.build, ranking.release) == (now.build, now)
+    assert asking.draft(ranking).generator == generator.generator
+    behind = DatasetQuery.objects.filter(dataset=turn.dataset, judgements__curator=alice).distinct()
+    assert behind.count() == len(collecting.rows(turn.dataset))
+
+    assert serving.roll_back(project) == base
+    assert searching.search(serving.serving(project).build, "bamboo", 3)
