@@ -150,9 +150,7 @@ def histogram(project: Project, grades: Sequence[Grade]) -> Table:
     """How often each grade was given, by each person and by all."""
     people = sorted({grade.curator for grade in grades})
     counted = Counter((grade.curator, grade.grade) for grade in grades)
-    labels: list[tuple[int | None, str]] = [
-        (int(g["grade"]), f"{g['grade']} {_(str(g['label']))}") for g in project.grades
-    ]  # type: ignore[call-overload]
+    labels: list[tuple[int | None, str]] = [(int(g["grade"]), f"{g['grade']} {_(g['label'])}") for g in project.grades]
     labels.append((None, _("Can't tell")))
     rows: list[list[Cell]] = []
     for value, label in labels:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 FOLD_OVER = 900  # characters; a passage no longer than this is shown whole
 CORE = 520  # characters shown of a longer one
@@ -132,11 +133,11 @@ def _is_han(character: str) -> bool:
 
 @lru_cache(maxsize=50_000)
 def _stem(word: str) -> str:
-    import Stemmer
-
-    return str(_stemmer(Stemmer).stemWord(word))
+    return str(_stemmer().stemWord(word))
 
 
 @lru_cache(maxsize=1)
-def _stemmer(module: object) -> object:
-    return module.Stemmer("english")  # type: ignore[attr-defined]
+def _stemmer() -> Any:
+    import Stemmer
+
+    return Stemmer.Stemmer("english")
