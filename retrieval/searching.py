@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Literal, TypeVar, get_args
@@ -94,19 +94,6 @@ def candidates(build: IndexBuild, texts: Sequence[str], depth: int = _DEPTH) -> 
     opened = open_build(build)
     batches = (texts[start : start + _BATCH] for start in range(0, len(texts), _BATCH))
     return [found for batch in batches for found in opened.candidates(batch, depth)]
-
-
-def learn_weight(build: IndexBuild, graded: Sequence[tuple[str, Mapping[int, float]]]) -> float:
-    """The dense share that ranks the graded queries best in this build: (text, passage id → grade) of each.
-
-    Drawn towards the default when there are few; see `fusion.learn_weight`.
-    """
-    found = candidates(build, [text for text, _grades in graded])
-    queries = [
-        fusion.Graded(one.ids, one.dense, one.lexical, grades)
-        for one, (_text, grades) in zip(found, graded, strict=True)
-    ]
-    return fusion.learn_weight(queries)
 
 
 class OpenBuild:

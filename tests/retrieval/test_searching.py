@@ -67,9 +67,11 @@ def test_the_weight_moves_between_the_two_ways(build: IndexBuild) -> None:
         assert [hit.passage_id for hit in fused] == [h.passage_id for h in searching.search(build, text, 3, mode)]
 
 
-def test_the_weight_is_learned_from_grades(build: IndexBuild, passages: dict[str, Passage]) -> None:
-    graded = [("zebra stripes", {passages["zebra"].pk: 3}), ("the", {passages["lion"].pk: 0})]
-    assert 0 <= searching.learn_weight(build, graded) <= 1
+def test_candidates_carry_both_scores(build: IndexBuild, passages: dict[str, Passage]) -> None:
+    [found] = searching.candidates(build, ["zebra stripes"], depth=3)
+    at = found.ids.tolist().index(passages["zebra"].pk)
+    assert at == found.dense.argmax() == found.lexical.argmax()
+    assert len(found.ids) == len(found.dense) == len(found.lexical) >= 3
 
 
 def test_a_mode_there_is_not_is_an_error_of_the_caller(build: IndexBuild) -> None:
