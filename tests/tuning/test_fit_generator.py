@@ -20,8 +20,9 @@ from curation.engine.generator import TextGenerator
 from retrieval.engine import artifacts
 from tests.tiny import tiny_generator
 from tuning.engine import fit_generator, fitting
+from tuning.engine.answer_loss import Example, batches, gradients, pace
 from tuning.engine.examples import DEV, TRAIN, JudgedQuery, PassageText, write_passages, write_queries
-from tuning.engine.fit_generator import Example, batches, gradients, pace, read_settings
+from tuning.engine.fit_generator import read_settings
 from tuning.engine.fitting import CannotFit
 from tuning.engine.instances import Recipe
 

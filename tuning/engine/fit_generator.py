@@ -17,7 +17,7 @@ import math
 import random
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ from curation.engine.generator import NoGenerator, TextGenerator, resolve
 from curation.engine.prompting import BadTemplate, build_prompt
 from retrieval.engine import artifacts, compute
 from tuning.engine import answers, examples, fitting, instances
+from tuning.engine.answer_loss import Example, batches, dev_loss, gradients, pace
 from tuning.engine.fitting import CannotFit
 
 if TYPE_CHECKING:
@@ -66,17 +67,6 @@ class Settings:
     refusal_share: float | None = None
     distractor_share: float = 0.0  # above 0 costs a minute: the generator is asked what it knows without passages
     dtype: str = ""  # empty: whichever this machine multiplies faster
-
-
-@dataclass(frozen=True)
-class Example:
-    """An instance as ids: the prompt, and the answer with the end mark."""
-
-    pair: scoring.Pair
-
-    @property
-    def tokens(self) -> int:
-        return len(self.pair.prompt) + len(self.pair.answer) - 1
 
 
 def fit(spec: dict[str, Any], out: Path, log: fitting.Log) -> dict[str, Any]:
@@ -214,82 +204,6 @@ class Course:
         if not self.done:
             return DEFAULT_BUDGET_SECONDS if math.isinf(self.budget_seconds) else self.budget_seconds
         return self._step_seconds() * (self.steps - self.done)
-
-
-def gradients(model: Any, batch: Sequence[Example], batch_tokens: int) -> float:
-    """Add the gradient of the batch's loss to the weights; the loss, mean over its answer tokens.
-
-    The same for any `batch_tokens`: parts are weighted by their tokens, 1×8 is 8×1.
-    """
-    total = sum(len(example.pair.answer) for example in batch)
-    loss = 0.0
-    for part in _parts(batch, batch_tokens):
-        share = _answer_loss(model, part) / total
-        share.backward()  # type: ignore[no-untyped-call]
-        loss += float(share.detach())
-    return loss
-
-
-def dev_loss(model: Any, dev: Sequence[Example]) -> float:
-    """Mean over the instances of -ln p per answer token, end mark included: a long answer counts like a short one."""
-    model.eval()
-    found = [value for batch in scoring.score_pairs(model, [one.pair for one in dev]) for value in batch.values]
-    model.train()
-    return -sum(found) / len(found)
-
-
-def batches(train: Sequence[Example], size: int, seed: int) -> Iterator[list[Example]]:
-    """Batches without end: each epoch is every example once, in an order of its own, like lengths together."""
-    epoch = 0
-    while True:
-        chance = random.Random(f"{seed} {epoch}")
-        order = list(train)
-        chance.shuffle(order)
-        sorted_runs = [
-            sorted(order[start : start + 8 * size], key=lambda example: example.tokens)
-            for start in range(0, len(order), 8 * size)
-        ]
-        whole = [run[start : start + size] for run in sorted_runs for start in range(0, len(run), size)]
-        chance.shuffle(whole)
-        yield from whole
-        epoch += 1
-
-
-def pace(step: int, steps: int, warmup: float) -> float:
-    """Share of the learning rate at a step: up in a line over the warm-up, then down along a cosine to zero."""
-    rising = max(1, round(steps * warmup))
-    if step < rising:
-        return (step + 1) / rising
-    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
-
-
-def _answer_loss(model: Any, part: Sequence[Example]) -> torch.Tensor:
-    """Sum of -ln p over the answer tokens of examples that go through the model together."""
-    import torch
-
-    width = max(example.tokens for example in part)
-    ids = torch.zeros(len(part), width, dtype=torch.long)
-    mask = torch.zeros(len(part), width, dtype=torch.long)
-    wanted = torch.zeros(len(part), width, dtype=torch.bool)
-    for row, example in enumerate(part):
-        tokens = example.pair.prompt + example.pair.answer[:-1]
-        ids[row, : len(tokens)] = torch.tensor(tokens)
-        mask[row, : len(tokens)] = 1
-        wanted[row, len(tokens) - len(example.pair.answer) : len(tokens)] = True
-    targets = torch.tensor([token for example in part for token in example.pair.answer], device=model.device)
-    with scoring.states_at(model, wanted.to(model.device)):
-        logits = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device), use_cache=False).logits
-    return -scoring.token_log_probs(logits.float().view(-1, logits.shape[-1]), targets).sum()
-
-
-def _parts(batch: Sequence[Example], most_tokens: int) -> Iterator[list[Example]]:
-    part: list[Example] = []
-    for example in sorted(batch, key=lambda example: -example.tokens):
-        if part and part[0].tokens * (len(part) + 1) > most_tokens:
-            yield part
-            part = []
-        part.append(example)
-    yield part
 
 
 def _open(spec: dict[str, Any], dtype: str) -> TextGenerator:
