@@ -57,7 +57,7 @@ def test_a_question_goes_all_the_way_round(
     assert project.queries.settled().count() == len(ASKED)
 
     turn = turning.start(project, gate=Gate.ALWAYS, settings=LITTLE)
-    start_worker()
+    start_worker(COMPUTE_THREADS="1")
     enqueue(tasks.advance, turn.pk)
     over = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
     until(lambda: Turn.objects.get(pk=turn.pk).state in over, 500, "the end of the turn")

@@ -277,6 +277,32 @@ def test_a_worker_killed_while_training_leaves_one_training_and_the_turn_goes_on
     assert Decision.objects.filter(evaluation__turn=turn).count() == 1
 
 
+@pytest.mark.slow
+def test_a_worker_killed_while_building_the_index_leaves_one_build_that_is_taken_up(
+    project: Project, release: Release, settled: list[Query], start_worker: Start, until: Until
+) -> None:
+    quick = {"HEARTBEAT_SECONDS": "1", "STALE_SECONDS": "4"}
+    slow = quick | {"DJANGO_SETTINGS_MODULE": "tests.tuning.slow_build_settings"}
+    turn = start(project)
+    turning.advance(turn, "test")
+    turning.advance(turn, "test")
+    worker = start_worker(**slow)
+    enqueue(tasks.advance, turn.pk)
+    until(lambda: IndexBuild.objects.running().exists(), 60, "the build")
+    os.killpg(worker.pid, signal.SIGKILL)
+    build = IndexBuild.objects.running().get()
+    assert searching.search(serving.serving(project).build, "bamboo", 3)  # the old release serves on
+    start_worker(**quick)
+    time.sleep(5)
+    enqueue(tasks.sweep)
+    until(lambda: _state(turn) in (JobState.DONE, JobState.FAILED), 90, "the end of the turn")
+    turn.refresh_from_db()
+    build.refresh_from_db()
+    assert (turn.state, build.state) == (JobState.DONE, JobState.DONE), turn.reason
+    assert IndexBuild.objects.count() == 2
+    assert turn.challenger is not None and turn.challenger.build == build
+
+
 def _state(turn: Turn) -> str:
     return str(Turn.objects.values_list("state", flat=True).get(pk=turn.pk))
 

@@ -1,0 +1,97 @@
+"""`loop`: a turn in the foreground, told step by step."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from curation import serving
+from curation.models import Project, Query, Release
+from retrieval.jobs import JobState
+from tests.conftest import process_environment
+from tuning import turning
+from tuning.models import Run, Turn
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def stand_in(settings: Any) -> None:
+    settings.TRAINERS = {"retriever": "tests.tuning.trainer"}
+
+
+def test_it_says_what_it_did_at_each_step_and_ends_with_json(
+    project: Project, release: Release, settled: list[Query]
+) -> None:
+    out, err = io.StringIO(), io.StringIO()
+    call_command("loop", project="zoo", only="retriever", gate="always", json=True, stdout=out, stderr=err)
+    result = json.loads(out.getvalue().strip().splitlines()[-1])
+    assert result.keys() == {"dataset", "runs", "evaluation", "decision", "release"}
+    assert result["decision"]["promoted"] is True
+    assert result["release"] == {"challenger": 2, "serving": 2}
+    assert [run["part"] for run in result["runs"]] == ["retriever"]
+    told = [line.partition(":")[0] for line in err.getvalue().splitlines() if ": " in line]
+    assert told == ["collecting", "training", "indexing", "evaluating", "deciding"]
+
+
+def test_a_turn_that_fails_ends_with_status_1_and_its_reason(project: Project, release: Release) -> None:
+    with pytest.raises(CommandError, match="0 settled queries teach something") as error:
+        call_command("loop", project="zoo")
+    assert error.value.returncode == 1
+
+
+def test_a_project_that_turns_already_is_told_so(project: Project, release: Release) -> None:
+    turning.start(project)
+    with pytest.raises(CommandError, match="already has an unfinished turn") as error:
+        call_command("loop", project="zoo")
+    assert error.value.returncode == 1
+
+
+@pytest.mark.parametrize(
+    "options", [{"project": "nowhere"}, {"project": "zoo", "seed": -1}, {"project": "zoo", "budget": 0.0}]
+)
+def test_bad_usage_ends_with_status_2(project: Project, options: dict[str, Any]) -> None:
+    with pytest.raises(CommandError) as error:
+        call_command("loop", **options)
+    assert error.value.returncode == 2
+    assert not Turn.objects.exists()
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_training_and_cancels_the_turn(
+    project: Project, release: Release, settled: list[Query], until: Callable[..., None], tmp_path: Path
+) -> None:
+    environment = process_environment() | {"DJANGO_SETTINGS_MODULE": "tests.tuning.stand_in_settings"}
+    Path(tmp_path / "go.py").write_text(
+        "import django; django.setup()\n"
+        "from tuning import turning\n"
+        "from curation.models import Project\n"
+        "whole = turning.start\n"
+        "turning.start = lambda *a, **k: whole(*a, **k | {'settings': {'retriever': {'seconds': 60}}})\n"
+        "from django.core.management import execute_from_command_line\n"
+        "execute_from_command_line(['manage.py', 'loop', '--project', 'zoo', '--only', 'retriever'])\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    command = [sys.executable, str(tmp_path / "go.py")]
+    process = subprocess.Popen(
+        command, cwd=root, env=environment | {"PYTHONPATH": str(root)}, stderr=subprocess.PIPE, start_new_session=True
+    )
+    until(lambda: Run.objects.filter(progress_done__gt=0).exists(), 60, "the training")
+    child = Run.objects.get().pid
+    os.kill(process.pid, signal.SIGINT)
+    _out, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert b"stopped at the keyboard" in said
+    assert child is not None and not Path(f"/proc/{child}").exists()
+    assert (Turn.objects.get().state, Run.objects.get().state) == (JobState.CANCELLED, JobState.CANCELLED)
+    assert serving.serving(project) == release
