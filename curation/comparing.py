@@ -42,7 +42,7 @@ class Changes:
 
 def last_evaluation(release: Release) -> Any:
     """The release's newest finished evaluation as a challenger, or None."""
-    finished = [row for row in release.evaluations.all() if row.measures]  # type: ignore[attr-defined]
+    finished = [row for row in release.evaluations.all() if row.measures]
     return max(finished, key=lambda row: row.pk, default=None)
 
 
@@ -63,7 +63,9 @@ def span(evaluation: Any) -> float:
     """Half the width of an axis on which every interval of the evaluation has room."""
     if evaluation is None:
         return SMALLEST_SPAN
-    edges = [figures.get(key) for figures in evaluation.measures.values() for key in ("low", "high")]
+    edges: list[float | None] = [
+        figures.get(key) for figures in evaluation.measures.values() for key in ("low", "high")
+    ]
     return max([SMALLEST_SPAN, *(abs(edge) for edge in edges if edge is not None)])
 
 

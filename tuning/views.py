@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Prefetch
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -15,6 +15,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from curation.models import Membership, Project
 from curation.permissions import require
+from curation.views._request import MemberRequest
 from retrieval.jobs import JobState, enqueue
 from tuning import curves, scheduling, tasks, turning
 from tuning.forms import PolicyForm, StartForm
@@ -26,13 +27,13 @@ PER_PAGE = 20
 @require_safe
 @vary_on_headers("HX-Request")
 @require(Membership.Role.ENGINEER)
-def runs(request: HttpRequest, project: Project) -> HttpResponse:
+def runs(request: MemberRequest, project: Project) -> HttpResponse:
     return _runs(request, project, StartForm())
 
 
 @require_POST
 @require(Membership.Role.ENGINEER)
-def start(request: HttpRequest, project: Project) -> HttpResponse:
+def start(request: MemberRequest, project: Project) -> HttpResponse:
     form = StartForm(request.POST)
     if form.is_valid():
         try:
@@ -48,15 +49,15 @@ def start(request: HttpRequest, project: Project) -> HttpResponse:
 @require_safe
 @vary_on_headers("HX-Request")
 @require(Membership.Role.ENGINEER)
-def turn(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
+def turn(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
     found = get_object_or_404(_turns(project), pk=pk)
-    template = "tuning/turn.html#turn" if request.htmx else "tuning/turn.html"  # type: ignore[attr-defined]
+    template = "tuning/turn.html#turn" if request.htmx else "tuning/turn.html"
     return render(request, template, {"project": project, **_watched(found)})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @require(Membership.Role.ENGINEER)
-def cancel(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
+def cancel(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
     found = get_object_or_404(_turns(project), pk=pk)
     if request.method == "POST":
         if turning.cancel(found, reason=_("cancelled by %(person)s") % {"person": request.user.get_username()}):
@@ -70,25 +71,25 @@ def cancel(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
 @require_safe
 @vary_on_headers("HX-Request")
 @require(Membership.Role.ENGINEER)
-def run(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
+def run(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
     found = get_object_or_404(_run_rows(project), pk=pk)
-    template = "tuning/run.html#run" if request.htmx else "tuning/run.html"  # type: ignore[attr-defined]
+    template = "tuning/run.html#run" if request.htmx else "tuning/run.html"
     context = {"project": project, "run": found, "is_live": _is_live(found)}
-    if not request.htmx:  # type: ignore[attr-defined]
+    if not request.htmx:
         context["curves"] = curves.read(found)
     return render(request, template, context)
 
 
 @require_safe
 @require(Membership.Role.ENGINEER)
-def run_curves(request: HttpRequest, project: Project, pk: int) -> JsonResponse:
+def run_curves(request: MemberRequest, project: Project, pk: int) -> JsonResponse:
     found = get_object_or_404(_run_rows(project), pk=pk)
     return JsonResponse({"curves": curves.read(found), "is_live": _is_live(found)})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @require(Membership.Role.MANAGER)
-def policy(request: HttpRequest, project: Project) -> HttpResponse:
+def policy(request: MemberRequest, project: Project) -> HttpResponse:
     held = Policy.objects.filter(project=project).first() or Policy(project=project)
     form = PolicyForm(request.POST or None, instance=held)
     if request.method == "POST" and form.is_valid():
@@ -99,7 +100,7 @@ def policy(request: HttpRequest, project: Project) -> HttpResponse:
     return render(request, "tuning/policy.html", {"project": project, "form": form}, status=status)
 
 
-def _runs(request: HttpRequest, project: Project, form: StartForm, status: int = 200) -> HttpResponse:
+def _runs(request: MemberRequest, project: Project, form: StartForm, status: int = 200) -> HttpResponse:
     page = Paginator(_turns(project), PER_PAGE).get_page(request.GET.get("page"))
     current = next((row for row in page if _is_live(row)), None) if page.number == 1 else None
     held = Policy.objects.filter(project=project).first()

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
@@ -17,6 +17,7 @@ from curation.errors import CurationError
 from curation.forms.asking import AskForm, QueryFilterForm
 from curation.models import Assignment, Draft, Event, Membership, Project, Query, Ranking, Review
 from curation.permissions import require
+from curation.views._request import MemberRequest
 from retrieval.jobs import enqueue
 
 PER_PAGE = 25
@@ -26,7 +27,7 @@ DRAFT_IS_LATE = timedelta(minutes=2)
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @require(Membership.Role.ANNOTATOR)
-def ask(request: HttpRequest, project: Project) -> HttpResponse:
+def ask(request: MemberRequest, project: Project) -> HttpResponse:
     form = AskForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
@@ -49,7 +50,7 @@ def ask(request: HttpRequest, project: Project) -> HttpResponse:
 @require_safe
 @vary_on_headers("HX-Request")
 @require(Membership.Role.ANNOTATOR)
-def queries(request: HttpRequest, project: Project) -> HttpResponse:
+def queries(request: MemberRequest, project: Project) -> HttpResponse:
     form = QueryFilterForm(request.GET)
     form.is_valid()
     wanted = form.cleaned_data
@@ -60,21 +61,21 @@ def queries(request: HttpRequest, project: Project) -> HttpResponse:
         found = found.filter(text__icontains=wanted["q"])
     page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
     context = {"project": project, "form": form, "page": page, "wanted": wanted, "states": Query.State.choices}
-    template = "curation/queries.html#list" if request.htmx else "curation/queries.html"  # type: ignore[attr-defined]
+    template = "curation/queries.html#list" if request.htmx else "curation/queries.html"
     return render(request, template, context)
 
 
 @require_safe
 @vary_on_headers("HX-Request")
 @require(Membership.Role.ANNOTATOR)
-def query(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
+def query(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
     query = get_object_or_404(project.queries.select_related("asked_by"), pk=pk)
     query.project = project
     rankings = list(query.rankings.select_related("release", "build").order_by("-pk"))
     wanted = request.GET.get("ranking", "")
     ranking = next((row for row in rankings if str(row.pk) == wanted), rankings[0] if rankings else None)
     context = {"project": project, "query": query, "rankings": rankings} | _answer(ranking)
-    if request.htmx:  # type: ignore[attr-defined]
+    if request.htmx:
         return render(request, "curation/query.html#answer", context)
     return render(request, "curation/query.html", context | _opinions(request, query, ranking))
 
@@ -87,9 +88,9 @@ def _answer(ranking: Ranking | None) -> dict[str, Any]:
     return {"ranking": ranking, "draft": draft, "is_awaited": is_awaited, "is_late": is_late}
 
 
-def _opinions(request: HttpRequest, query: Query, ranking: Ranking | None) -> dict[str, Any]:
+def _opinions(request: MemberRequest, query: Query, ranking: Ranking | None) -> dict[str, Any]:
     """What people thought of it, as far as the one who asks may see."""
-    revealed = revealing.to(request.membership, query)  # type: ignore[attr-defined]
+    revealed = revealing.to(request.membership, query)
     review = Review.objects.current().filter(query=query).select_related("reviewer").first()
     shows_settled = review is not None and revealed.has_others
     shown = ranking.shown.select_related("passage__document") if ranking else []

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.contrib.auth.models import User
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from curation.models import Assignment, Membership, Project, Query, Release, Review
-from curation.permissions import Person, membership_of, reaches, require
+from curation.permissions import membership_of, reaches, require
+from curation.views._request import MemberRequest
 
 MOST_COUNTED = 1000  # beyond this a count says "999+": it must not slow the first page of the day
 
@@ -30,7 +32,7 @@ class Waiting:
         return not (self.begun or self.to_judge or self.to_review)
 
 
-def waiting_for(user: Person, project: Project, membership: Membership) -> Waiting:
+def waiting_for(user: User, project: Project, membership: Membership) -> Waiting:
     held = Assignment.objects.held_by(user).filter(project=project)
     free = Assignment.objects.open_for(user).filter(project=project)
     reviews = Review.objects.waiting().filter(query__project=project)
@@ -46,7 +48,7 @@ def waiting_for(user: Person, project: Project, membership: Membership) -> Waiti
 
 @login_required
 @require_safe
-def home(request: HttpRequest) -> HttpResponse:
+def home(request: MemberRequest) -> HttpResponse:
     projects = Project.objects.visible_to(request.user).order_by("name")
     memberships = [(project, membership_of(request.user, project)) for project in projects]
     waiting = [waiting_for(request.user, project, mine) for project, mine in memberships if mine]
@@ -55,12 +57,12 @@ def home(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @require(Membership.Role.ANNOTATOR)
-def project(request: HttpRequest, project: Project) -> HttpResponse:
+def project(request: MemberRequest, project: Project) -> HttpResponse:
     by_state = {state: project.queries.filter(state=state).count() for state in Query.State.values}
     serving = project.releases.serving().select_related("build__encoder", "generator").first()
     context = {
         "project": project,
-        "waiting": waiting_for(request.user, project, request.membership),  # type: ignore[attr-defined]
+        "waiting": waiting_for(request.user, project, request.membership),
         "asked": sum(by_state.values()),
         "settled": by_state[Query.State.SETTLED],
         "by_state": by_state,

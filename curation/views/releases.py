@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from curation import comparing, serving
 from curation.models import Membership, Project, Release
 from curation.permissions import require
+from curation.views._request import MemberRequest
 
 MOST_LISTED = 100
 MOST_CHANGED = 25
@@ -20,7 +21,7 @@ MOST_CHANGED = 25
 
 @require_safe
 @require(Membership.Role.ENGINEER)
-def releases(request: HttpRequest, project: Project) -> HttpResponse:
+def releases(request: MemberRequest, project: Project) -> HttpResponse:
     rows = list(_whole(project)[:MOST_LISTED])
     context = {
         "project": project,
@@ -32,13 +33,13 @@ def releases(request: HttpRequest, project: Project) -> HttpResponse:
 
 @require_safe
 @require(Membership.Role.ENGINEER)
-def release(request: HttpRequest, project: Project, number: int) -> HttpResponse:
+def release(request: MemberRequest, project: Project, number: int) -> HttpResponse:
     return render(request, "curation/release.html", _one(project, number))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @require(Membership.Role.MANAGER)
-def promote(request: HttpRequest, project: Project, number: int) -> HttpResponse:
+def promote(request: MemberRequest, project: Project, number: int) -> HttpResponse:
     context = _one(project, number)
     if request.method == "POST":
         try:
@@ -52,7 +53,7 @@ def promote(request: HttpRequest, project: Project, number: int) -> HttpResponse
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @require(Membership.Role.MANAGER)
-def roll_back(request: HttpRequest, project: Project) -> HttpResponse:
+def roll_back(request: MemberRequest, project: Project) -> HttpResponse:
     now = project.releases.serving().select_related("previous").first()
     context = {"project": project, "now": now, "before": now.previous if now else None}
     if request.method == "POST":

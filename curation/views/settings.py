@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
@@ -11,11 +11,12 @@ from django.views.decorators.http import require_http_methods
 from curation.forms.settings import GradesForm, GuidelinesForm, ProjectForm
 from curation.models import Membership, Project
 from curation.permissions import require
+from curation.views._request import MemberRequest
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @require(Membership.Role.MANAGER)
-def settings(request: HttpRequest, project: Project) -> HttpResponse:
+def settings(request: MemberRequest, project: Project) -> HttpResponse:
     latest = project.guidelines.first()
     initial = {"text": latest.text if latest else ""}
     form = ProjectForm(_sent(request, "project"), instance=Project.objects.get(pk=project.pk))
@@ -45,6 +46,6 @@ def settings(request: HttpRequest, project: Project) -> HttpResponse:
     return render(request, "curation/settings.html", context, status=422 if request.method == "POST" else 200)
 
 
-def _sent(request: HttpRequest, part: str) -> QueryDict | None:
+def _sent(request: MemberRequest, part: str) -> QueryDict | None:
     """What was posted, when it was posted by this part of the page: its button carries the part's name."""
     return request.POST if request.method == "POST" and part in request.POST else None

@@ -78,12 +78,23 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+// A form marked data-once is sent once; its button says what is going on (data-busy) until the next page is there.
 document.addEventListener("submit", (event) => {
-  const button = event.submitter;
-  if (event.defaultPrevented || !button || event.target.hasAttribute("hx-post")) return;
-  if (event.target.dataset.once !== undefined) {
-    setTimeout(() => button.setAttribute("aria-disabled", "true"));
+  const form = event.target;
+  const button = event.submitter ?? form.querySelector('button[type="submit"]');
+  if (event.defaultPrevented || !button || form.dataset.once === undefined) return;
+  if (button.getAttribute("aria-disabled") === "true") {
+    event.preventDefault();
+    return;
   }
+  setTimeout(() => {
+    button.setAttribute("aria-disabled", "true");
+    if (button.dataset.busy) {
+      button.dataset.idle = button.textContent;
+      button.textContent = button.dataset.busy;
+      announce(button.dataset.busy);
+    }
+  });
 });
 
 document.addEventListener("htmx:afterSwap", (event) => {
@@ -98,7 +109,10 @@ for (const type of ["htmx:sendError", "htmx:responseError"]) {
 document.addEventListener("htmx:afterOnLoad", () => document.getElementById("offline")?.setAttribute("hidden", ""));
 
 window.addEventListener("pageshow", () => {
-  for (const button of document.querySelectorAll('[aria-disabled="true"]')) button.removeAttribute("aria-disabled");
+  for (const button of document.querySelectorAll('button[aria-disabled="true"]')) {
+    button.removeAttribute("aria-disabled");
+    if (button.dataset.idle) button.textContent = button.dataset.idle;
+  }
 });
 
 showTheme();
