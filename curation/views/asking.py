@@ -36,7 +36,7 @@ def ask(request: MemberRequest, project: Project) -> HttpResponse:
             form.add_error(None, str(error))
         else:
             ranking = query.rankings.latest("pk")
-            enqueue(tasks.draft, ranking.pk, queue="compute")
+            enqueue(tasks.draft, ranking.pk)  # a person waits: not behind a training
             return redirect("curation:query", project.slug, query.pk)
     context = {
         "project": project,
