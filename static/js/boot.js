@@ -97,10 +97,17 @@ document.addEventListener("submit", (event) => {
   });
 });
 
-document.addEventListener("htmx:afterSwap", (event) => {
-  humanTimes(document);
-  const spoken = event.detail.target.dataset?.announce ?? event.detail.elt?.dataset?.announce;
-  if (spoken) announce(spoken);
+// A region that was renewed says its data-announce, unless it said the same the last time.
+const said = new Map();
+for (const region of document.querySelectorAll("[data-announce]")) said.set(region.id, region.dataset.announce);
+document.addEventListener("htmx:load", (event) => {
+  const region = event.detail.elt;
+  humanTimes(region);
+  const words = region.dataset?.announce;
+  if (words && said.get(region.id) !== words) {
+    announce(words);
+    said.set(region.id, words);
+  }
 });
 
 for (const type of ["htmx:sendError", "htmx:responseError"]) {
