@@ -61,6 +61,8 @@ def acting(form_class: type[forms.Form]) -> Callable[[Act], Callable[..., HttpRe
         @require(Membership.Role.ANNOTATOR)
         @wraps(act)
         def view(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
+            if request.headers.get("X-Owner", str(request.user.pk)) != str(request.user.pk):
+                return JsonResponse({"error": _("Somebody else has signed in.")}, status=401)
             mine = own_assignment(request, project, pk)
             fields = sent(request)
             form = form_class(fields or {})

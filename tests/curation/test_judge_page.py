@@ -341,3 +341,10 @@ def test_a_key_that_cannot_be_is_said_beside_it(signed_in: Client, key: str, sai
     response = signed_in.post(reverse("preferences"), fields)
     assert response.status_code == 422 and said in response.content.decode()
     assert not Preferences.objects.exists()
+
+
+def test_work_of_one_person_is_not_sent_in_anothers_name(signed_in: Client, mine: Assignment, bob: User) -> None:
+    body = json.dumps({"passage": mine.order[0], "grade": "2"})
+    headers = {"X-Owner": str(bob.pk)}
+    response = signed_in.post(address("grades", mine), body, content_type="application/json", headers=headers)
+    assert response.status_code == 401 and not Judgement.objects.exists()

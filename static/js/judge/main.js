@@ -2,9 +2,10 @@
 
 import { announce } from '../boot.js';
 import { Answer } from './answer.js';
-import { Picker, listEvidence, paint, selected, toggled } from './evidence.js';
+import { listEvidence, paint, selected } from './evidence.js';
 import { Keys } from './keys.js';
 import { Lease } from './lease.js';
+import { Marking } from './marking.js';
 import { Notices } from './notices.js';
 import { Outbox } from './outbox.js';
 import { Next, fetchWork } from './prefetch.js';
@@ -18,7 +19,6 @@ const KEPT = 20;
 
 class Desk {
   #kept = new Map();
-  #picker = null;
   #isWaiting = false;
 
   constructor(root) {
@@ -28,10 +28,11 @@ class Desk {
     this.outbox = new Outbox(root.dataset.user);
     this.journal = new Journal(root.dataset.user);
     this.next = new Next(root.dataset.claim);
-    this.notices = new Notices(this.words);
+    this.notices = new Notices(this.words, root.dataset.signIn);
     this.lease = new Lease(this.timer, (reason) => this.#lost(reason));
     this.search = new Search(document.getElementById('search'), this.words, (card) => this.#added(card));
     this.channel = new BroadcastChannel(`tandem-judge-${root.dataset.user}`);
+    this.marking = new Marking(this);
     this.keys = new Keys(JSON.parse(root.dataset.keys), this.#handlers());
     this.#listen();
     this.#show(document.getElementById('work'), { isFirst: true });
@@ -44,15 +45,15 @@ class Desk {
       next: () => this.#step(1),
       previous: () => this.#step(-1),
       edit: () => this.answer?.edit(),
-      submit: () => (this.#picker ? this.mark() : this.submit()),
+      submit: () => (this.marking.isPicking ? this.marking.mark() : this.submit()),
       undo: () => this.undo(),
       search: () => this.work.isOpen && this.search.open(this.work),
       unanswerable: () => this.unanswerable(),
       flag: () => this.#open('flag'),
       skip: () => this.#open('skip'),
       fold: () => this.work.toggleFold(),
-      mark: () => this.mark(),
-      cite: () => this.cite(),
+      mark: () => this.marking.mark(),
+      cite: () => this.marking.cite(),
       panel: () => this.answer?.showPanel(),
       words: () => this.#toggleWords(),
       guidelines: () => this.#open('guidelines'),
@@ -73,13 +74,11 @@ class Desk {
     addEventListener('popstate', () => location.reload());
   }
 
-  // ---- what a person does -------------------------------------------------------------------------------
-
   grade(grade) {
     const card = this.work.current;
     if (!card || !this.work.isOpen) return;
-    this.#endPicking();
-    this.#push('grade', { passage: Number(card.dataset.passage), grade: card.dataset.grade });
+    this.marking.endPicking();
+    this.push('grade', { passage: Number(card.dataset.passage), grade: card.dataset.grade });
     this.#setGrade(card, grade);
     const said = this.words.graded.replace('{position}', card.dataset.position).replace('{grade}', this.work.gradeLabel(grade));
     const next = this.work.moveOn();
@@ -88,45 +87,13 @@ class Desk {
 
   unanswerable() {
     if (!this.work.isOpen) return;
-    this.#push('unanswerable', { value: this.work.isUnanswerable });
+    this.push('unanswerable', { value: this.work.isUnanswerable });
     this.#setUnanswerable(!this.work.isUnanswerable);
     announce(this.words[this.work.isUnanswerable ? 'unanswerable' : 'answerable']);
   }
 
-  /** The selected words as evidence, or not any more; with nothing selected, sentence by sentence. */
-  mark() {
-    if (!this.work.isOpen) return;
-    const found = selected() ?? (this.#picker ? { card: this.#picker.card, span: this.#picker.span } : null);
-    if (!found) {
-      this.#pick();
-      return;
-    }
-    const before = this.work.evidenceOf(found.card);
-    this.#push('evidence', { passage: Number(found.card.dataset.passage), spans: before });
-    const spans = toggled(before, found.span);
-    this.#setEvidence(found.card, spans);
-    document.getSelection().removeAllRanges();
-    const waits = found.card.dataset.grade === '';
-    announce(this.words[spans.length < before.length ? 'evidence_gone' : waits ? 'evidence_waits' : 'evidence']);
-  }
-
-  /** The passage, or its selected words, as the source of the chosen sentence. */
-  cite() {
-    const found = selected();
-    const card = found?.card ?? this.work.current;
-    if (!card || !this.answer) return;
-    if (found) {
-      const spans = this.work.evidenceOf(card);
-      if (!spans.some(([a, b]) => a <= found.span[0] && found.span[1] <= b)) this.mark();
-    }
-    const isLinked = this.answer.cite(Number(card.dataset.passage), found?.span ?? null);
-    this.answer.showPanel('sources');
-    const said = isLinked === null ? this.words.no_sentence : this.words[isLinked ? 'cited' : 'uncited'];
-    announce(said.replace('{position}', card.dataset.position));
-    document.getSelection().removeAllRanges();
-  }
-
   submit() {
+    if (!this.work.isOpen) location.assign(this.root.dataset.judge);
     if (!this.work.isOpen || this.#isWaiting) return;
     const start = performance.now();
     const { missing } = this.work;
@@ -135,7 +102,7 @@ class Desk {
       this.notices.say(this.words.still.replace('{count}', missing.length), this.work);
       return;
     }
-    this.#push('submit', {});
+    this.push('submit', {});
     this.#send('submit', 'submit/', {});
     this.#goOn('submitted', start);
   }
@@ -155,12 +122,10 @@ class Desk {
     else location.assign(step.url);
   }
 
-  // ---- undo ---------------------------------------------------------------------------------------------
-
   #undoHere(step) {
     const card = step.passage ? this.work.card(step.passage) : null;
     if (step.kind === 'grade') this.#setGrade(card, step.grade);
-    if (step.kind === 'evidence') this.#setEvidence(card, step.spans);
+    if (step.kind === 'evidence') this.setEvidence(card, step.spans);
     if (step.kind === 'unanswerable') this.#setUnanswerable(step.value);
     if (step.kind === 'flag') this.#setFlag(step.value, step.comment);
     if (step.kind === 'answer') {
@@ -184,8 +149,6 @@ class Desk {
     return this.#swap(back, 'taken_back', performance.now());
   }
 
-  // ---- changes, shown and sent --------------------------------------------------------------------------
-
   #setGrade(card, grade) {
     this.work.showGrade(card, grade);
     const evidence = grade === '' ? undefined : this.work.evidenceOf(card);
@@ -195,7 +158,7 @@ class Desk {
     });
   }
 
-  #setEvidence(card, spans) {
+  setEvidence(card, spans) {
     listEvidence(card, spans, this.words.remove);
     this.#paint();
     if (card.dataset.grade === '') return; // goes with the grade
@@ -224,11 +187,10 @@ class Desk {
     this.channel.postMessage(entry);
   }
 
-  #push(kind, step) {
+  /** Remember how to undo a step. */
+  push(kind, step) {
     this.journal.push({ assignment: this.work.id, url: this.work.url, kind, ...step });
   }
-
-  // ---- from one assignment to the next ------------------------------------------------------------------
 
   #goOn(said, start) {
     const next = this.next.take();
@@ -268,13 +230,13 @@ class Desk {
   }
 
   #show(element, { isFirst = false, last = null } = {}) {
-    this.#picker = null;
+    this.marking.endPicking();
     this.work = new Work(element, this.timer);
     this.answer = this.work.isOpen ? this.#answerOf(element) : null;
     element.style.setProperty('--head', `${this.work.find('.work-head').offsetHeight}px`);
     if (!this.work.isOpen) return;
     for (const entry of this.outbox.pending(this.work.id)) this.#apply(entry);
-    for (const card of this.work.cards) listEvidence(card, this.work.evidenceOf(card), this.words.remove);
+    for (const card of this.work.marked) listEvidence(card, this.work.evidenceOf(card), this.words.remove);
     this.#paint();
     this.notices.last(last, this.work);
     this.notices.saveState({ state: this.outbox.pending().length ? 'saving' : 'saved', waiting: 0 }, this.work);
@@ -287,7 +249,7 @@ class Desk {
   #answerOf(element) {
     element.answer ??= new Answer(this.work, this.words, {
       onChange: () => this.#saveAnswer(),
-      onSession: (value) => this.#push('answer', { value }),
+      onSession: (value) => this.push('answer', { value }),
     });
     element.answer.work = this.work;
     return element.answer;
@@ -299,8 +261,6 @@ class Desk {
     if (!isSubmitting && this.work.isOpen && navigator.onLine) this.next.fill(this.work.id);
   }
 
-  // ---- what comes back ----------------------------------------------------------------------------------
-
   #confirmed({ entry, body }) {
     if (entry.kind === 'submit' && body.gold) this.notices.gold(body.gold, this.work);
     if (!['submit', 'skip', 'take-back'].includes(entry.kind)) return;
@@ -310,13 +270,18 @@ class Desk {
 
   #refused({ entry, status, body }) {
     const reason = body.error ?? String(status);
-    if (entry.assignment === this.work.id || entry.kind === 'take-back') {
-      if (entry.kind === 'submit') this.#isWaiting = false;
+    const said = this.words.refused.replace('{reason}', reason);
+    const isHere = entry.assignment === this.work.id || entry.kind === 'take-back';
+    if (isHere && status === 409) {
+      this.#isWaiting = false;
       this.work.element.inert = false;
       this.notices.waiting(null, this.work);
       this.#lost(reason);
-    } else this.notices.say(this.words.refused.replace('{reason}', reason), this.work);
-    announce(this.words.refused.replace('{reason}', reason));
+    } else {
+      const page = entry.url.replace(/[^/]+\/$/, '');
+      this.notices.lost(said, this.work, { [this.words.show_it]: () => location.assign(page) });
+    }
+    announce(said);
   }
 
   #lost(reason) {
@@ -355,41 +320,19 @@ class Desk {
     if (kind === 'flag') this.work.showFlag(!body.down, body.comment);
   }
 
-  // ---- smaller gestures ---------------------------------------------------------------------------------
-
   #step(step) {
-    if (this.#picker) {
-      this.#picker.move(step);
-      this.#showPicked();
-    } else this.work.move(step);
-  }
-
-  #pick() {
-    const card = this.work.current;
-    if (!card) return announce(this.words.select_first);
-    this.#picker = new Picker(card);
-    card.classList.add('is-unfolded');
-    return this.#showPicked();
-  }
-
-  #showPicked() {
-    paint('picked', [[this.#picker.card, [this.#picker.span]]]);
-    announce(this.#picker.words);
-  }
-
-  #endPicking() {
-    this.#picker = null;
-    paint('picked', []);
+    if (this.marking.isPicking) this.marking.movePicked(step);
+    else this.work.move(step);
   }
 
   #leave() {
-    this.#endPicking();
+    this.marking.endPicking();
     document.getSelection().removeAllRanges();
     this.work.attend(this.work.current ?? this.work.ungraded[0] ?? this.work.cards[0] ?? null);
   }
 
   #paint() {
-    paint('evidence', this.work.cards.map((card) => [card, this.work.evidenceOf(card)]));
+    paint('evidence', this.work.marked.map((card) => [card, this.work.evidenceOf(card)]));
   }
 
   #toggleWords() {
@@ -419,10 +362,7 @@ class Desk {
     const remove = event.target.closest('.judged [data-remove]');
     const act = event.target.closest('[data-act]')?.dataset.act;
     if (remove) {
-      const card = remove.closest('.judged');
-      const before = this.work.evidenceOf(card);
-      this.#push('evidence', { passage: Number(card.dataset.passage), spans: before });
-      this.#setEvidence(card, before.filter((_, index) => index !== Number(remove.dataset.remove)));
+      this.marking.remove(remove.closest('.judged'), Number(remove.dataset.remove));
     } else if (act === 'fold') this.work.toggleFold(event.target.closest('.judged'));
     else if (act === 'unsupported' && this.answer.markUnsupported() === false) this.answer.area.focus();
     else if (['mark', 'cite', 'help', 'search'].includes(act)) {
@@ -447,7 +387,7 @@ class Desk {
   }
 
   #flag(comment) {
-    this.#push('flag', { value: this.work.isFlagged, comment: this.work.find('#flag-comment').defaultValue });
+    this.push('flag', { value: this.work.isFlagged, comment: this.work.find('#flag-comment').defaultValue });
     this.#setFlag(true, comment);
     this.work.find('#flag').open = false;
     this.#leave();

@@ -8,8 +8,10 @@ export class Notices {
   #state = 'saved';
   #timer = 0;
 
-  constructor(words) {
+  /** signIn: address of the sign-in page, opened beside this one when the session is over. */
+  constructor(words, signIn) {
     this.words = words;
+    this.signIn = signIn;
     this.selection = document.getElementById('selection');
   }
 
@@ -23,6 +25,9 @@ export class Notices {
     }
     const isAway = (s) => s === 'offline' || s === 'signed-out';
     if (isAway(state) !== isAway(this.#state)) announce(text);
+    if (state === 'signed-out' && this.#state !== state) {
+      this.lost(text, work, { [this.words.sign_in]: () => open(this.signIn, '_blank') });
+    } else if (this.#state === 'signed-out' && state === 'saved') this.lost(null, work);
     this.#state = state;
   }
 

@@ -14,10 +14,11 @@ function cookie(name) {
 }
 
 /** One POST of a JSON body; the answer as {status, body}, status 0 when nobody was reached. */
-export async function post(url, body, key = '') {
+export async function post(url, body, { key = '', owner = '' } = {}) {
   const text = JSON.stringify(body ?? {});
   const headers = { 'Content-Type': 'application/json', Accept: 'application/json', 'X-CSRFToken': cookie('csrftoken') };
   if (key) headers['Idempotency-Key'] = key;
+  if (owner) headers['X-Owner'] = owner; // somebody else may have signed in meanwhile
   try {
     const response = await fetch(url, {
       method: 'POST', headers, body: text, redirect: 'manual', credentials: 'same-origin',
@@ -36,6 +37,7 @@ export async function post(url, body, key = '') {
 
 export class Outbox extends EventTarget {
   #prefix;
+  #owner;
   #counter = 0;
   #isFlushing = false;
   #tries = 0;
@@ -45,6 +47,7 @@ export class Outbox extends EventTarget {
   /** owner: the person's id, so that nobody sends somebody else's work from a shared browser. */
   constructor(owner) {
     super();
+    this.#owner = owner;
     this.#prefix = `${PREFIX}${owner}.`;
     addEventListener('online', () => this.flush());
     addEventListener('offline', () => this.#say('offline'));
@@ -92,7 +95,7 @@ export class Outbox extends EventTarget {
       const wait = entry.notBefore - Date.now();
       if (wait > 0 && waiting.length === 1 && !now) return this.#later(wait);
       this.#tell();
-      const { status, body } = await post(entry.url, entry.body, entry.key);
+      const { status, body } = await post(entry.url, entry.body, { key: entry.key, owner: this.#owner });
       if (status === 0 || status === 401 || status === 429 || status >= 500) {
         this.#say(status === 401 ? 'signed-out' : 'offline');
         return this.#later(PATIENCE[Math.min(this.#tries++, PATIENCE.length - 1)]);

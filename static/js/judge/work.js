@@ -30,6 +30,11 @@ export class Work {
     return this.cards.filter((card) => card.dataset.grade === '');
   }
 
+  /** Cards with evidence. */
+  get marked() {
+    return this.cards.filter((card) => this.evidenceOf(card).length);
+  }
+
   get isUnanswerable() {
     return this.element.dataset.unanswerable === '1';
   }
