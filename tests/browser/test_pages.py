@@ -9,9 +9,10 @@ from playwright.sync_api import Page, expect
 
 from curation import asking
 from curation.models import Draft, Project, Query, Release
+from retrieval.jobs import JobState
 from tests.browser.conftest import NewContext, SignIn
 from tests.measured import challenge
-from tuning.models import Run
+from tuning.models import Run, Turn
 
 
 def violations(page: Page) -> list[str]:
@@ -108,6 +109,23 @@ def test_a_manager_promotes_a_release_and_rolls_back(page: Page, sign_in: SignIn
     expect(page.get_by_role("heading", level=1)).to_have_text("Release 1")
     release.refresh_from_db()
     assert release.state == Release.State.SERVING
+
+
+def test_a_turn_moves_on_while_the_page_is_open_and_the_focus_stays(
+    page: Page, sign_in: SignIn, erin: User, project: Project
+) -> None:
+    turn = Turn.objects.create(project=project, state=JobState.RUNNING, progress_done=1, progress_total=4)
+    sign_in(page, erin)
+    page.goto("/p/zoo/runs/")
+    expect(page.locator("#turn-progress")).to_have_attribute("value", "0.25")
+    page.locator("#cancel-turn").focus()
+    Turn.objects.update(progress_done=3, step=Turn.Step.TRAIN)
+    expect(page.locator("#turn-progress")).to_have_attribute("value", "0.75", timeout=15_000)
+    expect(page.locator("#announcements")).to_have_text("Training")
+    expect(page.locator("#cancel-turn")).to_be_focused()
+    turn.cancel("enough")
+    expect(page.locator("#turn")).to_contain_text("enough", timeout=15_000)
+    expect(page.locator("#turn-progress")).to_have_count(0)
 
 
 @pytest.mark.parametrize(("width", "language"), [(1280, "en"), (390, "zh-hans")])
