@@ -42,13 +42,13 @@ def test_kl_by_hand() -> None:
     # KL = ½·ln(½ / ¼) + ½·ln(½ / ¾) = ½·0.693147 − ½·0.405465 = 0.143841
     given = scores([[0.0, math.log(3), 9.0]])
     loss = losses.listwise_kl(given, values([[0.5, 0.5, 0]]), mask([[1, 1, 0]]), ones(1))
-    assert float(loss) == pytest.approx(0.143841, abs=1e-6)
+    assert loss.item() == pytest.approx(0.143841, abs=1e-6)
 
 
 def test_kl_is_zero_where_the_ranking_is_the_target_and_where_there_is_none() -> None:
     given = scores([[0.0, math.log(3)], [5.0, -5.0]])
     loss = losses.listwise_kl(given, values([[0.25, 0.75], [0, 0]]), mask([[1, 1], [0, 0]]), ones(2))
-    assert float(loss) == pytest.approx(0.0, abs=1e-12)
+    assert loss.item() == pytest.approx(0.0, abs=1e-12)
     loss.backward()
     assert given.grad is not None and given.grad.abs().max() < 1e-12
 
@@ -57,7 +57,7 @@ def test_contrast_by_hand_sums_over_several_right_passages() -> None:
     # e^s = 1, 2, 5; right 1 and 2, wrong 5: −ln((1 + 2) / 8) = 0.980829. The fourth is neither.
     given = scores([[0.0, math.log(2), math.log(5), 99.0]])
     loss = losses.contrast(given, mask([[1, 1, 0, 0]]), mask([[0, 0, 1, 0]]), ones(1))
-    assert float(loss) == pytest.approx(0.980829, abs=1e-6)
+    assert loss.item() == pytest.approx(0.980829, abs=1e-6)
 
 
 def test_contrast_with_one_right_passage_is_cross_entropy() -> None:
@@ -66,21 +66,22 @@ def test_contrast_with_one_right_passage_is_cross_entropy() -> None:
     given = scores([[0.3, -0.2, 0.9], [1.0, 0.1, 0.4]])
     right = mask([[1, 0, 0], [0, 1, 0]])
     ours = losses.contrast(given, right, ~right, ones(2))
-    assert float(ours) == pytest.approx(float(torch.nn.functional.cross_entropy(given, torch.tensor([0, 1]))))
+    theirs = torch.nn.functional.cross_entropy(given, torch.tensor([0, 1]))
+    assert ours.item() == pytest.approx(theirs.item())
 
 
 def test_a_row_without_right_or_wrong_adds_nothing_but_counts_in_the_mean() -> None:
     given = scores([[0.0, 0.0], [0.0, 0.0]])
     # row one: −ln(1/2) = 0.693147; row two has no wrong; mean over two = 0.346574
     loss = losses.contrast(given, mask([[1, 0], [1, 0]]), mask([[0, 1], [0, 0]]), ones(2))
-    assert float(loss) == pytest.approx(0.346574, abs=1e-6)
+    assert loss.item() == pytest.approx(0.346574, abs=1e-6)
 
 
 def test_push_down_lowers_what_was_judged_not_relevant() -> None:
     # judged not relevant e^s = 3, others 1: −ln(1 − 3/4) = 1.386294
     given = scores([[math.log(3), 0.0]])
     loss = losses.push_down(given, mask([[1, 0]]), mask([[0, 1]]), ones(1))
-    assert float(loss) == pytest.approx(1.386294, abs=1e-6)
+    assert loss.item() == pytest.approx(1.386294, abs=1e-6)
     loss.backward()
     assert given.grad is not None and given.grad[0, 0] > 0 > given.grad[0, 1]
 
@@ -88,14 +89,14 @@ def test_push_down_lowers_what_was_judged_not_relevant() -> None:
 def test_the_anchor_by_hand() -> None:
     # (0.6² + 0.2²) + 0 = 0.4, over two queries 0.2
     loss = losses.anchor(values([[0.6, 0.8], [1, 0]]), values([[0, 1.0], [1, 0]]))
-    assert float(loss) == pytest.approx(0.2)
+    assert loss.item() == pytest.approx(0.2)
 
 
 def test_weights_scale_their_row() -> None:
     given = scores([[0.0, 0.0], [0.0, 0.0]])
     right = mask([[1, 0], [0, 1]])
     loss = losses.contrast(given, right, ~right, values([[2.0, 0.0]])[0])
-    assert float(loss) == pytest.approx(2 * 0.693147 / 2, abs=1e-6)
+    assert loss.item() == pytest.approx(2 * 0.693147 / 2, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", ["listwise_kl", "contrast", "push_down", "anchor"])

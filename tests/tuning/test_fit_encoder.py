@@ -1,0 +1,244 @@
+"""tuning/engine/fit_encoder.py as a process, on an encoder of one small layer and made-up words."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from retrieval.engine import artifacts
+from tuning.engine import dev, encoder_spec, examples, fit_encoder, roads
+from tuning.engine.examples import JudgedQuery, PassageText
+from tuning.engine.fitting import CannotFit, Log
+
+Fit = Callable[..., dict[str, Any]]
+
+SYLLABLES = [a + b for a in "bdfgklmnprst" for b in "aeiou"]  # 60 words
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole sentence-transformers folder: BERT of one layer, 32 dimensions, a vocabulary of 60 words."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    folder = tmp_path_factory.mktemp("tiny")
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *SYLLABLES]
+    (folder / "vocab.txt").write_text("\n".join(words))
+    torch.manual_seed(1)
+    config = BertConfig(
+        vocab_size=len(words),
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=64,
+    )
+    BertModel(config).save_pretrained(folder / "bert")
+    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder / "bert")
+    layers = Transformer(str(folder / "bert"), max_seq_length=32)
+    model = SentenceTransformer(modules=[layers, Pooling(32), Normalize()], device="cpu")
+    model.save(str(folder / "encoder"), create_model_card=False)
+    return folder / "encoder"
+
+
+@pytest.fixture
+def spec(tiny: Path, tmp_path: Path) -> dict[str, Any]:
+    """60 passages in the first 30 words; each query asks for two words of one of them in words of its own."""
+    offsets = [(0, 7, 19), (0, 4, 11)]
+    passages = [[(at + step) % 30 for step in offsets[at // 30]] for at in range(60)]
+    examples.write_passages(tmp_path / "p.jsonl", [PassageText(f"p{at}", said(t, 0)) for at, t in enumerate(passages)])
+    queries = [
+        JudgedQuery(
+            f"q{at}",
+            said(words[:2] if at % 2 else words[1:], 30),
+            {f"p{at}": 3.0, f"p{(at + 1) % 60}": 0.0},
+            split="dev" if at % 5 == 0 else "train",
+        )
+        for at, words in enumerate(passages)
+    ]
+    examples.write_queries(tmp_path / "q.jsonl", queries)
+    return {
+        "queries": str(tmp_path / "q.jsonl"),
+        "passages": str(tmp_path / "p.jsonl"),
+        "query_path": str(tiny),
+        "passage_path": str(tiny),
+        "threads": 1,
+        "seed": 4,
+        "settings": {"both_batch": 16, "query_batch": 16, "both_epochs": 12, "both_lr": 0.005, "query_epochs": 2},
+    }
+
+
+@pytest.fixture
+def fit(tmp_path: Path) -> Iterator[Fit]:
+    """Carry out a training inside this process, and leave torch as it was."""
+    import torch
+
+    threads = torch.get_num_threads()
+
+    def carry_out(spec: dict[str, Any], name: str = "out") -> dict[str, Any]:
+        out = tmp_path / name
+        out.mkdir()
+        return fit_encoder.fit(spec, out, Log(out / "metrics.jsonl"))
+
+    yield carry_out
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
+
+
+def said(words: Sequence[int], shift: int) -> str:
+    return " ".join(SYLLABLES[word + shift] for word in words)
+
+
+def command(spec: dict[str, Any], out: Path) -> list[str]:
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "spec.json").write_text(json.dumps(spec))
+    return [sys.executable, "-m", "tuning.engine.fit_encoder", str(out / "spec.json"), str(out)]
+
+
+@pytest.mark.slow
+def test_both_roads_are_walked_and_dev_chooses(spec: dict[str, Any], fit: Fit, tmp_path: Path) -> None:
+    result = fit(spec)
+    values = result["dev"]
+    assert values[result["choice"]] == max(values.values()) >= values["base"]
+    assert result["choice"] == "both" and values["both"] > values["base"] + 0.05
+    artifacts.verify(Path(result["query_path"]), result["query_hash"])
+    assert result["passage_hash"] == result["query_hash"]
+    lines = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()]
+    assert {line["candidate"] for line in lines} == {"base", "query", "both"}
+    assert lines[-1]["step"] == lines[-1]["steps"] == 3 * 2 + 3 * 12 and lines[-1]["seconds_left"] == 0
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_bytes_and_another_others(spec: dict[str, Any], fit: Fit) -> None:
+    spec["settings"] |= {"roads": ["both"], "both_epochs": 2}
+    hashes = [fit(spec | {"seed": seed}, str(number))["query_hash"] for number, seed in enumerate((4, 4, 5))]
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+@pytest.mark.slow
+def test_the_checkpoint_loads_as_an_ordinary_encoder(spec: dict[str, Any], fit: Fit, tmp_path: Path) -> None:
+    from retrieval.engine.encoder import TextEncoder
+    from tuning.engine.towers import Tower
+
+    rows = examples.read_queries(Path(spec["queries"]))
+    examples.write_queries(Path(spec["queries"]), [replace(row, split="train") for row in rows])
+    spec["settings"] |= {"roads": ["both"], "both_epochs": 1, "both_max_tokens": 3}
+    result = fit(spec)
+    encoder = TextEncoder(result["query_path"], result["passage_path"])
+    assert result["choice"] == "both"  # without dev queries nothing can be compared
+    assert encoder.max_tokens == 3  # as it was trained, so it serves
+    texts = ["ba de", "fi go ku la"]
+    assert np.allclose(encoder.encode_passages(texts), Tower(result["passage_path"]).vectors(texts), atol=1e-6)
+
+
+@pytest.mark.slow
+def test_the_quick_road_keeps_the_passage_side(spec: dict[str, Any], fit: Fit, tiny: Path) -> None:
+    spec["settings"] |= {"roads": ["query"], "query_lr": 0.003, "query_epochs": 8, "anchor": 0.1}
+    result = fit(spec)
+    assert result["choice"] == "query" and result["passage_path"] == str(tiny)
+    assert result["passage_hash"] == artifacts.folder_hash(tiny) != result["query_hash"]
+
+
+@pytest.mark.slow
+def test_a_training_that_harms_leaves_the_base(spec: dict[str, Any], fit: Fit, tiny: Path) -> None:
+    """The same questions as on dev, with the grades turned round."""
+    rows = examples.read_queries(Path(spec["queries"]))
+    texts = [" ".join(passage.text.split()[:2]) for passage in examples.read_passages(Path(spec["passages"]))]
+    turned = [
+        replace(row, text=texts[at])  # on dev each passage is asked for in its own words, and the base finds it
+        if row.split == "dev"
+        else replace(row, text=texts[at - at % 5], grades={f"p{at}": 3.0, f"p{at - at % 5}": 0.0})
+        for at, row in enumerate(rows)
+    ]
+    examples.write_queries(Path(spec["queries"]), turned)
+    spec["settings"] |= {"roads": ["both"], "both_epochs": 30, "both_lr": 0.02}
+    result = fit(spec)
+    assert result["choice"] == "base" and result["query_path"] == str(tiny)
+    assert result["dev"]["both"] < result["dev"]["base"]
+
+
+@pytest.mark.slow
+def test_a_budget_shortens_the_training(spec: dict[str, Any], fit: Fit, tmp_path: Path) -> None:
+    spec["settings"] |= {"roads": ["both"], "both_epochs": 100_000}
+    result = fit(spec | {"budget_seconds": 3})
+    assert 4 <= len([line for line in result["curves"]["both"] if "loss" in line]) < 300_000
+    assert result["record"]["seconds"] < 60
+
+
+@pytest.mark.slow
+def test_too_few_queries_are_refused_in_one_line(spec: dict[str, Any], tmp_path: Path) -> None:
+    examples.write_queries(Path(spec["queries"]), examples.read_queries(Path(spec["queries"]))[:5])
+    done = subprocess.run(command(spec, tmp_path / "out"), capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and not (tmp_path / "out" / "result.json").exists()
+    assert done.stderr.strip().splitlines()[-1].startswith("4 training queries have grades")
+
+
+@pytest.mark.slow
+def test_grades_of_zero_alone_are_refused(spec: dict[str, Any], fit: Fit) -> None:
+    rows = examples.read_queries(Path(spec["queries"]))
+    examples.write_queries(Path(spec["queries"]), [replace(row, grades={"p3": 0.0}) for row in rows])
+    with pytest.raises(CannotFit, match="nothing to draw nearer"):
+        fit(spec)
+
+
+@pytest.mark.slow
+def test_a_stopped_training_leaves_nothing_loadable(spec: dict[str, Any], tmp_path: Path) -> None:
+    spec["settings"] |= {"both_epochs": 100_000}
+    out = tmp_path / "out"
+    process = subprocess.Popen(command(spec, out), stderr=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    while not (out / "metrics.jsonl").exists() or '"loss"' not in (out / "metrics.jsonl").read_text():
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 143
+    assert sorted(path.name for path in out.iterdir()) == ["metrics.jsonl", "spec.json"]
+
+
+def test_a_setting_nobody_knows_is_refused(spec_without_files: dict[str, Any]) -> None:
+    with pytest.raises(CannotFit, match="nobody knows: epoch"):
+        encoder_spec.read_spec(spec_without_files | {"settings": {"epoch": 3}})
+    with pytest.raises(CannotFit, match="lacks passages"):
+        encoder_spec.read_spec(spec_without_files | {"passages": ""})
+    with pytest.raises(CannotFit, match="roads"):
+        encoder_spec.read_spec(spec_without_files | {"settings": {"roads": ["linear"]}})
+
+
+def test_the_bases_temperature_stays_unless_the_settings_name_one(spec_without_files: dict[str, Any]) -> None:
+    given = spec_without_files | {"temperature": 0.03}
+    assert encoder_spec.read_spec(given).settings.temperature == 0.03
+    assert encoder_spec.read_spec(given | {"settings": {"temperature": 0.1}}).settings.temperature == 0.1
+
+
+@pytest.fixture
+def spec_without_files() -> dict[str, Any]:
+    return {"queries": "q", "passages": "p", "query_path": "e", "passage_path": "e"}
+
+
+def test_the_learning_rate_rises_then_falls_and_is_never_zero() -> None:
+    rates = [roads.rate(step, 10, 0.2) for step in range(10)]
+    assert rates[:2] == [0.5, 1.0]
+    assert all(left > right > 0 for left, right in zip(rates[1:], rates[2:], strict=False))
+    assert roads.rate(0, 1, 0.1) == 1.0
+
+
+def test_the_dev_pool_holds_the_judged_then_rank_by_rank_what_is_found_today() -> None:
+    queries = [JudgedQuery("q0", "?", {"a": 3}), JudgedQuery("q1", "?", {"b": 3}), JudgedQuery("q2", "?", {"c": 0})]
+    rows = {name: at for at, name in enumerate("abcdefgh")}
+    rankings = {0: np.array([3, 4]), 1: np.array([5, 6]), 2: np.array([7])}
+    judge = dev.prepare(queries, [True] * 3, rows, rankings, 10, 4, 0)
+    assert judge.ids == ["q0", "q1"]  # q2 has no relevant passage
+    assert judge.pool.tolist() == [0, 1, 3, 5]
+    # q0 finds a first: 1; q1 finds b second: 1 / log2(3) = 0.63093
+    scores = np.array([[9, 1, 2, 3], [0, 5, 9, 1]], np.float32)
+    assert judge.value(scores, np.eye(4, dtype=np.float32)) == pytest.approx((1 + 0.63093) / 2, abs=1e-5)
