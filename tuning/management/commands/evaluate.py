@@ -58,7 +58,7 @@ class Command(TandemCommand):
         """base, serving, or a release's number."""
         if name == "serving":
             return serving.serving(project)
-        number = 1 if name == "base" else int(name) if name.isdecimal() else None
+        number = 1 if name == "base" else int(name) if name.isdecimal() else 0  # there is no release 0
         release = project.releases.filter(number=number).select_related("build", "generator").first()
         if release is None:
             self.usage(f"{project.slug} has no release {name}")

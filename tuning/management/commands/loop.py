@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -90,7 +91,7 @@ def _evaluated(turn: Turn) -> str:
     )
 
 
-_TOLD = {
+_TOLD: dict[Turn.Step, Callable[[Turn], str]] = {
     Turn.Step.COLLECT: _collected,
     Turn.Step.TRAIN: _trained,
     Turn.Step.INDEX: _indexed,
