@@ -28,7 +28,7 @@ class RetrieverSettings:
     lm: float = 0.3  # λ_L
     contrastive: float = 1.0  # λ_N
     anchor: float = 1.0  # λ_A, on the query road
-    both_lr: float = 1e-4
+    both_lr: float = 5e-5
     both_epochs: int = 1
     both_batch: int = 32
     both_max_tokens: int = 128  # of a passage, in training and in the checkpoint

@@ -80,7 +80,7 @@ def _set_up(spec: RetrieverSpec) -> None:
     import torch
     from transformers.utils import logging
 
-    logging.disable_progress_bar()  # what matters is in metrics.jsonl, and the last line of stderr is the reason
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # what matters is in metrics.jsonl, and the last line of stderr is the reason
     compute.set_threads(spec.threads)
     torch.manual_seed(spec.seed)
     torch.use_deterministic_algorithms(True)
