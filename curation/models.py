@@ -12,6 +12,7 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from retrieval.engine.fusion import DEFAULT_WEIGHT
 from retrieval.models import Corpus, IndexBuild, Passage
 
 SHARE = [MinValueValidator(0.0), MaxValueValidator(1.0)]
@@ -180,7 +181,9 @@ class Release(models.Model):
     number = models.PositiveIntegerField(help_text=_("1, 2, 3 … within the project; 1 is the untuned base."))
     build = models.ForeignKey(IndexBuild, on_delete=models.PROTECT, related_name="releases")
     generator = models.ForeignKey(Generator, on_delete=models.PROTECT, related_name="releases")
-    fusion_weight = models.FloatField(default=0.7, validators=SHARE, help_text=_("Share of the dense score."))
+    fusion_weight = models.FloatField(
+        default=DEFAULT_WEIGHT, validators=SHARE, help_text=_("Share of the dense score.")
+    )
     prompt = models.TextField(help_text=_("With {passages} and {question}."))
     refusal = models.CharField(max_length=300, help_text=_("The answer when the passages hold none."))
     answer_passages = models.PositiveSmallIntegerField(default=3, help_text=_("Passages in the prompt."))
