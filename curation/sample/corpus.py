@@ -20,6 +20,7 @@ MOST_CHARS = 1000
 GOOD_CHARS = 800
 LEAST_CHARS = 150
 LEAST_DOC_CHARS = 58
+FILLED_CHARS = 48
 # A section of the reference this much of which stands in a smaller topic too is left to that topic.
 REPEATED_SHARE = 0.8
 
@@ -105,6 +106,7 @@ collections.ChainMap collections.UserDict statistics.NormalDist zoneinfo.ZoneInf
 _HEADING = re.compile(r"^(?P<text>\S.*)\n(?P<line>[*=\-~^\"]{3,})$")
 _ENTRY = re.compile(r"^(?:(?:class|async|await|exception|type) )?[\w.]+(?:\(.*\)?|\[.*\])?(?: -> .*)?$")
 _WORD = re.compile(r"\w+")
+_MARKED = re.compile(r"[-*+|=>#]\s|[-+|=]{3}|>>>|\.\.\.|\w+ ::=|.*[|]$")
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,7 @@ def reference_passages(topics: dict[str, str]) -> list[SamplePassage]:
             if blocks and known >= REPEATED_SHARE * sum(map(len, blocks)):
                 continue
             for text in pack(blocks):
-                passages.append(SamplePassage(REFERENCE + topic, position, title, text))
+                passages.append(SamplePassage(REFERENCE + topic, position, title, unwrapped(text)))
                 position += 1
         seen.update(words_of(block) for _, blocks in _sections(topic, topics[topic]) for block in blocks)
     return passages
@@ -268,7 +270,7 @@ def _docstring(thing: object) -> str:
 
 def _symbol_passages(symbol: str, thing: object, text: str) -> Iterator[SamplePassage]:
     for position, piece in enumerate(pack(list(_blocks(text)))):
-        yield SamplePassage(symbol, position, symbol + _signature(thing), piece)
+        yield SamplePassage(symbol, position, symbol + _signature(thing), unwrapped(piece))
 
 
 def _signature(thing: object) -> str:
@@ -281,6 +283,24 @@ def _signature(thing: object) -> str:
 
 
 # The cut
+
+
+def unwrapped(text: str) -> str:
+    """The text with the lines of each prose paragraph joined, so that a page can break them where it is wide.
+
+    Code, tables, lists and grammar keep their lines: a paragraph is prose when its lines stand at one indent,
+    none opens with a mark, and all but the last are as long as a filled line.
+    """
+    return "\n\n".join(_joined(block) for block in text.split("\n\n"))
+
+
+def _joined(block: str) -> str:
+    lines = block.split("\n")
+    indents = {len(line) - len(line.lstrip()) for line in lines}
+    marked = any(_MARKED.match(line.strip()) for line in lines)
+    if len(lines) < 2 or len(indents) > 1 or marked or min(len(line) for line in lines[:-1]) < FILLED_CHARS:
+        return block
+    return lines[0] + "".join(f" {line.strip()}" for line in lines[1:])
 
 
 def _blocks(text: str) -> Iterator[str]:

@@ -307,3 +307,16 @@ def test_the_whole_sample_loads(words_encoder: Encoder) -> None:
     assert 2 <= loaded.in_review <= 8
     assert loaded.open >= 50
     assert Project.objects.get(slug="python").queries.filter(is_evaluation=True).exists()
+
+
+def test_prose_is_unwrapped_and_code_keeps_its_lines() -> None:
+    lines = [
+        "The statement is used to wrap the execution of a block",
+        "with methods that a context manager defines, which then",
+        "ends.",
+    ]
+    prose = "\n".join(lines)
+    code = "    with open(path) as file:\n        read_everything_there_is_to_read_in(file)"
+    table = "| Operator            | Description of what the operator does |\n| x[index]  | Subscription |"
+    text = corpus.unwrapped(f"{prose}\n\n{code}\n\n{table}")
+    assert text.split("\n\n") == [" ".join(lines), code, table]
