@@ -117,10 +117,11 @@ class Queries(ProjectMixin, generics.ListAPIView[Query]):
     @extend_schema(request=AskSerializer, responses={201: AnsweredSerializer})
     def post(self, request: Request, slug: str) -> Response:
         """Ask: the passages come at once, the draft a little later at the query's own address."""
+        project = self.project()
         wanted = AskSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
         user = request.user if isinstance(request.user, User) else None
-        query = asking.ask(self.project(), source=Query.Source.API, user=user, **wanted.validated_data)
+        query = asking.ask(project, source=Query.Source.API, user=user, **wanted.validated_data)
         enqueue(tasks.draft, query.rankings.latest("pk").pk)
         return Response(AnsweredSerializer(query).data, status=status.HTTP_201_CREATED)
 

@@ -43,9 +43,10 @@ class Turns(ProjectMixin, generics.ListAPIView[Turn]):
     @extend_schema(request=StartSerializer, responses={201: TurnSerializer})
     def post(self, request: Request, slug: str) -> Response:
         """Start a turn; 409 while another is unfinished."""
+        project = self.project()
         wanted = StartSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
-        turn = turning.start(self.project(), **wanted.validated_data)
+        turn = turning.start(project, **wanted.validated_data)
         enqueue(tasks.advance, turn.pk)
         return Response(TurnSerializer(turn).data, status=status.HTTP_201_CREATED)
 

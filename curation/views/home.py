@@ -46,8 +46,8 @@ def waiting_for(user: User, project: Project, membership: Membership) -> Waiting
     )
 
 
-@login_required
 @require_safe
+@login_required
 def home(request: MemberRequest) -> HttpResponse:
     projects = Project.objects.visible_to(request.user).order_by("name")
     memberships = [(project, membership_of(request.user, project)) for project in projects]
