@@ -186,7 +186,7 @@ class Release(models.Model):
     )
     prompt = models.TextField(help_text=_("With {passages} and {question}."))
     refusal = models.CharField(max_length=300, help_text=_("The answer when the passages hold none."))
-    answer_passages = models.PositiveSmallIntegerField(default=3, help_text=_("Passages in the prompt."))
+    answer_passages = models.PositiveSmallIntegerField(default=1, help_text=_("Passages in the prompt."))
     answering = models.CharField(max_length=10, choices=Answering, default=Answering.TOGETHER)
     state = models.CharField(max_length=10, choices=State, default=State.CANDIDATE)
     previous = models.ForeignKey(

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from curation import recording
-from curation.engine.prompting import DEFAULT_PROMPT, DEFAULT_REFUSAL
+from curation.engine.prompting import DEFAULT_API_PASSAGES, DEFAULT_PASSAGES, DEFAULT_PROMPT, DEFAULT_REFUSAL
 from curation.errors import CurationError
 from curation.models import Generator, Project, Release, ReleaseQuerySet
 from retrieval.engine import compute
@@ -56,13 +56,15 @@ def make_base(project: Project, build: IndexBuild) -> Release:
     first = _whole().filter(project=project).order_by("number").first()
     if first is not None:
         return first
+    generator = generator_from_settings()
     release = Release.objects.create(
         project=project,
         number=1,
         build=build,
-        generator=generator_from_settings(),
+        generator=generator,
         prompt=DEFAULT_PROMPT,
         refusal=DEFAULT_REFUSAL,
+        answer_passages=DEFAULT_API_PASSAGES if generator.kind == Generator.Kind.API else DEFAULT_PASSAGES,
     )
     return switch(release)
 

@@ -18,6 +18,12 @@ DEFAULT_REFUSAL = "The text does not say."
 # Tokens of a whole prompt, question and template included. What does not fit is cut from the passages.
 DEFAULT_BUDGET = 768
 
+# Passages in the prompt of a new project. The small generator that installs as a package answers better from the
+# best passage alone (XQuAD English, 48 held-out questions, untuned: F1 0.12 against 0.11 with three) and in a
+# quarter of the time; a large one elsewhere makes use of more.
+DEFAULT_PASSAGES = 1
+DEFAULT_API_PASSAGES = 5
+
 NO_PASSAGE = "(no text)"
 
 _SLOT = re.compile(r"\{(?:passages|question)\}")

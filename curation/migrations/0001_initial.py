@@ -216,7 +216,7 @@ class Migration(migrations.Migration):
                 ('fusion_weight', models.FloatField(default=0.65, help_text='Share of the dense score.', validators=[django.core.validators.MinValueValidator(0.0), django.core.validators.MaxValueValidator(1.0)])),
                 ('prompt', models.TextField(help_text='With {passages} and {question}.')),
                 ('refusal', models.CharField(help_text='The answer when the passages hold none.', max_length=300)),
-                ('answer_passages', models.PositiveSmallIntegerField(default=3, help_text='Passages in the prompt.')),
+                ('answer_passages', models.PositiveSmallIntegerField(default=1, help_text='Passages in the prompt.')),
                 ('answering', models.CharField(choices=[('together', 'one prompt with the best passages'), ('parallel', 'one prompt per passage, mixed by p_R')], default='together', max_length=10)),
                 ('state', models.CharField(choices=[('candidate', 'candidate'), ('serving', 'serving'), ('retired', 'retired'), ('declined', 'declined')], default='candidate', max_length=10)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
