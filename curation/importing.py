@@ -18,7 +18,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from curation import asking, finding, reading, recording, reviewing
+from curation import asking, expiring, finding, reading, recording, reviewing
 from curation.models import Answer, Assignment, Draft, Judgement, Project, Query, Review, SettledGrade
 from curation.reading import Asked, Pair
 from retrieval import ingesting
@@ -230,8 +230,10 @@ def _corpus(project: Project, path: Path, without_text: set[str], on_progress: P
             raise BadInput(path, None, _("no document in it"))
 
     progress = (lambda done, total: on_progress(done, total, _("documents"))) if on_progress else None
+    began = timezone.now()
     done = ingesting.ingest(project.corpus, sources(), whole=True, on_progress=progress)
-    return Imported(documents=done.documents, passages=done.passages, skipped=done.skipped)
+    notes = expiring.note(project.corpus, began).notes
+    return Imported(documents=done.documents, passages=done.passages, skipped=done.skipped, notes=notes)
 
 
 def _queries(project: Project, path: Path, asked: Sequence[Asked]) -> Imported:

@@ -37,6 +37,7 @@ EVENTS = {
     "returned": gettext_lazy("returned it to its curator"),
     "settled": gettext_lazy("settled it"),
     "reopened": gettext_lazy("reopened it"),
+    "expired": gettext_lazy("The text of %(passage)s has changed: its judgements no longer count"),
     "made_gold": gettext_lazy("made it a gold question"),
     "release.switched": gettext_lazy("put release %(release)s in service"),
     "release.rolled_back": gettext_lazy("rolled back to release %(release)s"),

@@ -36,7 +36,7 @@ def beir(folder: Path) -> Path:
 
 def test_a_beir_folder_makes_the_project_and_its_passages(tmp_path: Path) -> None:
     done = run("import_corpus", beir(tmp_path), "--project", "new")
-    assert done == {"documents": 12, "passages": 12, "unchanged": 0, "retired": 0, "skipped": 0}
+    assert done == {"documents": 12, "passages": 12, "unchanged": 0, "retired": 0, "skipped": 0, "expired": 0}
     assert Project.objects.get(slug="new").corpus.passages.count() == 12
 
 

@@ -9,8 +9,9 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import CommandParser
 from django.core.validators import validate_slug
 from django.db import transaction
+from django.utils import timezone
 
-from curation import importing
+from curation import expiring, importing
 from retrieval import gathering, ingesting
 from retrieval.commanding import TandemCommand
 
@@ -31,22 +32,26 @@ class Command(TandemCommand):
         except ValidationError as error:
             self.usage(f"--project {options['project']}: {error.messages[0]}")
         kinds = [(path, options["format"] or gathering.kind_of(path)) for path in options["paths"]]
-        done = self._import(options["project"], kinds)
+        done, expired = self._import(options["project"], kinds)
         self.say(
             f"{done.documents:,} new documents, {done.passages:,} new passages, {done.unchanged:,} unchanged, "
             f"{done.retired:,} passages retired, {done.skipped:,} without text"
         )
+        for note in expired.notes:
+            self.say(note)
         return {
             "documents": done.documents,
             "passages": done.passages,
             "unchanged": done.unchanged,
             "retired": done.retired,
             "skipped": done.skipped,
+            "expired": expired.judgements,
         }
 
     @transaction.atomic
-    def _import(self, slug: str, kinds: list[tuple[Path, str]]) -> ingesting.Ingested:
+    def _import(self, slug: str, kinds: list[tuple[Path, str]]) -> tuple[ingesting.Ingested, expiring.Expired]:
         """All of it or nothing: BEIR rows are passages already, the others are cut."""
+        began = timezone.now()
         corpus = importing.project_named(slug).corpus
         done = ingesting.Ingested(0, 0, 0, 0, 0)
         for whole in (True, False):
@@ -56,4 +61,4 @@ class Command(TandemCommand):
                 done += ingesting.ingest(
                     corpus, sources, whole=whole, on_progress=lambda n, total: self.progress(n, total, "documents")
                 )
-        return done
+        return done, expiring.note(corpus, began)

@@ -1,0 +1,73 @@
+"""An edited passage takes its own judgements with it, and no others."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from pathlib import Path
+
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.test import Client
+
+from curation.models import Event, Judgement, Project, Query
+from tests.conftest import ZOO
+from tuning import collecting
+
+
+def _import(tmp_path: Path, *command: str, **edited: str) -> tuple[dict[str, int], str]:
+    rows = [{"_id": name, "title": name.title(), "text": text} for name, text in (ZOO | edited).items()]
+    (tmp_path / "corpus.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    out = StringIO()
+    call_command(*command, "--project", "zoo", "--json", stdout=out, stderr=out)
+    return json.loads(out.getvalue().splitlines()[-1]), out.getvalue()
+
+
+def _settled(project: Project, alice: User) -> Query:
+    from curation import asking, assigning, judging
+    from retrieval.searching import Hit
+
+    query = Query.objects.create(project=project, external_id="q1", text="Who sleeps?")
+    shown = [project.corpus.passages.active().get(external_id=name).pk for name in ("lion", "otter", "snail")]
+    asking.freeze_hits([query], None, [[Hit(pk, rank, 1 / rank) for rank, pk in enumerate(shown, 1)]])
+    asking.open_slots(query)
+    mine = assigning.claim(query, alice)
+    for pk in shown:
+        judging.record(mine, pk, 2)
+    judging.write_answer(mine, "The lion.")
+    judging.submit(mine)
+    query.refresh_from_db()
+    return query
+
+
+def test_only_the_edited_passage_s_judgements_no_longer_count(project: Project, alice: User, tmp_path: Path) -> None:
+    query = _settled(project, alice)
+    done, said = _import(tmp_path, "import_corpus", str(tmp_path), lion="The lion never sleeps.")
+    assert (done["documents"], done["retired"], done["expired"]) == (1, 1, 1)
+    assert "zoo/q1" in said
+    (row,) = collecting.settled_rows(project)
+    names = project.corpus.passages.filter(pk__in=row.grades).values_list("external_id", flat=True)
+    assert sorted(names) == ["otter", "snail"]
+    query.refresh_from_db()
+    assert query.state == Query.State.SETTLED and Judgement.objects.standing().count() == 3
+    event = Event.objects.get(verb="expired")
+    assert (event.query, event.passage.text, event.data) == (query, ZOO["lion"], {"passage": "lion", "judgements": 1})
+
+
+def test_the_same_documents_again_expire_nothing(project: Project, alice: User, tmp_path: Path) -> None:
+    _settled(project, alice)
+    _import(tmp_path, "import_corpus", str(tmp_path), lion="The lion never sleeps.")
+    for command in (("import_corpus", str(tmp_path)), ("import_beir", str(tmp_path), "--corpus-only")):
+        _done, said = _import(tmp_path, *command, lion="The lion never sleeps.")
+        assert "no longer count" not in said
+    assert Event.objects.filter(verb="expired").count() == 1
+
+
+def test_a_collection_that_comes_again_says_what_it_changed(
+    project: Project, alice: User, erin: User, client: Client, tmp_path: Path
+) -> None:
+    query = _settled(project, alice)
+    _done, said = _import(tmp_path, "import_beir", str(tmp_path), "--corpus-only", snail="The snail wakes.")
+    assert "1 judgement no longer counts" in said and "zoo/q1" in said
+    client.force_login(erin)
+    assert "The text of snail has changed" in client.get(f"/p/zoo/queries/{query.pk}/").text
