@@ -27,6 +27,11 @@ class Change:
     def difference(self) -> float:
         return self.after - self.before
 
+    @property
+    def can_be_work(self) -> bool:
+        """Whether it can be turned into work: the evaluation sample never, and not what a reviewer has already."""
+        return not self.query.is_evaluation and self.query.state in (Query.State.SETTLED, Query.State.OPEN)
+
 
 @dataclass(frozen=True)
 class Changes:
@@ -92,6 +97,17 @@ def changed_queries(evaluation: Any, most: int) -> list[Changes]:
         if any(before != after for before, after in pairs.values()):
             found.append(_changes(name, pairs, most))
     return found
+
+
+def worse_queries(evaluation: Any) -> list[int]:
+    """Every query that got worse by a headline measure, in no particular order."""
+    if evaluation is None:
+        return []
+    return [
+        int(key)
+        for key, values in evaluation.per_query.items()
+        if any(values[name][1] < values[name][0] for name in HEADLINES if name in values)
+    ]
 
 
 def _changes(name: str, pairs: dict[str, list[float]], most: int) -> Changes:

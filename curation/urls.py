@@ -50,6 +50,7 @@ quality_urls = [
 release_urls = [
     path("releases/", releases.releases, name="releases"),
     path("releases/<int:number>/", releases.release, name="release"),
+    path("releases/<int:number>/revisit/", releases.revisit, name="revisit"),
     path("releases/<int:number>/promote/", releases.promote, name="promote"),
     path("releases/roll-back/", releases.roll_back, name="roll_back"),
 ]

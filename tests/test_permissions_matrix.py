@@ -102,6 +102,10 @@ def _returned(stage: Stage, role: str) -> dict[str, Any]:
     return {"assignment": work.pk, "comment": "Look again."}
 
 
+def _asked(stage: Stage, role: str) -> dict[str, Any]:
+    return {"query": stage.settled.pk}
+
+
 def _is(**fields: Any) -> Body:
     return lambda stage, role: fields
 
@@ -176,6 +180,7 @@ TABLE = {
     "curation:quality_csv": _page(MANAGER, others={"name": "people"}),
     "curation:releases": _page(ENGINEER),
     "curation:release": _page(ENGINEER, thing="release"),
+    "curation:revisit": _page(ENGINEER, 405, 302, thing="release", body=_asked, smuggled=302),
     "curation:promote": _page(MANAGER, post=302, thing="release"),
     "curation:roll_back": _page(MANAGER, post=422),
     "tuning:runs": _page(ENGINEER),

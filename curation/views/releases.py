@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from curation import comparing, serving
+from curation import comparing, revisiting, serving
+from curation.forms.releases import RevisitForm
 from curation.models import Membership, Project, Release
 from curation.permissions import require
 from curation.views._request import MemberRequest
@@ -35,6 +37,22 @@ def releases(request: MemberRequest, project: Project) -> HttpResponse:
 @require(Membership.Role.ENGINEER)
 def release(request: MemberRequest, project: Project, number: int) -> HttpResponse:
     return render(request, "curation/release.html", _one(project, number))
+
+
+@require_POST
+@require(Membership.Role.ENGINEER)
+def revisit(request: MemberRequest, project: Project, number: int) -> HttpResponse:
+    """Queries that got worse, or the one that is named, as work for people."""
+    found = get_object_or_404(_whole(project), number=number)
+    form = RevisitForm(request.POST)
+    worse = comparing.worse_queries(comparing.last_evaluation(found)) if form.is_valid() else []
+    queries = project.queries.filter(pk__in=worse).order_by("pk")
+    if one := form.cleaned_data.get("query"):
+        queries = queries.filter(pk=one)
+    done = revisiting.revisit(found, queries, request.user)
+    words = _("To review: %(reopened)d. Moved up in the queue: %(preferred)d. Left as they are: %(left)d.")
+    messages.success(request, words % asdict(done))
+    return redirect("curation:release", project.slug, number)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -83,5 +101,6 @@ def _one(project: Project, number: int) -> dict[str, Any]:
         "decision": getattr(evaluation, "decision", None),
         "measures": comparing.measures(evaluation),
         "span": comparing.span(evaluation),
+        "worse": comparing.worse_queries(evaluation),
         "changed": comparing.changed_queries(evaluation, MOST_CHANGED),
     }

@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from curation import comparing, serving
-from curation.models import Event, Project, Release
+from curation.models import Assignment, Event, Project, Query, Release, Review
 from retrieval.models import IndexBuild
 from tests.measured import challenge
 
@@ -63,6 +63,67 @@ def test_a_release_shows_its_measures_its_sentence_and_what_got_worse(
     assert "1 got worse" in page
     assert "Who sings?" in page
     assert "nDCG@10, passages never trained on" in page
+
+
+def _worse(release: Release, state: str) -> Query:
+    """The query that release 2 answers worse, in this state."""
+    challenge(release)
+    query = Query.objects.get(text="Who sings?")
+    query.state = state
+    query.save()
+    if state == Query.State.SETTLED:
+        Review.objects.create(query=query, state=Review.State.SETTLED, answer="A whale.")
+    return query
+
+
+def test_a_settled_query_that_got_worse_goes_to_a_reviewer(client: Client, erin: User, release: Release) -> None:
+    query = _worse(release, Query.State.SETTLED)
+    client.force_login(erin)
+    assert "Turn into work: Who sings?" in client.get("/p/zoo/releases/2/").text
+    answer = client.post("/p/zoo/releases/2/revisit/", {"query": query.pk}, follow=True)
+    assert "To review: 1. Moved up in the queue: 0." in answer.text
+    review = Review.objects.waiting().get(query=query)
+    assert "It got worse with release 2." in review.why and review.answer == "A whale."
+    assert Event.objects.get(verb="reopened").actor == erin
+    assert "Turn into work: Who sings?" not in client.get("/p/zoo/releases/2/").text
+
+
+def test_all_that_got_worse_at_once_and_nothing_else(client: Client, mona: User, release: Release) -> None:
+    query = _worse(release, Query.State.OPEN)
+    for one in Query.objects.all():
+        Assignment.objects.create(project=release.project, query=one, slot=1)
+    client.force_login(mona)
+    answer = client.post("/p/zoo/releases/2/revisit/", follow=True)
+    assert "To review: 0. Moved up in the queue: 1." in answer.text
+    (valued,) = Assignment.objects.filter(value__gt=0)
+    assert (valued.query, valued.why) == (query, "It got worse with release 2.")
+
+
+@pytest.mark.parametrize("sent", ["better", "nonsense"])
+def test_what_did_not_get_worse_is_not_turned_into_work(
+    client: Client, mona: User, release: Release, sent: str
+) -> None:
+    _worse(release, Query.State.SETTLED)
+    client.force_login(mona)
+    named = Query.objects.get(text="Who swims?").pk if sent == "better" else "all"
+    assert "To review: 0." in client.post("/p/zoo/releases/2/revisit/", {"query": named}, follow=True).text
+
+
+def test_the_evaluation_sample_is_left_alone(client: Client, mona: User, release: Release) -> None:
+    query = _worse(release, Query.State.SETTLED)
+    Query.objects.update(is_evaluation=True)
+    client.force_login(mona)
+    assert "Turn into work: Who sings?" not in client.get("/p/zoo/releases/2/").text
+    assert "Left as they are: 1." in client.post("/p/zoo/releases/2/revisit/", follow=True).text
+    query.refresh_from_db()
+    assert query.state == Query.State.SETTLED
+
+
+def test_turning_into_work_is_for_engineers(client: Client, bob: User, release: Release) -> None:
+    _worse(release, Query.State.SETTLED)
+    client.force_login(bob)
+    assert client.post("/p/zoo/releases/2/revisit/").status_code == 403
+    assert client.get("/p/zoo/releases/2/revisit/").status_code == 405
 
 
 def test_looking_at_the_promotion_changes_nothing_and_posting_switches(
