@@ -9,6 +9,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -46,8 +47,12 @@ def key_of(request: HttpRequest) -> str:
 
 def own_assignment(request: HttpRequest, project: Project, pk: int) -> Assignment:
     """The person's own assignment; somebody else's is not there."""
-    rows = Assignment.objects.select_related("project", "query", "guidelines", "ranking")
-    return get_object_or_404(rows, project=project, pk=pk, curator_id=request.user.pk)
+    return _own(Assignment.objects.all(), request, project, pk)
+
+
+def shown_assignment(request: HttpRequest, project: Project, pk: int) -> Assignment:
+    """The same with what the page shows of it."""
+    return _own(Assignment.objects.select_related("query", "guidelines"), request, project, pk)
 
 
 def acting(form_class: type[forms.Form]) -> Callable[[Act], Callable[..., HttpResponse]]:
@@ -94,10 +99,16 @@ def refuse(request: HttpRequest, assignment: Assignment, message: str, status: i
     if is_json(request):
         return JsonResponse({"error": message}, status=status)
     messages.error(request, message)
-    assignment = own_assignment(request, assignment.project, assignment.pk)
+    assignment = shown_assignment(request, assignment.project, assignment.pk)
     work = work_of(assignment, text=request.POST.get("text"))
     context = page_of(request, assignment.project, work)
     return render(request, "curation/assignment.html", context, status=status)
+
+
+def _own(rows: QuerySet[Assignment], request: HttpRequest, project: Project, pk: int) -> Assignment:
+    found = get_object_or_404(rows, project=project, pk=pk, curator_id=request.user.pk)
+    found.project = project  # known already: not asked for again
+    return found
 
 
 def _first_error(form: forms.Form) -> str:

@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
@@ -28,7 +29,7 @@ from curation.forms.judging import (
 from curation.models import Assignment, Membership, Project
 from curation.permissions import require
 from curation.templatetags.judging import markdown
-from curation.views._answers import acting, back_to, is_json, key_of, own_assignment, sent
+from curation.views._answers import acting, back_to, is_json, key_of, own_assignment, sent, shown_assignment
 from curation.views._hits import hits_of
 from curation.views._work import card_of, choices_of, page_of, work_of
 
@@ -61,14 +62,17 @@ def claim(request: HttpRequest, project: Project) -> HttpResponse:
         found = assigning.claim_next(project, request.user, beside=form.cleaned_data["beside"])
     except assigning.NotNow as error:
         return JsonResponse({"error": str(error)}, status=409)
-    return JsonResponse({"assignment": found.pk, "url": back_to(found)["Location"]} if found else {})
+    if found is None:
+        return JsonResponse({})
+    return JsonResponse({"assignment": found.pk, "url": reverse("curation:assignment", args=[project.slug, found.pk])})
 
 
 @require_safe
 @require(Role.ANNOTATOR)
 def assignment(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
-    mine = own_assignment(request, project, pk)
-    work = work_of(mine, seen=revealing.to(request.membership, mine.query))
+    mine = shown_assignment(request, project, pk)
+    is_submitted = mine.state == Assignment.State.SUBMITTED
+    work = work_of(mine, seen=revealing.to(request.membership, mine.query) if is_submitted else None)
     template = "curation/assignment.html" + ("#work" if request.headers.get("HX-Request") else "")
     return render(request, template, page_of(request, project, work))
 
@@ -166,7 +170,7 @@ def add_passage(request: HttpRequest, mine: Assignment, fields: Fields) -> Field
     judging.add_passage(mine, fields["passage"])
     if not is_json(request):
         return back_to(mine, fields["passage"])
-    mine = own_assignment(request, mine.project, mine.pk)
+    mine = shown_assignment(request, mine.project, mine.pk)
     context = page_of(request, mine.project, work_of(mine)) | {"assignment": mine, "is_open": True}
     context |= {"choices": choices_of(mine.project), "card": card_of(mine, fields["passage"])}
     return {"html": render_to_string("curation/_card.html", context, request)}

@@ -58,6 +58,22 @@ def test_the_next_one_is_claimed_and_shown(signed_in: Client, project: Project, 
     assert "Who sleeps at night?" in html and html.count('class="passage judged"') == 3
 
 
+def test_an_act_takes_few_statements(signed_in: Client, mine: Assignment, project: Project, wait: Wait) -> None:
+    """Sign-in and permission included; what a million assignments make of them stands in bench/."""
+    wait("Who swims?")
+    claim, page = reverse("curation:claim", args=[project.slug]), address("assignment", mine)
+    body = {"passage": mine.order[0], "grade": "2"}
+    acts: list[tuple[Callable[[], object], int]] = [
+        (lambda: signed_in.post(claim, {"beside": mine.pk}), 15),
+        (lambda: signed_in.get(page, headers={"HX-Request": "true"}), 10),
+        (lambda: press(signed_in, "grades", mine, key="k1", **body), 14),
+    ]
+    for act, most in acts:
+        with CaptureQueriesContext(connection) as captured:
+            act()
+        assert len(captured) <= most, [one["sql"][:80] for one in captured]
+
+
 def test_a_page_says_so_when_nothing_waits(signed_in: Client, project: Project) -> None:
     response = signed_in.get(reverse("curation:judge", args=[project.slug]))
     assert response.status_code == 200 and "Nothing waits for you" in response.content.decode()
