@@ -22,7 +22,7 @@ from curation.models import Assignment, Event, Judgement, Project, Query
 from retrieval.models import Corpus
 from retrieval.searching import Hit
 
-OVERLAP, SHOWN, LEASE_SECONDS = 3, 3, 4
+OVERLAP, SHOWN, LEASE_SECONDS = 3, 2, 4
 PATIENCE_SECONDS = 900
 SUBMITTED = Assignment.State.SUBMITTED
 
@@ -77,7 +77,7 @@ class Curator:
 
     def _judge(self, assignment: int, url: str, passages: list[int]) -> None:
         fate = self.random.random()
-        half = len(passages) // 2 + 1
+        half = len(passages) // 2
         for passage in passages[:half]:
             self._grade(assignment, url, passage)
         if fate < 0.03 or not self._goes_on():

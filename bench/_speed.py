@@ -24,7 +24,8 @@ from curation import assigning, judging
 from curation.models import Assignment, Guidelines, Membership, Project
 from retrieval.models import Corpus
 
-PACE_SECONDS, WARM_SECONDS = 2.0, 10.0
+PACE_SECONDS = 2.0
+CYCLE_SECONDS = PACE_SECONDS * (_crowded.SHOWN + 2)  # claim, ten grades, submit
 FEW = 1000  # queries before which the statements of a request are counted first
 WORDS = ["the", "wind", "of", "a", "mountain", "rain", "takes", "north", "person", "second", "stone", "bridge", "carry"]
 
@@ -161,14 +162,16 @@ def _run(
 ) -> tuple[dict[str, list[float]], list[str]]:
     start = time.monotonic() + 1
     crowd = [
-        Curator(Browser(port, person), "bench", start + chance.uniform(0, PACE_SECONDS), start + WARM_SECONDS + seconds)
+        Curator(
+            Browser(port, person), "bench", start + chance.uniform(0, CYCLE_SECONDS), start + CYCLE_SECONDS + seconds
+        )
         for person in people
     ]
     threads = [threading.Thread(target=curator.work) for curator in crowd]
     for thread in threads:
         thread.start()
-    time.sleep(max(0.0, start + WARM_SECONDS - time.monotonic()))
-    for curator in crowd:  # the server has met every page and connection by now
+    time.sleep(max(0.0, start + CYCLE_SECONDS - time.monotonic()))
+    for curator in crowd:  # all have come, and the server has met every page
         curator.took = defaultdict(list, {"open the page": curator.took["open the page"]})
     for thread in threads:
         thread.join()

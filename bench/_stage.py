@@ -118,14 +118,15 @@ def _open(database: str, folder: str) -> None:
     import django
     from django.core.management import call_command
 
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
     os.environ |= {"DATABASE_URL": database, "DATA_DIR": folder, "WEB_WORKERS": str(WEB_WORKERS)}
     os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
     django.setup()
     call_command("migrate", verbosity=0)
 
 
-def _interrupt(number: int, frame: object) -> None:
+def interrupt(number: int, frame: object) -> None:
+    """End as Ctrl-C does: the server stops and the database goes."""
     raise KeyboardInterrupt
 
 

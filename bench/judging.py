@@ -8,6 +8,7 @@ host; each part has a database of its own there, dropped at the end. The targets
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -28,6 +29,7 @@ Row = dict[str, Any]
 
 
 def main(arguments: Sequence[str]) -> dict[str, Any]:
+    signal.signal(signal.SIGTERM, _stage.interrupt)
     given = dict(argument.removeprefix("--").split("=", 1) for argument in arguments)
     parts = given.get("parts", ",".join(PARTS)).split(",")
     curators, seed = int(given.get("curators", 50)), int(given.get("seed", 0))
