@@ -35,9 +35,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One passage with everybody's grades."""
+    """One passage with everybody's grades. is_new: the text that took the place of one that was judged."""
 
     passage: Passage
+    is_new: bool
     excerpt: Excerpt
     cells: list[Cell]
     gap: int
@@ -66,8 +67,8 @@ def side_by_side(review: Review) -> SideBySide:
     return SideBySide(
         review=review,
         columns=columns,
-        disputed=[row for row in rows if row.is_disputed],
-        agreed=[row for row in rows if not row.is_disputed],
+        disputed=[row for row in rows if row.is_disputed or row.is_new],
+        agreed=[row for row in rows if not (row.is_disputed or row.is_new)],
         choices=choices_of(review.query.project)[:-1],
         draft=draft.text if draft else "",
         is_waiting=review.state == Review.State.WAITING,
@@ -101,7 +102,20 @@ def _rows(review: Review, columns: list[Column]) -> list[Row]:
     shown = ShownPassage.objects.filter(ranking__query=review.query_id).values_list("passage_id", flat=True)
     passages = Passage.objects.select_related("document").in_bulk({*shown, *by_passage})
     settled = {row.passage_id: row for row in review.grades.all()}
-    return [_row(review, passage, columns, by_passage[pk], settled.get(pk)) for pk, passage in passages.items()]
+    fresh = _new_texts(review, passages)
+    return [
+        _row(review, passage, columns, by_passage[pk], settled.get(pk), is_new=pk in fresh)
+        for pk, passage in (passages | fresh).items()
+    ]
+
+
+def _new_texts(review: Review, passages: dict[int, Passage]) -> dict[int, Passage]:
+    """What stands now where passages of a waiting review were edited since, unless it is among them already."""
+    edited = [passage.external_id for passage in passages.values() if passage.retired_at is not None]
+    if review.state != Review.State.WAITING or not edited:
+        return {}
+    now = Passage.objects.active().filter(corpus=review.query.project.corpus_id, external_id__in=edited)
+    return {passage.pk: passage for passage in now.select_related("document") if passage.pk not in passages}
 
 
 def _row(
@@ -110,11 +124,14 @@ def _row(
     columns: list[Column],
     given: dict[int, Judgement],
     settled: SettledGrade | None,
+    *,
+    is_new: bool,
 ) -> Row:
     grades = [judgement.grade for judgement in given.values() if judgement.grade is not None]
     gap = max(grades) - min(grades) if grades else 0
     return Row(
         passage=passage,
+        is_new=is_new,
         excerpt=excerpt(passage.text, review.query.text),
         cells=[_cell(column, passage, given.get(column.assignment.pk)) for column in columns],
         gap=gap,

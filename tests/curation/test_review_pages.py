@@ -10,7 +10,8 @@ from django.test import Client
 from django.urls import reverse
 
 from curation import assigning, judging, reviewing
-from curation.models import Assignment, Membership, Project, Query, Review
+from curation.models import Assignment, Membership, Project, Query, Review, SettledGrade
+from retrieval import ingesting
 
 Wait = Callable[..., Query]
 
@@ -110,6 +111,21 @@ def test_a_settled_query_is_opened_again(reviewer: Client, review: Review, bob: 
     assert opened["Location"] == address("review", fresh)
     reviewer.post(reverse("curation:reopen", args=["zoo", review.query_id]), {})
     assert Review.objects.filter(query=review.query).count() == 2
+
+
+def test_a_reviewer_grades_the_new_text_of_an_edited_passage(
+    reviewer: Client, review: Review, bob: User, project: Project
+) -> None:
+    reviewing.settle(review, bob, {}, "The lion.")
+    ingesting.ingest(project.corpus, [ingesting.Source("lion", "Lion", "The lion never sleeps.")], whole=True)
+    opened = reviewing.reopen(review.query, bob, "The lion was edited.")
+    page = reviewer.get(address("review", opened)).content.decode()
+    assert "nobody has judged this text" in page and "no longer in the corpus" in page
+    lion = project.corpus.passages.active().get(external_id="lion")
+    reviewer.post(address("settle", opened), {f"grade-{lion.pk}": "0", "answer": "The otter."})
+    kept = SettledGrade.objects.filter(review=opened, passage__retired_at=None)
+    graded = {row.passage.external_id: (row.grade, row.method) for row in kept.select_related("passage")}
+    assert graded == {"lion": (0, "reviewer"), "otter": (1, "median"), "snail": (1, "median")}
 
 
 def test_who_judges_a_query_does_not_see_the_others(reviewer: Client, review: Review, bob: User) -> None:
