@@ -27,8 +27,10 @@ from curation.models import Answer, Assignment, Event, Judgement, Project, Query
 LEAST_RELIABILITY = 0.6
 # Answers less alike than this (Dice of character pairs) are two opinions, not two wordings.
 LEAST_LIKENESS = 0.3
-# Grades of settled queries from which the judges of three and more are known.
+# Grades from which the judges of three and more are known, and the settled queries they are looked for in: so few
+# that a submit takes no longer with a million assignments than with a thousand.
 CONTEXT = 1500
+CONTEXT_QUERIES = 150
 PIECE = 900  # SQLite takes 999 parameters a statement where it was built long ago
 
 State = Query.State
@@ -97,7 +99,8 @@ def settle(
     comment: str = "",
     key: str = "",
 ) -> Review:
-    """The reviewer's decision: these grades and this answer; passages left out keep the consensus.
+    """The reviewer's decision: these grades and this answer; passages left out keep what a reviewer had decided
+    before it was opened again, else the consensus.
 
     grades: passage → 0–3. Raises AlreadyDecided unless the review waits; a repeated key returns it as it is.
     """
@@ -112,14 +115,24 @@ def settle(
     opinion = _opinions(project, [query], _submitted_work([query]))[query.pk]
     review.answer, review.is_unanswerable, review.comment = answer, is_unanswerable, comment
     _decide(review, Review.State.SETTLED, reviewer)
-    rows = [_by_reviewer(review, pk, grade, opinion.grades.get(pk)) for pk, grade in grades.items()]
-    rows += [_by_consensus(review, pk, found) for pk, found in opinion.grades.items() if pk not in grades]
+    decided = decided_before(review) | dict(grades)
+    rows = [_by_reviewer(review, pk, grade, opinion.grades.get(pk)) for pk, grade in decided.items()]
+    rows += [_by_consensus(review, pk, found) for pk, found in opinion.grades.items() if pk not in decided]
     SettledGrade.objects.bulk_create(rows)
     query.state, query.settled_at = State.SETTLED, review.decided_at
     query.save(update_fields=["state", "settled_at"])
     data = {"review": review.pk, "grades": {str(pk): grade for pk, grade in grades.items()}, "comment": comment}
     recording.note("settled", project=project, actor=reviewer, query=query, data=data, key=key)
     return review
+
+
+def decided_before(review: Review) -> dict[int, float]:
+    """Passage → the grade a reviewer had settled, of a query that was opened again and not returned since."""
+    before = Review.objects.filter(query=review.query_id, pk__lt=review.pk).order_by("-pk").first()
+    if before is None or before.state != Review.State.REOPENED:
+        return {}
+    by_reviewer = before.grades.filter(method=SettledGrade.Method.REVIEWER)
+    return dict(by_reviewer.values_list("passage_id", "grade"))
 
 
 @transaction.atomic
@@ -278,10 +291,11 @@ def _answers(queries: Sequence[Query]) -> dict[int, list[Answer]]:
 
 
 def _context(project: Project, but: set[tuple[int, int]]) -> list[agreement.Vote]:
-    """The newest grades of settled passages that three and more people judged; item numbers below 0."""
+    """The newest grades of the latest settled passages that three and more judged; item numbers below 0."""
+    latest = Query.objects.settled().filter(project=project, settled_at__isnull=False).order_by("-settled_at", "-pk")
     rows = (
-        Judgement.objects.settled()
-        .filter(query__project=project, assignment__is_extra=False, grade__isnull=False)
+        Judgement.objects.submitted()
+        .filter(query__in=latest.values("pk")[:CONTEXT_QUERIES], assignment__is_extra=False, grade__isnull=False)
         .order_by("-pk")
         .values_list("query_id", "passage_id", "curator_id", "grade")[:CONTEXT]
     )

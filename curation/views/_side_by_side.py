@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from string import ascii_uppercase
 
+from curation import reviewing
 from curation.engine.excerpts import Excerpt, excerpt
 from curation.models import Answer, Assignment, Draft, Judgement, Review, SettledGrade, ShownPassage
 from curation.views._work import Choice, choices_of, chosen
@@ -44,6 +45,7 @@ class Row:
     gap: int
     is_disputed: bool
     settled: SettledGrade | None
+    decided_before: float | None = None
 
 
 @dataclass(frozen=True)
@@ -100,13 +102,15 @@ def _rows(review: Review, columns: list[Column]) -> list[Row]:
     for judgement in Judgement.objects.standing().filter(assignment__in=work):
         by_passage[judgement.passage_id][judgement.assignment_id] = judgement
     shown = ShownPassage.objects.filter(ranking__query=review.query_id).values_list("passage_id", flat=True)
-    passages = Passage.objects.select_related("document").in_bulk({*shown, *by_passage})
     settled = {row.passage_id: row for row in review.grades.all()}
+    before = reviewing.decided_before(review) if review.state == Review.State.WAITING else {}
+    passages = Passage.objects.select_related("document").in_bulk({*shown, *by_passage, *settled, *before})
     fresh = _new_texts(review, passages)
-    return [
+    rows = [
         _row(review, passage, columns, by_passage[pk], settled.get(pk), is_new=pk in fresh)
         for pk, passage in (passages | fresh).items()
     ]
+    return [replace(row, decided_before=before.get(row.passage.pk)) for row in rows]
 
 
 def _new_texts(review: Review, passages: dict[int, Passage]) -> dict[int, Passage]:

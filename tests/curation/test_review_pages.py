@@ -128,6 +128,33 @@ def test_a_reviewer_grades_the_new_text_of_an_edited_passage(
     assert graded == {"lion": (0, "reviewer"), "otter": (1, "median"), "snail": (1, "median")}
 
 
+def test_what_a_reviewer_decided_stands_when_the_query_is_opened_again(
+    reviewer: Client, review: Review, bob: User
+) -> None:
+    first = min(review.query.rankings.get().shown.values_list("passage_id", flat=True))
+    reviewing.settle(review, bob, {first: 2}, "The lion.")
+    opened = reviewing.reopen(review.query, bob)
+    assert "as a reviewer decided: 2" in reviewer.get(address("review", opened)).content.decode()
+    reviewer.post(address("settle", opened), {f"grade-{first}": "", "answer": "The lion."})
+    assert opened.grades.get(passage=first).grade == 2
+    reviewing.reopen(review.query, bob)
+    again = Review.objects.waiting().get(query=review.query)
+    reviewing.settle(again, bob, {first: 1}, "The lion.")
+    assert again.grades.get(passage=first).grade == 1
+
+
+def test_returned_work_goes_to_the_consensus_anew(review: Review, bob: User) -> None:
+    """What was decided before a curator was asked to look again does not stand in their way."""
+    first = min(review.query.rankings.get().shown.values_list("passage_id", flat=True))
+    reviewing.settle(review, bob, {first: 2}, "The lion.")
+    opened = reviewing.reopen(review.query, bob)
+    work = Assignment.objects.submitted().filter(query=review.query).earliest("pk")
+    reviewing.return_to_curator(opened, bob, work, "Look again.")
+    work.refresh_from_db()
+    judging.submit(work)
+    assert reviewing.decided_before(Review.objects.waiting().get(query=review.query)) == {}
+
+
 def test_who_judges_a_query_does_not_see_the_others(reviewer: Client, review: Review, bob: User) -> None:
     Assignment.objects.filter(query=review.query, curator__username="dave").update(
         state=Assignment.State.CLAIMED, curator=bob
