@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from curation import assigning, judging, reviewing
+from curation.engine import agreement
 from curation.models import Assignment, Event, Judgement, Project, Query, Review, SettledGrade
 
 Wait = Callable[..., Query]
@@ -146,6 +147,25 @@ def test_returned_work_comes_back_with_the_comment_and_is_considered_anew(
     judging.submit(back)
     assert settled(query)[0] == (1.0, "median", 2)
     assert [review.state for review in query.reviews.order_by("pk")] == ["returned", "settled"]
+
+
+def test_judges_are_known_from_what_was_settled_last(
+    project: Project, alice: User, bob: User, erin: User, wait: Wait, judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reviewing, "CONTEXT_QUERIES", 1)
+    seen: list[int] = []
+    weigh = agreement.consensus
+
+    def look(votes: Sequence[agreement.Vote], context: Sequence[agreement.Vote] = ()) -> object:
+        seen.append(len(context))
+        return weigh(votes, context)
+
+    monkeypatch.setattr(agreement, "consensus", look)
+    for _query in range(3):
+        query = wait(overlap=3)
+        for person in (alice, bob, erin):
+            judge(query, person, [3, 0, 1])
+    assert seen == [0, 9, 9]  # three grades by three people of one query, however many are settled
 
 
 def test_work_of_another_query_cannot_be_returned(alice: User, bob: User, erin: User, wait: Wait, judge: Judge) -> None:
