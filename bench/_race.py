@@ -184,23 +184,31 @@ def _put_up(queries: int) -> Project:
 
 
 def _run(project: Project, crowd: list[Curator], over: threading.Event) -> float:
-    """Start everyone; sweep up lapsed leases as the scheduler does, only more often; until nothing is left to do."""
+    """Everyone at once until nothing is left to do; the seconds it took."""
     began = time.monotonic()
     threads = [threading.Thread(target=curator.work) for curator in crowd]
     for thread in threads:
         thread.start()
-    todo = Assignment.objects.filter(project=project, state__in=["open", "claimed"])
-    while time.monotonic() - began < PATIENCE_SECONDS and any(thread.is_alive() for thread in threads):
-        assigning.expire()
-        if not any(curator.is_away for curator in crowd) and not todo.exists():
-            break
-        time.sleep(0.25)
+    try:
+        _sweep(project, crowd, threads)
+    finally:
+        over.set()
     seconds = time.monotonic() - began
-    over.set()
     for thread in threads:
         thread.join()
     connection.close()
     return seconds
+
+
+def _sweep(project: Project, crowd: list[Curator], threads: list[threading.Thread]) -> None:
+    """Free lapsed slots as the scheduler does, only more often, until nothing is left or nobody."""
+    ends = time.monotonic() + PATIENCE_SECONDS
+    todo = Assignment.objects.filter(project=project, state__in=["open", "claimed"])
+    while time.monotonic() < ends and any(thread.is_alive() for thread in threads):
+        assigning.expire()
+        if not any(curator.is_away for curator in crowd) and not todo.exists():
+            return
+        time.sleep(0.25)
 
 
 def _checks(project: Project, crowd: list[Curator]) -> dict[str, int]:

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -42,7 +42,12 @@ def play(module: str, database: str, *arguments: Any) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="tandem-bench-") as folder:
         place = (database or f"sqlite:///{folder}/bench.sqlite3", folder)
         with ProcessPoolExecutor(1, get_context("spawn"), _open, place) as pool:
-            found: dict[str, Any] = pool.submit(_play, module, arguments).result()
+            try:
+                found: dict[str, Any] = pool.submit(_play, module, arguments).result()
+            except KeyboardInterrupt:
+                for child in active_children():
+                    child.terminate()
+                raise
             return found
 
 
