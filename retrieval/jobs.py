@@ -44,6 +44,21 @@ def worker_name() -> str:
     return f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
+def is_gone(worker: str) -> bool:
+    """Whether this machine once ran the worker of that name and runs it no more; unknown of other machines: false."""
+    host, _separator, rest = worker.partition(":")
+    pid = rest.partition(":")[0]
+    if host != socket.gethostname()[:60] or not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # somebody else's process has the number
+        return True
+    return False
+
+
 class JobState(models.TextChoices):
     QUEUED = "queued", _("queued")
     RUNNING = "running", _("running")

@@ -24,7 +24,7 @@ from curation.models import Project
 from retrieval import searching
 from retrieval.engine.artifacts import Damaged
 from retrieval.engine.encoder import NoEncoder
-from retrieval.jobs import JobState
+from retrieval.jobs import JobState, is_gone
 from tuning import challenging, collecting, evaluating, promoting, training
 from tuning.holding import Hold, LostClaim
 from tuning.models import Evaluation, Gate, Run, Turn
@@ -67,6 +67,15 @@ def start(
             return Turn.objects.create(project=project, only=only, gate=gate, seed=seed, settings=settings or {})
     except IntegrityError as error:
         raise AlreadyTurning(_("%(project)s already has an unfinished turn") % {"project": project}) from error
+
+
+def left_behind(project: Project) -> Turn | None:
+    """The project's turn whose worker is no more, queued again at its step; none when somebody may be at it."""
+    for turn in Turn.objects.running().filter(project=project):
+        silent = Turn.objects.stale().filter(pk=turn.pk).exists()
+        if (silent or is_gone(turn.worker)) and turn.requeue(_("taken up again after its worker was lost")):
+            return turn
+    return None
 
 
 def advance(turn: Turn, worker: str, on_progress: Progress | None = None) -> bool:

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -95,3 +96,34 @@ def test_ctrl_c_ends_the_training_and_cancels_the_turn(
     assert child is not None and not Path(f"/proc/{child}").exists()
     assert (Turn.objects.get().state, Run.objects.get().state) == (JobState.CANCELLED, JobState.CANCELLED)
     assert serving.serving(project) == release
+
+
+def _orphan(project: Project, **wanted: Any) -> Turn:
+    """A turn as a killed process leaves it: running, held by a process that is no more."""
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    turn = turning.start(project, **wanted)
+    assert turn.claim(f"{socket.gethostname()[:60]}:{dead.pid}:0000")
+    return turn
+
+
+def test_it_goes_on_with_the_turn_a_killed_process_left(
+    project: Project, release: Release, settled: list[Query]
+) -> None:
+    left = _orphan(project, only="retriever", gate="always")
+    err = io.StringIO()
+    call_command("loop", project="zoo", only="retriever", gate="always", stdout=io.StringIO(), stderr=err)
+    left.refresh_from_db()
+    assert left.state == JobState.DONE
+    assert f"going on with turn {left.pk}" in err.getvalue()
+    assert Turn.objects.count() == 1
+
+
+def test_a_left_turn_with_other_settings_is_given_up_with_the_reason(
+    project: Project, release: Release, settled: list[Query]
+) -> None:
+    left = _orphan(project, only="retriever", seed=7)
+    call_command("loop", project="zoo", only="retriever", gate="always", stdout=io.StringIO(), stderr=io.StringIO())
+    left.refresh_from_db()
+    assert left.state == JobState.CANCELLED
+    assert "its worker was lost" in left.reason

@@ -36,9 +36,8 @@ class Command(TandemCommand):
         if options["seed"] < 0 or (options["budget"] is not None and options["budget"] <= 0):
             self.usage("--seed is 0 or more, --budget more than 0")
         settings = {} if options["budget"] is None else {"budget_seconds": options["budget"]}
-        turn = turning.start(
-            project, only=options["only"], gate=options["gate"], seed=options["seed"], settings=settings
-        )
+        wanted = {"only": options["only"], "gate": options["gate"], "seed": options["seed"], "settings": settings}
+        turn = self._take_up(project, wanted) or turning.start(project, **wanted)
         try:
             self._go_round(turn)
         except KeyboardInterrupt:
@@ -47,6 +46,17 @@ class Command(TandemCommand):
         if turn.state != JobState.DONE:
             raise TurnFailed(turn.reason or f"the turn is {turn.get_state_display()}")
         return _result(turn)
+
+    def _take_up(self, project: Project, wanted: dict[str, Any]) -> Turn | None:
+        """The turn a killed process left, if it is the one wanted; another one is given up, with the reason."""
+        left = turning.left_behind(project)
+        if left is None:
+            return None
+        if all(getattr(left, name) == value for name, value in wanted.items()):
+            self.say(f"going on with turn {left.pk}, which lost its worker while {left.get_step_display()}")
+            return left
+        turning.cancel(left, "its worker was lost, and a turn with other settings was started")
+        return None
 
     def _go_round(self, turn: Turn) -> None:
         """Every step that is left, one line about each."""
