@@ -22,6 +22,7 @@ from config.env import env_bool, env_int, env_str, stop
 
 READY_SECONDS = 60
 GRACE_SECONDS = 10
+QUIET = {"TQDM_DISABLE": "1"}  # libraries' own bars would stand between the lines of the log
 QUICK_DEATHS = 5  # a child that dies this often within ten seconds of its start is not started again
 
 
@@ -39,7 +40,7 @@ class Child:
     def start(self) -> None:
         self.started = time.monotonic()
         self.process = subprocess.Popen(
-            self.command, env=os.environ | self.environment, stdin=subprocess.DEVNULL, start_new_session=True
+            self.command, env=QUIET | os.environ | self.environment, stdin=subprocess.DEVNULL, start_new_session=True
         )
 
     def has_died(self) -> bool:
@@ -74,15 +75,14 @@ def web(port: int) -> Child:
 
 
 def worker(queue: str, concurrency: int, environment: dict[str, str]) -> Child:
-    command = [sys.executable, "-m", "celery", "-A", "config", "worker", "--queues", queue]
+    command = [sys.executable, "-m", "celery", "--quiet", "-A", "config", "worker", "--queues", queue]
     command += ["--concurrency", str(concurrency), "--hostname", f"{queue}@%h", "--loglevel", "warning"]
     return Child(f"worker {queue}", [*command, "--without-gossip", "--without-mingle"], environment)
 
 
 def beat() -> Child:
-    return Child(
-        "beat", [sys.executable, "-m", "celery", "-A", "config", "beat", "--loglevel", "warning", "--pidfile="]
-    )
+    command = [sys.executable, "-m", "celery", "--quiet", "-A", "config", "beat", "--loglevel", "warning"]
+    return Child("beat", [*command, "--pidfile="])
 
 
 def children(port: int) -> list[Child]:
@@ -171,8 +171,8 @@ def main() -> int:
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, interrupt)
-    signal.signal(signal.SIGHUP, interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell starts background jobs deaf to SIGINT
+        signal.signal(number, interrupt)
     try:
         for child in group:
             child.start()

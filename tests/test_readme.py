@@ -31,7 +31,9 @@ def test_every_setting_is_listed() -> None:
 
 def test_every_command_it_names_exists() -> None:
     section = README.split("## The way round by hand")[1].split("## The tree")[0]
-    named = set(re.findall(r"^([a-z_]+) ", section, re.M)) | set(re.findall(r"`([a-z]+_[a-z]+|demo)`", section))
+    named = set(re.findall(r"^([a-z_]+) ", section.split("```")[1], re.M)) | set(
+        re.findall(r"`([a-z]+_[a-z]+|demo)`", section)
+    )
     ours = {name for name, app in get_commands().items() if app in {"retrieval", "curation", "tuning"}}
     assert named == ours
 
