@@ -192,11 +192,12 @@ def locked(assignment: Assignment) -> Assignment:
 def take_free_slot(row: Assignment) -> bool:
     """Free a place for the row, which its caller has locked and will then save: its own slot, else another open one.
 
-    False when every slot of the query is held.
+    False when every slot of the query is held, or being taken at this moment: waiting for it, people who come back
+    to one query would wait for each other in a ring.
     """
     own_first = Case(When(slot=row.slot, then=0), default=1, output_field=models.IntegerField())
     slots = Assignment.objects.open().filter(query=row.query_id).order_by(own_first, "slot")
-    free = slots.select_for_update(of=("self",)).first()
+    free = slots.select_for_update(skip_locked=True, of=("self",)).first()
     if free is None:
         return False
     row.slot, row.is_extra = free.slot, False

@@ -13,7 +13,7 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from curation import asking, assigning, judging
@@ -151,3 +151,28 @@ def test_many_people_at_once(crowd: list[Client]) -> None:
     assert set(project.queries.values_list("state", flat=True)) <= {Query.State.SETTLED, Query.State.IN_REVIEW}
     keys = Counter(Event.objects.exclude(idempotency_key="").values_list("actor_id", "idempotency_key"))
     assert max(keys.values()) == 1, "an act happened twice"
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="writers queue for the whole database")
+def test_nobody_waits_for_a_slot_that_is_being_taken(crowd: list[Client]) -> None:
+    client, lost = crowd[0], []
+    claimed = assigning.claim_next(client.project, client.user)
+    assert claimed is not None
+    client.vanish(claimed)
+    assigning.expire()
+
+    def come_back() -> None:
+        try:
+            assigning.renew(claimed)
+        except assigning.LeaseLost:
+            lost.append(claimed)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=come_back)
+    with transaction.atomic():
+        assert len(Assignment.objects.open().filter(query=claimed.query_id).select_for_update()) == OVERLAP
+        thread.start()
+        thread.join(10)
+        assert lost == [claimed]
+    thread.join()
