@@ -30,7 +30,7 @@ LEAST_LIKENESS = 0.3
 # Grades from which the judges of three and more are known, and the settled queries they are looked for in: so few
 # that a submit takes no longer with a million assignments than with a thousand.
 CONTEXT = 1500
-CONTEXT_QUERIES = 150
+CONTEXT_QUERIES = 50
 PIECE = 900  # SQLite takes 999 parameters a statement where it was built long ago
 
 State = Query.State
