@@ -99,7 +99,8 @@ class RowCounts:
         ]
         for name, text, model in counted:
             gauge = GaugeMetricFamily(name, text, labels=["project", "state"])
-            for project, state, count in model.objects.values_list("project__slug", "state").annotate(Count("pk")):
+            rows = model._default_manager.values_list("project__slug", "state")
+            for project, state, count in rows.annotate(Count("pk")):
                 gauge.add_metric([project, state], count)
             yield gauge
         jobs = GaugeMetricFamily("tandem_jobs", "Long work by kind and state.", labels=["kind", "state"])

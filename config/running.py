@@ -17,6 +17,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 from config.env import env_bool, env_int, env_str, stop
 
@@ -145,7 +146,7 @@ def end(group: list[Child]) -> None:
         child.process.wait()
 
 
-def watch(group: list[Child], port: int, started: float) -> None:
+def watch(group: list[Child], port: int, started: float) -> NoReturn:
     ready = False
     while True:
         for child in group:

@@ -1,8 +1,10 @@
 """Every address. Pages of a project live under /p/<slug>/; each app brings its own."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth import views as auth_views
 from django.urls import include, path
+from django.views.generic import RedirectView
 from django.views.i18n import set_language
 
 from config import health
@@ -19,6 +21,7 @@ urlpatterns = [
     path("p/<slug:slug>/", include("tuning.urls")),
     path("api/", include("config.api_urls")),
     path("admin/", admin.site.urls),
+    path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}img/favicon.svg"), name="favicon"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", health.metrics, name="metrics"),

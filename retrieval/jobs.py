@@ -67,7 +67,7 @@ class JobState(models.TextChoices):
     CANCELLED = "cancelled", _("cancelled")
 
 
-class JobQuerySet(models.QuerySet):
+class JobQuerySet(models.QuerySet[Any, Any]):
     """Reading words shared by everything that runs for long."""
 
     def queued(self) -> Self:
@@ -162,7 +162,7 @@ class Job(models.Model):
         changed = self._end(state, reason=reason, finished=not again)
         return changed and again
 
-    def _held(self) -> JobQuerySet:
+    def _held(self) -> models.QuerySet[Any, Any]:
         return type(self)._default_manager.filter(pk=self.pk, state=JobState.RUNNING, worker=self.worker)
 
     def _end(self, state: str, *, finished: bool = True, any_holder: bool = False, **changes: object) -> bool:

@@ -198,8 +198,9 @@ TABLE = {
     "api:turn": _api(ENGINEER, thing="turn"),
     "schema": _page(ANYBODY, to_anonymous=200),
     "docs": _page(ANYBODY, to_anonymous=200),
+    "favicon": _page(ANYBODY, 302, to_anonymous=302),
     "healthz": _page(ANYBODY, to_anonymous=200),
-    "readyz": _page(ANYBODY, 503, to_anonymous=503),  # no broker here
+    "readyz": _page(ANYBODY, to_anonymous=200),
     "metrics": _page(ANYBODY, to_anonymous=200),
     "logout": _page(ANYBODY, 405, 302),  # the last: the session is over
 }
@@ -222,7 +223,7 @@ def test_every_address_has_a_row() -> None:
 
 
 @pytest.fixture
-def theirs(db: None) -> Stage:
+def theirs(db: None, broker: None) -> Stage:
     """The project of other people, first, so that none of its numbers is one of ours."""
     people = {role: User.objects.create_user(f"{SECRET}-{role}") for role in ROLES}
     return _stage("bank", SECRET, people, number=41)

@@ -71,6 +71,7 @@ def start(
 
 def left_behind(project: Project) -> Turn | None:
     """The project's turn whose worker is no more, queued again at its step; none when somebody may be at it."""
+    turn: Turn
     for turn in Turn.objects.running().filter(project=project):
         silent = Turn.objects.stale().filter(pk=turn.pk).exists()
         if (silent or is_gone(turn.worker)) and turn.requeue(_("taken up again after its worker was lost")):

@@ -22,7 +22,7 @@ __all__ = ["ApiGenerator", "Generator", "NoGenerator", "TextGenerator", "load", 
 
 Progress = Callable[[int, int], None]
 
-DEFAULT_MAX_TOKENS = 48
+DEFAULT_MAX_TOKENS = 96
 # Prompts written to at once, and prompt tokens read at once.
 BATCH_ROWS = 32
 BATCH_TOKENS = 8192
