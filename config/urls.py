@@ -10,6 +10,9 @@ from django.views.i18n import set_language
 from config import health
 from curation.views import home, preferences
 
+# Browsers ask for it by this name on pages that are not ours, such as the admin's.
+icon = RedirectView.as_view(url=f"{settings.STATIC_URL}img/favicon.svg", http_method_names=["get", "head"])
+
 urlpatterns = [
     path("", home.home, name="home"),
     path("sign-in/", auth_views.LoginView.as_view(redirect_authenticated_user=True), name="login"),
@@ -21,7 +24,7 @@ urlpatterns = [
     path("p/<slug:slug>/", include("tuning.urls")),
     path("api/", include("config.api_urls")),
     path("admin/", admin.site.urls),
-    path("favicon.ico", RedirectView.as_view(url=f"{settings.STATIC_URL}img/favicon.svg"), name="favicon"),
+    path("favicon.ico", icon, name="favicon"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", health.metrics, name="metrics"),
