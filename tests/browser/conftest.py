@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -56,6 +58,16 @@ def new_context(browser: Browser, live_server: LiveServer) -> Iterator[NewContex
     yield make
     for context in made:
         context.close()
+    _let_requests_end()
+
+
+def _let_requests_end() -> None:
+    """Wait for the server's threads: a request still at work would meet the emptying of the tables."""
+    deadline = time.monotonic() + 10
+    while any("process_request_thread" in thread.name for thread in threading.enumerate()):
+        if time.monotonic() > deadline:
+            pytest.fail("a request was still at work 10 s after its page was closed")
+        time.sleep(0.02)
 
 
 @pytest.fixture
