@@ -30,6 +30,10 @@ def write(release: Release, questions: Sequence[Question]) -> list[str]:
     mean log-probability per token, so that long answers are not punished. A server that cannot score answers
     together.
     """
+    return [text.replace("\x00", "") for text in _written(release, questions)]  # a database takes no NUL
+
+
+def _written(release: Release, questions: Sequence[Question]) -> list[str]:
     generator = serving.generator_for(release)
     is_parallel = release.answering == Release.Answering.PARALLEL
     if is_parallel and (not isinstance(generator, ApiGenerator) or generator.can_score):
