@@ -9,6 +9,8 @@ import pytest
 # Two torch processes with two threads each are far slower than with one each; tests run several.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# ranx would compile for a minute what fifty queries need; to be said before anything loads numba.
+os.environ["NUMBA_DISABLE_JIT"] = "1"
 # A test never asks a hub for anything.
 os.environ["HF_HUB_OFFLINE"] = "1"
 # Playwright's event loop lives in the thread that also queries the database.

@@ -111,11 +111,11 @@ def test_it_goes_on_with_the_turn_a_killed_process_left(
     project: Project, release: Release, settled: list[Query]
 ) -> None:
     left = _orphan(project, only="retriever", gate="always")
-    err = io.StringIO()
-    call_command("loop", project="zoo", only="retriever", gate="always", stdout=io.StringIO(), stderr=err)
+    out = io.StringIO()
+    call_command("loop", project="zoo", only="retriever", gate="always", stdout=out, stderr=io.StringIO())
     left.refresh_from_db()
     assert left.state == JobState.DONE
-    assert f"going on with turn {left.pk}" in err.getvalue()
+    assert f"going on with turn {left.pk}" in out.getvalue()
     assert Turn.objects.count() == 1
 
 
