@@ -31,8 +31,7 @@ $(VENV)/.develops: requirements-dev.txt $(VENV)/.runs
 setup: $(VENV)/.develops ## only the environment: .venv with everything in it
 
 demo: $(VENV)/.runs ## everything from nothing, then web, workers and broker in the foreground (PORT=8000)
-	@$(BIN)/python manage.py migrate --verbosity 0
-	@$(BIN)/python manage.py demo
+	@$(BIN)/python manage.py demo --migrate
 	@$(BIN)/python -m config.running
 
 test: $(VENV)/.develops ## the whole suite, browser included; DATABASE_URL and REDIS_URL are used when set

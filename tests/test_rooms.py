@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 APPS = ["retrieval", "curation", "tuning"]  # each may import the ones before it
-HEAVY = ["torch", "faiss", "transformers", "sentence_transformers", "bm25s", "peft", "numba"]
+HEAVY = ["torch", "faiss", "transformers", "sentence_transformers", "bm25s", "peft", "numba", "scipy"]
 
 
 def _imports(path: Path) -> set[str]:

@@ -6,6 +6,7 @@ from argparse import ArgumentParser
 from dataclasses import asdict
 from typing import Any
 
+from django.core.management import call_command
 from django.utils.translation import gettext as _
 
 from curation.errors import CurationError
@@ -22,6 +23,7 @@ class Command(TandemCommand):
     errors = (CannotBuild, ClaimLost, CannotSearch, NoEncoder, CurationError)
 
     def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--migrate", action="store_true", help="Bring the database up to date first.")
         parser.add_argument("--fresh", action="store_true", help="Throw an existing sample project away first.")
         parser.add_argument(
             "--known-passwords",
@@ -30,6 +32,8 @@ class Command(TandemCommand):
         )
 
     def run(self, **options: Any) -> dict[str, Any]:
+        if options["migrate"]:
+            call_command("migrate", verbosity=0)
         is_there = Project.objects.filter(slug=loading.SLUG).exists()
         if not is_there and not loading.is_local() and not options["known_passwords"]:
             self.usage(
