@@ -18,7 +18,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from curation import assigning, reviewing, serving
+from curation import assigning, reviewing, serving, wording
 from curation.errors import CurationError
 from curation.models import (
     Answer,
@@ -251,7 +251,7 @@ class AssignmentAdmin(BigReadOnlyAdmin):
 
     @admin.action(description=gettext_lazy("Hand back"), permissions=["manage"])
     def hand_back(self, request: HttpRequest, rows: QuerySet[Assignment]) -> None:
-        act_on(self, request, rows, lambda row: assigning.hand_back(row, _("by an administrator")))
+        act_on(self, request, rows, lambda row: assigning.hand_back(row, actor=request.user))
 
     @admin.action(description=gettext_lazy("Reassign to the person chosen"), permissions=["manage"])
     def reassign(self, request: HttpRequest, rows: QuerySet[Assignment]) -> None:
@@ -333,11 +333,15 @@ class SettledGradeInline(admin.TabularInline):
 
 @admin.register(Review)
 class ReviewAdmin(BigReadOnlyAdmin):
-    list_display = ["query", "state", "why", "reviewer", "is_unanswerable", "created_at", "decided_at"]
+    list_display = ["query", "state", "reason", "reviewer", "is_unanswerable", "created_at", "decided_at"]
     list_filter = ["state", "query__project", "is_unanswerable"]
     list_select_related = ["query", "reviewer"]
     search_fields = ["query__external_id", "query__text", "reviewer__username"]
     inlines = [SettledGradeInline]
+
+    @admin.display(description=gettext_lazy("why"))
+    def reason(self, review: Review) -> str:
+        return wording.why(review)
 
 
 @admin.register(SettledGrade)

@@ -30,6 +30,7 @@ from curation.models import (
     ShownPassage,
 )
 from curation.permissions import membership_of
+from curation.wording import Reason, because
 
 WINDOW = 100  # rows of the queue's head that are looked at for something the person has not had
 _ATTEMPTS = 5
@@ -95,7 +96,7 @@ def claim(query: Query, user: AbstractBaseUser) -> Assignment:
         found = slots.select_for_update(skip_locked=True, of=("self",)).first()
         if found is None:
             raise NothingOpen(_("Every slot of this query is taken."))
-        return _take(found, query.project, user, Drawn.CHOSEN, _("You chose it."))
+        return _take(found, query.project, user, Drawn.CHOSEN, [because("chosen")])
 
 
 @transaction.atomic
@@ -111,9 +112,12 @@ def renew(assignment: Assignment) -> Assignment:
     return row
 
 
-def hand_back(assignment: Assignment, reason: str = "") -> Assignment:
-    """Give the slot to somebody else; what was graded is kept. Twice is once. Raises NotHeld after a submit."""
-    return _give_up(assignment, reason, "handed_back")
+def hand_back(assignment: Assignment, reason: str = "", *, actor: AbstractBaseUser | None = None) -> Assignment:
+    """Give the slot to somebody else; what was graded is kept. Twice is once. Raises NotHeld after a submit.
+
+    actor: who did it, where it was not the holder.
+    """
+    return _give_up(assignment, reason, "handed_back", actor)
 
 
 def skip(assignment: Assignment, reason: str = "") -> Assignment:
@@ -143,14 +147,14 @@ def lapse(rows: Sequence[Assignment]) -> None:
 
 
 @transaction.atomic
-def prefer(query: Query, value: float, why: str) -> int:
-    """Put the query's open slots where their value belongs, with the line that says why; how many there were.
+def prefer(query: Query, value: float, reasons: Sequence[Reason]) -> int:
+    """Put the query's open slots where their value belongs, with what says why; how many there were.
 
     The evaluation sample is never steered: its queries keep the value 0.
     """
     if query.is_evaluation:
         return 0
-    return Assignment.objects.open().filter(query=query).update(value=value, why=why[:200])
+    return Assignment.objects.open().filter(query=query).update(value=value, reasons=list(reasons), why="")
 
 
 @transaction.atomic
@@ -168,7 +172,7 @@ def reassign(assignment: Assignment, user: AbstractBaseUser, actor: AbstractBase
     recording.note(
         "reassigned", project=row.project, actor=actor, query=row.query_id, assignment=row, data={"to": user.pk}
     )
-    return _take(fresh, row.project, user, Drawn.CHOSEN, _("It was given to you."))
+    return _take(fresh, row.project, user, Drawn.CHOSEN, [because("given")])
 
 
 @transaction.atomic
@@ -245,8 +249,9 @@ def _claim_open(project: Project, user: AbstractBaseUser, membership: Membership
         Membership.objects.filter(pk=membership.pk).update(
             claims=F("claims") + 1, random_claims=F("random_claims") + extra
         )
-    why = found.why if drawn == Drawn.VALUE else _("Drawn at random.")
-    return _take(found, project, user, drawn, why)
+    if drawn == Drawn.RANDOM:
+        found.reasons, found.why = [because("random")], ""
+    return _take(found, project, user, drawn, found.reasons)
 
 
 def _most_valuable(project: Project, user: AbstractBaseUser) -> Assignment | None:
@@ -281,17 +286,19 @@ def _claim_gold(project: Project, user: AbstractBaseUser) -> Assignment | None:
     if query is None:
         return None
     row = Assignment(project=project, query=query, slot=0, is_extra=True, state=State.OPEN)
-    return _take(row, project, user, Drawn.GOLD, _("Drawn at random."))
+    return _take(row, project, user, Drawn.GOLD, [because("random")])
 
 
-def _take(row: Assignment, project: Project, user: AbstractBaseUser, drawn: str, why: str) -> Assignment:
+def _take(
+    row: Assignment, project: Project, user: AbstractBaseUser, drawn: str, reasons: Sequence[Reason]
+) -> Assignment:
     """Put an open row, locked by its caller, into the person's hands."""
     now = timezone.now()
     ranking_id, passage_ids = _shown(row)
     row.state = State.CLAIMED
     row.curator_id = user.pk
     row.ranking_id = ranking_id
-    row.drawn, row.why = drawn, why[:200]
+    row.drawn, row.reasons = drawn, list(reasons)
     row.claimed_at = now
     row.lease_until = now + timedelta(seconds=project.lease_seconds)
     guidelines = Guidelines.objects.filter(project=project).order_by("-version").values_list("pk", flat=True).first()
@@ -344,7 +351,7 @@ def _check_may_claim(project: Project, user: AbstractBaseUser, membership: Membe
 
 
 @transaction.atomic
-def _give_up(assignment: Assignment, reason: str, verb: str) -> Assignment:
+def _give_up(assignment: Assignment, reason: str, verb: str, actor: AbstractBaseUser | None = None) -> Assignment:
     row = locked(assignment)
     if row.state in (State.HANDED_BACK, State.LAPSED):
         return row
@@ -354,9 +361,8 @@ def _give_up(assignment: Assignment, reason: str, verb: str) -> Assignment:
     row.save(update_fields=["state", "comment"])
     if not row.is_extra:
         _fresh(row).save()
-    recording.note(
-        verb, project=row.project, actor=row.curator_id, query=row.query_id, assignment=row, data={"reason": reason}
-    )
+    by = actor.pk if actor else row.curator_id
+    recording.note(verb, project=row.project, actor=by, query=row.query_id, assignment=row, data={"reason": reason})
     return row
 
 
@@ -369,5 +375,6 @@ def _fresh(row: Assignment) -> Assignment:
         ranking_id=row.ranking_id,
         value=row.value,
         chance=row.chance,
+        reasons=row.reasons if row.drawn == Drawn.VALUE else [],
         why=row.why if row.drawn == Drawn.VALUE else "",
     )

@@ -27,6 +27,12 @@ def default_grades() -> list[dict[str, object]]:
     ]
 
 
+def reasons_field(help_text: object) -> models.JSONField:
+    """[{"code", "args"}]: a sentence is stored as what it says, and put in words for whoever reads it."""
+    empty = models.Value([], models.JSONField())
+    return models.JSONField(default=list, db_default=empty, blank=True, help_text=help_text)
+
+
 class ProjectQuerySet(models.QuerySet["Project"]):
     def visible_to(self, user: AbstractBaseUser) -> Self:
         """Projects the person is a member of; all of them for a superuser."""
@@ -387,7 +393,8 @@ class Assignment(models.Model):
     guidelines = models.ForeignKey(Guidelines, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     value = models.FloatField(default=0, help_text=_("What judging it would bring; higher first."))
     chance = models.FloatField(default=0, help_text=_("Its place in the random order."))
-    why = models.CharField(max_length=200, blank=True, help_text=_("Why this one, in a line."))
+    reasons = reasons_field(_("Why this one, as codes of wording.REASONS."))
+    why = models.CharField(max_length=200, blank=True, help_text=_("The same in words, from before there were codes."))
     drawn = models.CharField(max_length=10, choices=Drawn, blank=True, help_text=_("How the claim came to it."))
     order = models.JSONField(default=list, blank=True, help_text=_("Passage ids in the order this person saw them."))
     lease_until = models.DateTimeField(null=True, blank=True)
@@ -516,7 +523,8 @@ class Review(models.Model):
 
     query = models.ForeignKey(Query, on_delete=models.CASCADE, related_name="reviews")
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
-    why = models.CharField(max_length=300, blank=True, help_text=_("Why it came to a reviewer."))
+    reasons = reasons_field(_("Why it came to a reviewer, as codes of wording.REASONS."))
+    why = models.CharField(max_length=300, blank=True, help_text=_("The same in words, from before there were codes."))
     reviewer = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="reviews"
     )

@@ -18,7 +18,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from curation import recording
+from curation import recording, wording
 from curation.engine import agreement
 from curation.errors import CurationError
 from curation.models import Answer, Assignment, Event, Judgement, Project, Query, Review, SettledGrade
@@ -51,12 +51,12 @@ class NotReturnable(CurationError):
 
 @dataclass(frozen=True)
 class Opinion:
-    """What the submitted work on one query amounts to, and why a reviewer should see it; no why: settled."""
+    """What the submitted work on one query amounts to, and why a reviewer should see it; no reason: settled."""
 
     grades: dict[int, agreement.Consensus]
     answer: str
     is_unanswerable: bool
-    why: str
+    reasons: list[wording.Reason]
 
 
 def consider(query: Query) -> Review | None:
@@ -172,8 +172,18 @@ def return_to_curator(
 
 
 @transaction.atomic
-def reopen(query: Query, reviewer: AbstractBaseUser, comment: str = "", *, key: str = "") -> Review:
-    """A settled query before a reviewer again; what was settled stays readable. Raises NotSettled."""
+def reopen(
+    query: Query,
+    reviewer: AbstractBaseUser,
+    comment: str = "",
+    *,
+    because: wording.Reason | None = None,
+    key: str = "",
+) -> Review:
+    """A settled query before a reviewer again; what was settled stays readable. Raises NotSettled.
+
+    comment: the person's own words; because: what the machine knows, where it was not a person's idea.
+    """
     query = _lock_query(query.pk)
     waiting = Review.objects.waiting().filter(query=query).first()
     if waiting is not None and recording.happened(reviewer.pk, key):
@@ -183,13 +193,15 @@ def reopen(query: Query, reviewer: AbstractBaseUser, comment: str = "", *, key: 
         raise NotSettled(_("This query is not settled."))
     settled.state = Review.State.REOPENED
     settled.save(update_fields=["state"])
-    why = _("Opened again: %(comment)s") % {"comment": comment} if comment else _("Opened again by a reviewer.")
+    said = wording.because("opened_again_for", comment=comment) if comment else wording.because("opened_again")
     review = Review.objects.create(
-        query=query, why=why[:300], answer=settled.answer, is_unanswerable=settled.is_unanswerable
+        query=query, reasons=[because or said], answer=settled.answer, is_unanswerable=settled.is_unanswerable
     )
     query.state, query.settled_at = State.IN_REVIEW, None
     query.save(update_fields=["state", "settled_at"])
-    data = {"review": settled.pk, "comment": comment}
+    data: dict[str, object] = {"review": settled.pk, "comment": comment}
+    if because:
+        data["reasons"] = [because]
     recording.note("reopened", project=query.project_id, actor=reviewer, query=query, data=data, key=key)
     return review
 
@@ -253,19 +265,19 @@ def _opinion(
     is_unanswerable = 2 * unanswerable > len(work)
     texts = [answer.text.strip() for answer in answers if answer.text.strip()]
     best, likeness = agreement.medoid(texts) if texts else (0, 1.0)
-    reasons = [_("Flagged: %(comment)s") % {"comment": row.comment or "–"} for row in work if row.is_flagged]
+    reasons = [wording.because("flagged", comment=row.comment or "–") for row in work if row.is_flagged]
     apart = max((found.gap for found in grades.values()), default=0)
     if apart >= project.review_gap:
-        reasons.append(_("Grades of one passage lie %(n)d apart.") % {"n": apart})
+        reasons.append(wording.because("apart", n=int(apart)))
     unsure = sum(found.reliability < LEAST_RELIABILITY for found in grades.values() if found.judges >= 3)
     if unsure:
-        reasons.append(_("The consensus is unsure of %(n)d passages.") % {"n": unsure})
+        reasons.append(wording.because("unsure", n=int(unsure)))
     if 0 < unanswerable < len(work):
-        reasons.append(_("Some say the corpus holds no answer."))
+        reasons.append(wording.because("some_unanswerable"))
     elif likeness < LEAST_LIKENESS:
-        reasons.append(_("The answers differ."))
+        reasons.append(wording.because("answers_differ"))
     answer = "" if is_unanswerable or not texts else texts[best]
-    return Opinion(grades, answer, is_unanswerable, " ".join(reasons)[:300])
+    return Opinion(grades, answer, is_unanswerable, reasons)
 
 
 def _votes(queries: Sequence[Query]) -> tuple[list[agreement.Vote], list[tuple[int, int]]]:
@@ -336,9 +348,13 @@ def _slots(query: Query, project: Project) -> int:
 
 def _review(query: Query, opinion: Opinion, now: datetime) -> Review:
     review = Review(
-        query=query, why=opinion.why, answer=opinion.answer, is_unanswerable=opinion.is_unanswerable, decided_at=None
+        query=query,
+        reasons=opinion.reasons,
+        answer=opinion.answer,
+        is_unanswerable=opinion.is_unanswerable,
+        decided_at=None,
     )
-    if not opinion.why:
+    if not opinion.reasons:
         review.state, review.decided_at = Review.State.SETTLED, now
     return review
 
@@ -381,7 +397,7 @@ def _by_reviewer(review: Review, passage_id: int, grade: float, found: agreement
 def _consensus_event(project: Project, review: Review) -> Event:
     is_settled = review.state == Review.State.SETTLED
     verb = "settled" if is_settled else "sent_to_review"
-    data = {"review": review.pk, "by": "consensus"} if is_settled else {"review": review.pk, "why": review.why}
+    data = {"review": review.pk, "by": "consensus"} if is_settled else {"review": review.pk, "reasons": review.reasons}
     return Event(project=project, verb=verb, query_id=review.query_id, data=data)
 
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
-from django.utils.translation import gettext as _
 
 from curation import assigning, reviewing
 from curation.models import Query, Release
+from curation.wording import because
 
 VALUE = 1.0  # as much as a query can be worth
 
@@ -31,15 +31,15 @@ class Revisited:
 @transaction.atomic
 def revisit(release: Release, queries: Iterable[Query], actor: AbstractBaseUser) -> Revisited:
     """Each query once, whatever its state; asked twice, the second time finds nothing settled to reopen."""
-    why = _("It got worse with release %(number)d.") % {"number": release.number}
+    why = because("worse", release=release.number)
     reopened = preferred = left = 0
     for query in queries:
         if query.is_evaluation:
             left += 1
         elif query.state == Query.State.SETTLED:
-            reviewing.reopen(query, actor, why)
+            reviewing.reopen(query, actor, because=why)
             reopened += 1
-        elif query.state == Query.State.OPEN and assigning.prefer(query, VALUE, why):
+        elif query.state == Query.State.OPEN and assigning.prefer(query, VALUE, [why]):
             preferred += 1
         else:
             left += 1

@@ -7,10 +7,10 @@ from collections.abc import Collection
 
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from curation.engine.sampling import Signals, first_hole, worth
 from curation.models import Assignment, Judgement, Project, Query, Ranking, ShownPassage
+from curation.wording import because
 
 _AT_ONCE = 200
 
@@ -34,13 +34,13 @@ def revalue(project: Project, queries: Collection[int] | None = None) -> int:
         slots = query.overlap or project.overlap
         age_days = (timezone.now() - query.asked_at).total_seconds() / 86400
         value, reason = worth(Signals(hole_rank=rank, judged=through[query.pk], slots=slots, age_days=age_days))
-        lines = {
-            "hole": _("Nobody has judged what build %(build)d ranks at place %(rank)d.")
-            % {"build": build, "rank": rank},
-            "started": _("%(done)d of %(all)d people have judged it.") % {"done": through[query.pk], "all": slots},
-            "age": _("It was asked %(days)d days ago.") % {"days": age_days},
+        named: dict[str, dict[str, object]] = {
+            "hole": {"build": build, "rank": rank},
+            "started": {"done": through[query.pk], "all": slots},
+            "age": {"days": int(age_days)},
         }
-        Assignment.objects.open().filter(query=query).update(value=value, why=lines.get(reason, ""))
+        reasons = [because(reason, **named[reason])] if reason else []
+        Assignment.objects.open().filter(query=query).update(value=value, reasons=reasons, why="")
     return len(found)
 
 

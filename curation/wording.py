@@ -1,10 +1,19 @@
-"""What the record and the measures are called, in the reader's language."""
+"""What the record, the reasons and the measures are called, in the reader's language.
+
+A row keeps no sentence, or everybody would read it in the language of whoever wrote it: it keeps a code with its
+arguments, and the words stand here.
+"""
 
 from __future__ import annotations
 
-from django.utils.translation import gettext_lazy
+from collections.abc import Iterable
+from typing import Any
 
-from curation.models import Event
+from django.utils.translation import gettext, gettext_lazy, ngettext_lazy
+
+from curation.models import Assignment, Event, Review
+
+Reason = dict[str, Any]  # {"code": a key of REASONS, "args": what the sentence names}
 
 MEASURES = {
     "ndcg": "nDCG",
@@ -14,7 +23,10 @@ MEASURES = {
     "em": gettext_lazy("Exact match"),
     "f1": "F1",
     "rougeL": "ROUGE-L",
+    "logprob": gettext_lazy("log-probability of the answer"),
 }
+
+GUARD = "guard:"
 
 EVENTS = {
     "asked": gettext_lazy("asked"),
@@ -25,6 +37,7 @@ EVENTS = {
     "skipped": gettext_lazy("skipped it"),
     "reassigned": gettext_lazy("gave it to somebody else"),
     "lapsed": gettext_lazy("lost it when the lease ran out"),
+    "lease_released": gettext_lazy("ended the lease"),
     "graded": gettext_lazy("graded a passage"),
     "cleared": gettext_lazy("cleared a grade"),
     "withdrew": gettext_lazy("withdrew a judgement"),
@@ -35,6 +48,7 @@ EVENTS = {
     "submitted": gettext_lazy("submitted"),
     "took_back": gettext_lazy("took the submit back"),
     "returned": gettext_lazy("returned it to its curator"),
+    "sent_to_review": gettext_lazy("The judgements go to a reviewer"),
     "settled": gettext_lazy("settled it"),
     "reopened": gettext_lazy("reopened it"),
     "expired": gettext_lazy("The text of %(passage)s has changed: its judgements no longer count"),
@@ -42,6 +56,25 @@ EVENTS = {
     "release.switched": gettext_lazy("put release %(release)s in service"),
     "release.rolled_back": gettext_lazy("rolled back to release %(release)s"),
     "release.declined": gettext_lazy("declined release %(release)s"),
+}
+
+REASONS = {
+    "random": gettext_lazy("Drawn at random."),
+    "chosen": gettext_lazy("You chose it."),
+    "given": gettext_lazy("It was given to you."),
+    "hole": gettext_lazy("Nobody has judged what build %(build)d ranks at place %(rank)d."),
+    "started": gettext_lazy("%(done)d of %(all)d people have judged it."),
+    "age": ngettext_lazy("It was asked %(days)d day ago.", "It was asked %(days)d days ago.", "days"),
+    "worse": gettext_lazy("It got worse with release %(release)d."),
+    "flagged": gettext_lazy("Flagged: %(comment)s"),
+    "apart": gettext_lazy("Grades of one passage lie %(n)d apart."),
+    "unsure": ngettext_lazy(
+        "The consensus is unsure of %(n)d passage.", "The consensus is unsure of %(n)d passages.", "n"
+    ),
+    "some_unanswerable": gettext_lazy("Some say the corpus holds no answer."),
+    "answers_differ": gettext_lazy("The answers differ."),
+    "opened_again": gettext_lazy("Opened again by a reviewer."),
+    "opened_again_for": gettext_lazy("Opened again: %(comment)s"),
 }
 
 SLICES = {
@@ -59,9 +92,29 @@ def of_event(event: Event) -> str:
     return text % event.data if "%(" in text else text
 
 
+def because(code: str, **args: object) -> Reason:
+    """A reason to be stored. Raises KeyError for a code without words, or words that miss an argument."""
+    str(REASONS[code] % args)
+    return {"code": code, "args": args}
+
+
+def of_reasons(reasons: Iterable[Reason]) -> str:
+    """The reasons as sentences, one after the other; a code that is no longer known is left out."""
+    known = (reason for reason in reasons if reason["code"] in REASONS)
+    return " ".join(str(REASONS[reason["code"]] % reason["args"]) for reason in known)
+
+
+def why(row: Assignment | Review) -> str:
+    """Why the row is where it is; of an old one the words it was written with."""
+    return of_reasons(row.reasons) or row.why
+
+
 def of_measure(name: str) -> str:
-    """ndcg@10 → nDCG@10, and "ndcg@10 unseen" → nDCG@10, passages never trained on."""
+    """ndcg@10 → nDCG@10, and "ndcg@10 unseen" → nDCG@10, passages never trained on; "guard:…" names its set."""
     measure, _space, part = name.partition(" ")
+    if measure.startswith(GUARD):
+        told = gettext("Guard set %(name)s: %(measure)s")
+        return told % {"name": measure.removeprefix(GUARD), "measure": of_measure(part)}
     stem, at, cut = measure.partition("@")
     words = f"{MEASURES.get(stem, stem)}{at}{cut}"
     return f"{words}, {SLICES.get(part, part)}" if part else words

@@ -89,6 +89,12 @@ def verb(event: Any) -> str:
 
 
 @register.filter
+def why(row: Any) -> str:
+    """Why an assignment or a review is where it is, in the reader's language."""
+    return wording.why(row)
+
+
+@register.filter
 def measure_name(name: str) -> str:
     return wording.of_measure(name)
 

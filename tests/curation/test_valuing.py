@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from django.contrib.auth.models import User
 
-from curation import assigning, judging, valuing
+from curation import assigning, judging, valuing, wording
 from curation.models import Project, Query, Ranking, Release, ShownPassage
 from retrieval.models import Passage
 
@@ -21,7 +21,9 @@ def test_a_query_that_others_have_judged_is_worth_more(project: Project, alice: 
         judging.mark_unanswerable(claimed)
         judging.submit(claimed)
     valuing.revalue(project)
-    assert {(row.value > 0.3, row.why) for row in query.assignments.open()} == {(True, "1 of 3 people have judged it.")}
+    assert {(row.value > 0.3, wording.why(row)) for row in query.assignments.open()} == {
+        (True, "1 of 3 people have judged it.")
+    }
     assert not project.assignments.exclude(query=query).filter(value__gt=0).exists()
 
 
@@ -37,4 +39,4 @@ def test_what_a_newer_build_ranks_and_nobody_judged_is_a_hole(
     for rank, name in enumerate(("lion", "whale"), start=1):
         ShownPassage.objects.create(ranking=ranking, passage=passages[name], rank=rank)
     assert valuing.revalue(project, [query.pk]) == 1
-    assert query.assignments.open().get().why == "Nobody has judged what build 1 ranks at place 2."
+    assert wording.why(query.assignments.open().get()) == "Nobody has judged what build 1 ranks at place 2."
