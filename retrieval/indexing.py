@@ -24,6 +24,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from retrieval.engine import artifacts, compute, lexical, vectors
 from retrieval.engine import encoder as encoders
@@ -119,7 +120,7 @@ def build(index_build: IndexBuild, *, worker: str, on_progress: Progress | None 
         index_build.fail(str(error))
         raise CannotBuild(str(error)) from error
     except KeyboardInterrupt:
-        index_build.cancel(_("interrupted"))
+        index_build.cancel(gettext_noop("interrupted"))
         raise
     except Exception as error:
         index_build.fail(f"{type(error).__name__}: {error}")
@@ -134,7 +135,7 @@ def take_up_lost() -> list[IndexBuild]:
     every ten minutes, not at every sweep: its message may only be waiting behind a long job.
     """
     now = timezone.now()
-    again = [lost for lost in IndexBuild.objects.stale() if lost.requeue(_("its worker fell silent"))]
+    again = [lost for lost in IndexBuild.objects.stale() if lost.requeue(gettext_noop("its worker fell silent"))]
     unheard = now - timedelta(seconds=_UNHEARD_SECONDS)
     untaken = Q(heartbeat_at__lt=unheard) | Q(heartbeat_at=None, created_at__lt=unheard)
     named = {lost.pk for lost in again}
