@@ -7,14 +7,15 @@ a hash of the cluster's first query: it needs no bookkeeping, and a query keeps 
 from __future__ import annotations
 
 import hashlib
-import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from curation.engine.likeness import name_of, normalised
 from tuning.engine.examples import DEV, TEST, TRAIN
+
+__all__ = ["group", "name_of", "normalised", "split"]  # a cluster is named by its first query's text
 
 Floats = NDArray[np.float32]
 
@@ -22,12 +23,6 @@ TEST_SHARE = 0.15
 DEV_SHARE = 0.10
 SAME_FROM = 0.9  # cosine
 _ROWS = 1024  # rows compared at once: bounds memory whatever the number of queries
-
-
-def normalised(text: str) -> str:
-    """The text in one case, width and form, without punctuation: what is left is what was asked."""
-    plain = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(re.sub(r"[^\w]+", " ", plain).split()) or plain.strip()
 
 
 def group(texts: Sequence[str], vectors: Floats, same_from: float = SAME_FROM) -> list[int]:
@@ -46,11 +41,6 @@ def group(texts: Sequence[str], vectors: Floats, same_from: float = SAME_FROM) -
         for row, other in zip(*np.nonzero(near), strict=True):
             _join(parents, int(other), start + int(row))
     return [_root(parents, index) for index in range(len(texts))]
-
-
-def name_of(text: str) -> str:
-    """A cluster's name: the hash of its first query's normalised text, the same in every dataset."""
-    return hashlib.sha256(normalised(text).encode()).hexdigest()[:16]
 
 
 def split(clusters: Iterable[str], held_out: Iterable[str] = (), seed: int = 0) -> dict[str, str]:
