@@ -188,9 +188,13 @@ def release(assignment: Assignment, actor: AbstractBaseUser | None = None) -> As
 
 
 def locked(assignment: Assignment) -> Assignment:
-    """The assignment as it is now, locked until the transaction ends, with its project."""
-    rows = Assignment.objects.select_related("project").select_for_update(no_key=True, of=("self",))
-    return rows.get(pk=assignment.pk)
+    """The assignment as it is now, locked until the transaction ends, with its project: its caller's, once read."""
+    rows = Assignment.objects.select_for_update(no_key=True, of=("self",))
+    if not Assignment.project.is_cached(assignment):
+        return rows.select_related("project").get(pk=assignment.pk)
+    row = rows.get(pk=assignment.pk)
+    row.project = assignment.project
+    return row
 
 
 def take_free_slot(row: Assignment) -> bool:

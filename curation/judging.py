@@ -249,6 +249,7 @@ def submit(assignment: Assignment, *, key: str = "") -> Submitted:
         data["gold"] = reviewing.gold_result(row, query)
     _note("submitted", row, key, data)
     if not row.is_extra:
+        query.project = row.project
         reviewing.consider(query)
     return _submitted(row)
 

@@ -16,6 +16,7 @@ FOLD_OVER = 900  # characters; a passage no longer than this is shown whole
 CORE = 520  # characters shown of a longer one
 
 _HAN = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_HAN_CHARACTER = re.compile(f"[{_HAN}]")
 _WORD = re.compile(rf"[{_HAN}]+|[^\W{_HAN}]+")
 _BREAK = re.compile(r"(?<=[.!?。！？])\s+|(?<=[。！？])|\n+")
 _COMMON_WORDS = (
@@ -128,7 +129,7 @@ def _terms(text: str) -> Iterator[tuple[str, int, int]]:
 
 
 def _is_han(character: str) -> bool:
-    return re.match(f"[{_HAN}]", character) is not None
+    return _HAN_CHARACTER.match(character) is not None
 
 
 @lru_cache(maxsize=50_000)

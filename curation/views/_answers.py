@@ -20,6 +20,8 @@ from curation.models import Assignment, Membership, Project
 from curation.permissions import require
 from curation.views._work import page_of, work_of
 
+_NAMED = Assignment.objects.only("project", "query", "curator")
+
 Act = Callable[[HttpRequest, Assignment, dict[str, Any]], "dict[str, Any] | HttpResponse"]
 
 
@@ -68,7 +70,7 @@ def acting(form_class: type[forms.Form]) -> Callable[[Act], Callable[..., HttpRe
         def view(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
             if request.headers.get("X-Owner", str(request.user.pk)) != str(request.user.pk):
                 return JsonResponse({"error": _("Somebody else has signed in.")}, status=401)
-            mine = own_assignment(request, project, pk)
+            mine = _own(_NAMED, request, project, pk)  # the act reads the rest of the row, locked
             fields = sent(request)
             form = form_class(fields or {})
             if fields is None or not form.is_valid():
