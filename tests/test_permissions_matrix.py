@@ -43,7 +43,8 @@ from curation.models import (
 from retrieval.jobs import JobState
 from retrieval.models import Corpus, Document, Encoder, IndexBuild, Passage
 from tests.measured import challenge
-from tuning.models import Dataset, Decision, Policy, Run, Turn
+from tuning import guarding
+from tuning.models import Dataset, Decision, GuardSet, Policy, Run, Turn
 
 SECRET, OURS = "marzipan", "walnut"
 
@@ -68,6 +69,7 @@ class Stage:
     work: dict[str, Assignment]
     turn: Turn
     run: Run
+    guard: GuardSet
 
 
 Body = Callable[[Stage, str], dict[str, Any]]
@@ -110,7 +112,16 @@ def _is(**fields: Any) -> Body:
     return lambda stage, role: fields
 
 
-POLICY = {"least_new_queries": 5, "most_every_hours": 1, "gate": "auto", "guard_margin": 0.01, "least_judged": 0}
+POLICY = {
+    "least_new_queries": 5,
+    "most_every_hours": 1,
+    "gate": "auto",
+    "asks": "better",
+    "guard_rule": "auto",
+    "guard_margin": 0.01,
+    "log_margin": 0.1,
+    "least_judged": 0,
+}
 
 
 @dataclass(frozen=True)
@@ -186,6 +197,8 @@ TABLE = {
     "tuning:runs": _page(ENGINEER),
     "tuning:start": _page(ENGINEER, 405, 302, body=_is(gate="never", seed=0)),
     "tuning:policy": _page(MANAGER, post=302, body=_is(**POLICY)),
+    "tuning:guards": _page(MANAGER, post=422),
+    "tuning:change_guard": _page(MANAGER, 405, 302, thing="guard", body=_is(margin=0.05)),
     "tuning:run": _page(ENGINEER, thing="run"),
     "tuning:run_curves": _page(ENGINEER, thing="run"),
     "tuning:turn": _page(ENGINEER, thing="turn"),
@@ -483,6 +496,7 @@ def _stage(slug: str, word: str, people: dict[str, User], *, number: int) -> Sta
         work=work,
         turn=turn,
         run=turn.runs.get(),
+        guard=guarding.sets_of(project)[0],
     )
 
 

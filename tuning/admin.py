@@ -1,6 +1,6 @@
 from django.contrib import admin
 
-from tuning.models import Dataset, DatasetQuery, Decision, Evaluation, Policy, Run, Turn
+from tuning.models import Dataset, DatasetQuery, Decision, Evaluation, GuardSet, Policy, Run, Turn
 
 
 class ReadOnly(admin.ModelAdmin):
@@ -69,4 +69,11 @@ class DecisionAdmin(ReadOnly):
 class PolicyAdmin(admin.ModelAdmin):
     list_display = ["project", "is_active", "least_new_queries", "most_every_hours", "only", "gate"]
     list_editable = ["is_active"]
+    list_select_related = ["project"]
+
+
+@admin.register(GuardSet)
+class GuardSetAdmin(ReadOnly):
+    list_display = ["name", "project", "origin", "counts", "margin", "is_active"]
+    list_filter = ["project", "origin"]
     list_select_related = ["project"]

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from curation import serving
 from retrieval.jobs import JobState
-from tuning import collecting, trying
+from tuning import collecting, guarding, trying
 from tuning.engine.examples import TEST, TRAIN, JudgedQuery
 from tuning.engine.metrics import RELEVANT_FROM
 from tuning.engine.significance import compare
@@ -82,6 +82,7 @@ def _measure(evaluation: Evaluation, on_progress: Progress) -> None:
         answered = _answered(evaluation, test, rankings, on_progress)
         figures |= _compared(answered, evaluation.turn.seed)
         found = (_merged(found[0], answered[0]), _merged(found[1], answered[1]))
+    figures |= guarding.measure(evaluation, on_progress)
     evaluation.measures = figures
     evaluation.per_query = _paired(found)
 

@@ -25,6 +25,21 @@ class Gate(models.TextChoices):
     NEVER = "never", _("measure only")
 
 
+class Ask(models.TextChoices):
+    """What the gate asks of the measure a half was trained for."""
+
+    BETTER = "better", _("measurably better")
+    NOT_WORSE = "not_worse", _("measurably not worse")
+
+
+class GuardRule(models.TextChoices):
+    """How the gate tells that a guard got worse."""
+
+    AUTO = "auto", _("by its interval where the split is large enough, else by its difference")
+    INTERVAL = "interval", _("by its interval")
+    DIFFERENCE = "difference", _("by its difference")
+
+
 class Dataset(models.Model):
     """Settled work, frozen: split by query cluster before any expansion, hashed, never edited."""
 
@@ -204,6 +219,13 @@ class Policy(models.Model):
         validators=[MinValueValidator(0.0), MaxValueValidator(1.0)],
         help_text=_("How much worse a guard may be."),
     )
+    asks = models.CharField(max_length=10, choices=Ask, default=Ask.BETTER)
+    guard_rule = models.CharField(max_length=10, choices=GuardRule, default=GuardRule.AUTO)
+    log_margin = models.FloatField(
+        default=0.1,
+        validators=[MinValueValidator(0.0), MaxValueValidator(10.0)],
+        help_text=_("How far the mean log-probability of a guard's answers may fall, in nats per token."),
+    )
     least_judged = models.FloatField(
         default=0.0,
         validators=[MinValueValidator(0.0), MaxValueValidator(1.0)],
@@ -215,3 +237,37 @@ class Policy(models.Model):
 
     def __str__(self) -> str:
         return f"{self.project}: {self.least_new_queries} queries, {self.most_every_hours} h"
+
+
+class GuardSet(models.Model):
+    """Questions no one tunes for, on which a challenger may not get worse: what a tuning forgets shows here.
+
+    One frozen folder: corpus.jsonl, queries.jsonl, qrels.tsv and answers.jsonl, the last three as far as there
+    are any. With grades it measures an encoder, with answers a generator that is given no passage.
+    """
+
+    class Origin(models.TextChoices):
+        BUILT_IN = "built_in", _("comes with Tandem")
+        PROJECT = "project", _("another project")
+        FOLDER = "folder", _("uploaded files")
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="guard_sets")
+    name = models.SlugField(max_length=60)
+    origin = models.CharField(max_length=10, choices=Origin)
+    path = models.CharField(max_length=300, help_text=_("Folder under DATA_DIR; of the code for a built-in one."))
+    sha256 = models.CharField(max_length=64)
+    counts = models.JSONField(default=dict, help_text=_("Passages, queries, grades and answers."))
+    margin = models.FloatField(
+        default=0.03,
+        validators=[MinValueValidator(0.0), MaxValueValidator(1.0)],
+        help_text=_("How much worse nDCG@10 or F1 may be on it."),
+    )
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "name"], name="one_guard_set_per_name")]
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return self.name

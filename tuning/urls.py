@@ -2,16 +2,18 @@
 
 from django.urls import path
 
-from tuning import views
+from tuning.views import guards, runs
 
 app_name = "tuning"
 
 urlpatterns = [
-    path("runs/", views.runs, name="runs"),
-    path("runs/start/", views.start, name="start"),
-    path("runs/policy/", views.policy, name="policy"),
-    path("runs/<int:pk>/", views.run, name="run"),
-    path("runs/<int:pk>/curves/", views.run_curves, name="run_curves"),
-    path("turns/<int:pk>/", views.turn, name="turn"),
-    path("turns/<int:pk>/cancel/", views.cancel, name="cancel"),
+    path("runs/", runs.runs, name="runs"),
+    path("runs/start/", runs.start, name="start"),
+    path("runs/policy/", runs.policy, name="policy"),
+    path("runs/guards/", guards.guards, name="guards"),
+    path("runs/guards/<int:pk>/", guards.change_guard, name="change_guard"),
+    path("runs/<int:pk>/", runs.run, name="run"),
+    path("runs/<int:pk>/curves/", runs.run_curves, name="run_curves"),
+    path("turns/<int:pk>/", runs.turn, name="turn"),
+    path("turns/<int:pk>/cancel/", runs.cancel, name="cancel"),
 ]

@@ -10,7 +10,7 @@ import pytest
 from curation import serving
 from curation.models import Project, Release
 from tuning import promoting
-from tuning.models import Dataset, Evaluation, Gate, Part, Policy, Run, Turn
+from tuning.models import Ask, Dataset, Evaluation, Gate, GuardRule, Part, Policy, Run, Turn
 
 
 def figure(difference: float, half_width: float = 0.02, judged: float = 1.0) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def test_an_interval_that_holds_0_is_declined_with_its_numbers(evaluated: Make, 
 def test_a_guard_that_got_worse_declines_a_gain(evaluated: Make) -> None:
     decision = promoting.decide(evaluated(ndcg_at_10=figure(0.05), recall_at_20=figure(-0.03)))
     assert not decision.promoted
-    assert "recall@20 fell by 0.030, more than the margin of 0.010" in decision.reason
+    assert "Recall@20 fell by 0.030, more than the margin of 0.010" in decision.reason
 
 
 def test_the_margin_is_the_projects_own(evaluated: Make, project: Project) -> None:
@@ -127,3 +127,58 @@ def test_a_champion_that_no_longer_serves_makes_the_measures_stale(evaluated: Ma
     decision = promoting.decide(evaluation)
     assert not decision.promoted
     assert "release 1, which it was measured against, no longer serves" in decision.reason
+
+
+def test_a_guard_whose_interval_could_be_told_is_judged_by_it(evaluated: Make) -> None:
+    narrow = figure(-0.006, half_width=0.008)  # no wider than the margin of 0.01 to either side
+    decision = promoting.decide(evaluated(ndcg_at_10=figure(0.05), recall_at_20=narrow))
+    assert not decision.promoted
+    assert (
+        "Recall@20 may have fallen by more than the margin of 0.010: its interval begins at -0.014" in decision.reason
+    )
+
+
+def test_a_guard_that_cannot_be_told_is_judged_by_its_difference_and_named(evaluated: Make) -> None:
+    decision = promoting.decide(evaluated(ndcg_at_10=figure(0.05), recall_at_20=figure(-0.006, half_width=0.05)))
+    assert decision.promoted
+    assert "so only their difference was asked: Recall@20." in decision.reason
+    assert decision.numbers["gate"]["guard_rule"] == GuardRule.AUTO
+
+
+@pytest.mark.parametrize(("rule", "promoted"), [(GuardRule.INTERVAL, False), (GuardRule.DIFFERENCE, True)])
+def test_how_a_guard_is_judged_is_the_policys(evaluated: Make, project: Project, rule: str, promoted: bool) -> None:
+    Policy.objects.create(project=project, guard_rule=rule)
+    decision = promoting.decide(evaluated(ndcg_at_10=figure(0.05), recall_at_20=figure(-0.006, half_width=0.05)))
+    assert decision.promoted is promoted
+    assert "only their difference" not in decision.reason
+
+
+@pytest.mark.parametrize(("difference", "promoted"), [(0.011, True), (-0.015, False)])
+def test_not_worse_is_enough_where_the_policy_says_so(
+    evaluated: Make, project: Project, difference: float, promoted: bool
+) -> None:
+    Policy.objects.create(project=project, asks=Ask.NOT_WORSE)
+    decision = promoting.decide(evaluated(ndcg_at_10=figure(difference)))
+    assert decision.promoted is promoted
+    told = "measurably not worse than by 0.010" if promoted else "the interval of nDCG@10 does not lie above -0.010"
+    assert told in decision.reason
+
+
+def test_a_guard_set_has_a_margin_of_its_own_and_a_reading_is_not_judged(evaluated: Make) -> None:
+    of_set = {"margin": 0.03}
+    reading = figure(-0.5) | {"margin": 0.03, "is_reading": True}
+    fine = {"guard:general ndcg@10": figure(-0.025, half_width=0.05) | of_set, "guard:closed-book f1": reading}
+    assert promoting.decide(evaluated(ndcg_at_10=figure(0.05), **fine)).promoted
+    forgot = {"guard:general ndcg@10": figure(-0.035) | of_set}
+    decision = promoting.decide(evaluated(ndcg_at_10=figure(0.05), **forgot))
+    assert not decision.promoted
+    assert "Guard set general: nDCG@10 fell by 0.035, more than the margin of 0.030" in decision.reason
+
+
+def test_the_log_probability_of_remembered_answers_has_its_margin_in_nats(evaluated: Make, project: Project) -> None:
+    Policy.objects.create(project=project, log_margin=0.2)
+    for fall, promoted in ((0.15, True), (0.25, False)):
+        forgot = {"guard:closed-book logprob": figure(-fall) | {"margin": 0.03}}
+        evaluation = evaluated([Part.GENERATOR], f1=figure(0.1), **forgot)
+        assert promoting.decide(evaluation).promoted is promoted
+        serving.switch(evaluation.champion)

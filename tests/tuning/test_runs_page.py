@@ -176,7 +176,8 @@ def test_a_manager_sets_when_the_loop_turns(client: Client, erin: User, mona: Us
     assert client.get("/p/zoo/runs/policy/").status_code == 200
     assert not Policy.objects.exists()
     sent = {"is_active": "on", "least_new_queries": 20, "most_every_hours": 6, "gate": "auto", "only": ""}
-    sent |= {"guard_margin": 0.01, "least_judged": 0.5}
+    sent |= {"guard_margin": 0.01, "least_judged": 0.5, "asks": "not_worse", "guard_rule": "interval"}
+    sent |= {"log_margin": 0.2}
     assert client.post("/p/zoo/runs/policy/", sent).status_code == 302
     assert Policy.objects.get(project=project).least_new_queries == 20
     assert client.post("/p/zoo/runs/policy/", sent | {"guard_margin": 3}).status_code == 422

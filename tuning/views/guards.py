@@ -1,0 +1,82 @@
+"""Pages: what a tuning must not forget."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST
+
+from curation.models import Membership, Project
+from curation.permissions import may, require
+from curation.views._request import MemberRequest
+from retrieval.reading import BadInput
+from tuning import guarding
+from tuning.forms import GuardForm, NewGuardForm
+from tuning.models import GuardSet
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@require(Membership.Role.MANAGER)
+def guards(request: MemberRequest, project: Project) -> HttpResponse:
+    """The project's guard sets; a post makes one more."""
+    form = NewGuardForm(request.POST or None, request.FILES or None, sources=_sources(request, project))
+    if request.method != "POST":
+        return render(request, "tuning/guards.html", _listed(project, form))
+    if form.is_valid():
+        try:
+            made = _made(project, form.cleaned_data)
+        except BadInput as error:
+            place = f"{Path(error.path).name}:{error.line}" if error.line else Path(error.path).name
+            form.add_error(None, f"{place}: {error.message}")
+        except guarding.CannotGuard as error:
+            form.add_error(None, str(error))
+        else:
+            messages.success(request, _("The guard set %(name)s is asked from now on.") % {"name": made.name})
+            return redirect("tuning:guards", project.slug)
+    return render(request, "tuning/guards.html", _listed(project, form), status=422)
+
+
+@require_POST
+@require(Membership.Role.MANAGER)
+def change_guard(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
+    found = get_object_or_404(project.guard_sets, pk=pk)
+    form = GuardForm(request.POST, instance=found)
+    if form.is_valid():
+        form.save()
+        messages.success(request, _("Saved."))
+        return redirect("tuning:guards", project.slug)
+    new = NewGuardForm(sources=_sources(request, project))
+    return render(request, "tuning/guards.html", _listed(project, new, wrong=form), status=422)
+
+
+def _made(project: Project, sent: dict[str, Any]) -> GuardSet:
+    if sent["source"]:
+        return guarding.from_project(project, sent["source"], sent["name"], sent["margin"])
+    with tempfile.TemporaryDirectory() as place:
+        for name in guarding.FILES:
+            upload = sent[name.partition(".")[0]]
+            if upload:
+                with (Path(place) / name).open("wb") as file:
+                    file.writelines(upload.chunks())
+        return guarding.from_folder(project, Path(place), sent["name"], sent["margin"])
+
+
+def _sources(request: MemberRequest, project: Project) -> list[Project]:
+    """The other projects in which the person may look into everything."""
+    seen = Project.objects.visible_to(request.user).exclude(pk=project.pk)
+    return [other for other in seen if may(request.user, other, Membership.Role.ENGINEER)]
+
+
+def _listed(project: Project, form: NewGuardForm, wrong: GuardForm | None = None) -> dict[str, Any]:
+    known = guarding.sets_of(project)
+    changed = wrong.instance.pk if wrong else None
+    forms = [wrong if wrong and one.pk == changed else GuardForm(instance=one, prefix=None) for one in known]
+    for one in forms:
+        one.auto_id = f"guard-{one.instance.pk}-%s"
+    return {"project": project, "form": form, "forms": forms}
