@@ -18,7 +18,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from bench import _crowded, _painting, _stage
+from bench import _cpu, _crowded, _painting, _stage
 from bench._client import Answer, Browser
 from curation import assigning, judging
 from curation.models import Assignment, Guidelines, Membership, Project
@@ -94,7 +94,8 @@ def play(assignments: int, curators: int, seconds: int, seed: int, chromium: str
     connection.close()
     with _stage.web() as port:
         load = os.getloadavg()[0]
-        took, wrong = _run(port, people[:curators], seconds, random.Random(seed))
+        took, wrong, cpu = _run(port, people[:curators], seconds, random.Random(seed))
+        load_after = os.getloadavg()[0]
         painted = _painting.paint(chromium, port, project.slug, people[-2]) if chromium else None
     return {
         "assignments": made,
@@ -102,6 +103,8 @@ def play(assignments: int, curators: int, seconds: int, seed: int, chromium: str
         "seconds": seconds,
         "fill_seconds": filled,
         "load_before": load,
+        "load_after": load_after,
+        "cpu_ms_per_request": cpu,
         "wrong": wrong,
         "acts": {act: _summary(times) for act, times in took.items()},
         "statements_among": {str(FEW * _crowded.OVERLAP): few, str(made): many},
@@ -159,7 +162,8 @@ def _put_up() -> tuple[Project, int]:
 
 def _run(
     port: int, people: Sequence[_stage.Person], seconds: int, chance: random.Random
-) -> tuple[dict[str, list[float]], list[str]]:
+) -> tuple[dict[str, list[float]], list[str], dict[str, float]]:
+    """Seconds each act took, what went wrong, and CPU milliseconds a request."""
     start = time.monotonic() + 1
     crowd = [
         Curator(
@@ -173,13 +177,18 @@ def _run(
     time.sleep(max(0.0, start + CYCLE_SECONDS - time.monotonic()))
     for curator in crowd:  # all have come, and the server has met every page
         curator.took = defaultdict(list, {"open the page": curator.took["open the page"]})
+    meter = _cpu.Meter(os.environ["DATABASE_URL"])
+    meter.start()
     for thread in threads:
         thread.join()
+    cpu = meter.stop()
     took: dict[str, list[float]] = defaultdict(list)
     for curator in crowd:
         for act, times in curator.took.items():
             took[act] += times
-    return took, [text for curator in crowd for text in curator.wrong]
+    requests = sum(len(times) for act, times in took.items() if act != "open the page")
+    wrong = [text for curator in crowd for text in curator.wrong]
+    return took, wrong, {group: 1000 * seconds / requests for group, seconds in cpu.items()}
 
 
 def _summary(times: Sequence[float]) -> dict[str, float]:

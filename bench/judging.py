@@ -79,6 +79,8 @@ def _speed_rows(found: Row) -> Iterator[Row]:
     for act, times in found["acts"].items():
         target = TARGET_MS.get(act)
         yield _row(f"{act}, p95 of {times['times']} (p50 {times['p50']:.0f})", times["p95"], target)
+    for group, cost in found["cpu_ms_per_request"].items():
+        yield _row(f"CPU of the {group}, ms a request", cost, None)
     few, many = found["statements_among"].values()
     for act in few:
         yield _row(f"statements: {act}", many[act], few[act], exactly=True)
