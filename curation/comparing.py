@@ -8,11 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from curation.models import Query, Release
+from django.utils.translation import gettext as _
 
-ORDER = ["ndcg", "recall", "mrr", "f1", "em", "rougeL", "judged"]
+from curation.models import Query, Release
+from curation.wording import GUARD
+
+ORDER = ["ndcg", "recall", "mrr", "f1", "em", "rougeL", "refusal-precision", "refusal-recall", "judged"]
 HEADLINES = ["ndcg@10", "f1", "em"]
 SMALLEST_SPAN = 0.05
+
+Group = tuple[str, list[tuple[str, dict[str, Any]]]]  # title, (measure, figures)
 
 
 @dataclass(frozen=True)
@@ -51,17 +56,26 @@ def last_evaluation(release: Release) -> Any:
     return max(finished, key=lambda row: row.pk, default=None)
 
 
-def measures(evaluation: Any) -> list[tuple[str, dict[str, Any]]]:
-    """Measure and figures in reading order."""
+def measures(evaluation: Any) -> list[Group]:
+    """What was measured, in reading order: over the whole split, over parts of it, over guard sets."""
     if evaluation is None:
         return []
 
-    def place(item: tuple[str, Any]) -> tuple[bool, int, str]:
-        measure, _space, part = item[0].partition(" ")
-        stem = measure.partition("@")[0]
-        return (bool(part), ORDER.index(stem) if stem in ORDER else len(ORDER), item[0])
+    def place(item: tuple[str, Any]) -> tuple[int, str]:
+        stem = item[0].partition(" ")[0].partition("@")[0]
+        return (ORDER.index(stem) if stem in ORDER else len(ORDER), item[0])
 
-    return sorted(evaluation.measures.items(), key=place)
+    groups = {_group(name): [] for name in ("", " part", GUARD)}
+    for name, figures in sorted(evaluation.measures.items(), key=place):
+        groups[_group(name)].append((name, figures))
+    return [(title, rows) for title, rows in groups.items() if rows]
+
+
+def memory(evaluation: Any) -> tuple[float, float] | None:
+    """The gain where a relevant passage was trained on, and where none was; None unless both were measured."""
+    found = evaluation.measures if evaluation is not None else {}
+    pair = [found.get(f"ndcg@10 {part}", {}).get("difference") for part in ("seen", "unseen")]
+    return None if None in pair else (pair[0], pair[1])
 
 
 def span(evaluation: Any) -> float:
@@ -69,7 +83,10 @@ def span(evaluation: Any) -> float:
     if evaluation is None:
         return SMALLEST_SPAN
     edges: list[float | None] = [
-        figures.get(key) for figures in evaluation.measures.values() for key in ("low", "high")
+        figures.get(key)
+        for name, figures in evaluation.measures.items()
+        for key in ("low", "high")
+        if not name.endswith(" logprob")  # nats, not shares of 1: they would squeeze every other interval
     ]
     return max([SMALLEST_SPAN, *(abs(edge) for edge in edges if edge is not None)])
 
@@ -108,6 +125,12 @@ def worse_queries(evaluation: Any) -> list[int]:
         for key, values in evaluation.per_query.items()
         if any(values[name][1] < values[name][0] for name in HEADLINES if name in values)
     ]
+
+
+def _group(name: str) -> str:
+    if name.startswith(GUARD):
+        return _("Guard sets: what no one tuned for")
+    return _("Parts of the test split") if " " in name else _("The whole test split")
 
 
 def _changes(name: str, pairs: dict[str, list[float]], most: int) -> Changes:

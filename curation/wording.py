@@ -24,6 +24,8 @@ MEASURES = {
     "f1": "F1",
     "rougeL": "ROUGE-L",
     "logprob": gettext_lazy("log-probability of the answer"),
+    "refusal-precision": gettext_lazy("Refusals that were called for"),
+    "refusal-recall": gettext_lazy("Unanswerable queries refused"),
 }
 
 GUARD = "guard:"
@@ -80,6 +82,18 @@ REASONS = {
 SLICES = {
     "seen": gettext_lazy("passages seen in training"),
     "unseen": gettext_lazy("passages never trained on"),
+    "near": gettext_lazy("questions near to training"),
+    "far": gettext_lazy("the third furthest from training"),
+    "rare": gettext_lazy("asked once"),
+    "frequent": gettext_lazy("asked more than once"),
+    "answerable": gettext_lazy("the corpus holds an answer"),
+    "unanswerable": gettext_lazy("the corpus holds no answer"),
+    "latin": gettext_lazy("in Latin script"),
+    "zh": gettext_lazy("in Chinese"),
+    "ja": gettext_lazy("in Japanese"),
+    "ko": gettext_lazy("in Korean"),
+    "cyrillic": gettext_lazy("in Cyrillic script"),
+    "arabic": gettext_lazy("in Arabic script"),
 }
 
 

@@ -7,7 +7,7 @@ the time allows; queries without a relevant passage are counted, not dropped in 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -16,8 +16,9 @@ from django.utils.translation import gettext as _
 from curation import serving
 from retrieval.jobs import JobState
 from tuning import collecting, guarding, trying
+from tuning.engine import answers
+from tuning.engine import slices as slicing
 from tuning.engine.examples import TEST, TRAIN, JudgedQuery
-from tuning.engine.metrics import RELEVANT_FROM
 from tuning.engine.significance import compare
 from tuning.holding import Hold
 from tuning.models import Evaluation, Part, Turn
@@ -26,6 +27,8 @@ from tuning.trying import PerQuery, Rankings
 DEPTH = 20
 ANSWER_SECONDS = 180.0  # for the champion's answers; the challenger's to the same queries take about as long
 MOST_ANSWERS = 200
+APART = ("ndcg@10", "f1")  # the measures that are reported of parts of the split too
+LEAST_APART = 5  # queries of a part: an interval of fewer says nothing
 
 Progress = Callable[[int, int, str], None]
 Pair = tuple[PerQuery, PerQuery]  # champion's, challenger's
@@ -75,13 +78,14 @@ def _measure(evaluation: Evaluation, on_progress: Progress) -> None:
     judged = {row.query_id: row.grades for row in test if row.grades}
     before, after = (trying.measure_rankings(ranked, judged) for ranked in rankings)
     found: Pair = (before.per_query, after.per_query)
-    figures = _compared(found, evaluation.turn.seed) | _slices(found, rows, evaluation.turn.seed)
+    figures = _compared(found, evaluation.turn.seed)
     if "ndcg@10" in figures:
         figures["ndcg@10"]["without_relevant"] = len(before.without_relevant)
     if evaluation.turn.runs.done().filter(part=Part.GENERATOR).exists():
-        answered = _answered(evaluation, test, rankings, on_progress)
-        figures |= _compared(answered, evaluation.turn.seed)
+        answered, refused = _answered(evaluation, test, rankings, on_progress)
+        figures |= _compared(answered, evaluation.turn.seed) | refused
         found = (_merged(found[0], answered[0]), _merged(found[1], answered[1]))
+    figures |= _apart(found, slicing.slices(rows, _nearness(evaluation, rows)), evaluation.turn.seed)
     figures |= guarding.measure(evaluation, on_progress)
     evaluation.measures = figures
     evaluation.per_query = _paired(found)
@@ -101,8 +105,11 @@ def _answered(
     test: list[JudgedQuery],
     rankings: tuple[Rankings, Rankings],
     on_progress: Progress,
-) -> Pair:
-    """em and f1 of both on one random sample; the right answer to an unanswerable query is the refusal."""
+) -> tuple[Pair, dict[str, dict[str, Any]]]:
+    """em and f1 of both on one random sample, and how their refusals fall.
+
+    The right answer to an unanswerable query is the refusal.
+    """
     refusal = evaluation.champion.refusal
     references = {row.query_id: [row.answer or refusal] for row in test if row.answer or row.is_unanswerable}
     sample = sorted(references, key=lambda query_id: hashlib.sha256(query_id.encode()).digest())[:MOST_ANSWERS]
@@ -112,33 +119,58 @@ def _answered(
     before = trying.write(evaluation.champion, texts, rankings[0], on_progress, seconds)
     texts = {query_id: texts[query_id] for query_id in before}
     after = trying.write(evaluation.challenger, texts, rankings[1], on_progress)
-    return trying.measure_answers(before, references), trying.measure_answers(after, references)
+    pair = trying.measure_answers(before, references), trying.measure_answers(after, references)
+    return pair, _refused(evaluation, (before, after), test)
 
 
-def _slices(found: Pair, rows: Iterable[JudgedQuery], seed: int) -> dict[str, dict[str, Any]]:
-    """nDCG@10 apart for test queries a relevant passage of which was in training, and for those without.
-
-    Tuning on a fixed corpus partly memorises its passages; the second figure is the one that travels.
+def _refused(
+    evaluation: Evaluation, written: tuple[dict[str, str], dict[str, str]], test: list[JudgedQuery]
+) -> dict[str, dict[str, Any]]:
+    """How the refusals of both fall: their precision and recall; without an interval, as the two divide by
+    different counts. Left out where neither has one.
     """
-    rows = list(rows)
-    taught = {passage for row in rows if row.split == TRAIN for passage in _relevant(row)}
-    seen = {row.query_id for row in rows if row.split == TEST and taught & _relevant(row)}
+    unanswerable = {row.query_id for row in test if row.is_unanswerable}
+    releases = (evaluation.champion, evaluation.challenger)
+    sides = [answers.refusals(said, unanswerable, one.refusal) for said, one in zip(written, releases, strict=True)]
     figures: dict[str, dict[str, Any]] = {}
-    for name, wanted in (("seen", True), ("unseen", False)):
-        part = tuple(
-            {
-                query_id: {"ndcg@10": values["ndcg@10"]}
-                for query_id, values in side.items()
-                if (query_id in seen) == wanted
+    for name in ("precision", "recall"):
+        before, after = (getattr(side, name) for side in sides)
+        if before is not None or after is not None:
+            known = before is not None and after is not None
+            figures[f"refusal-{name}"] = {
+                "champion": before,
+                "challenger": after,
+                "difference": after - before if known else None,
+                "low": None,
+                "high": None,
+                "p": None,
+                "queries": sides[0].unanswerable if name == "recall" else max(side.refused for side in sides),
             }
-            for side in found
-        )
-        figures |= {f"{measure} {name}": figure for measure, figure in _compared((part[0], part[1]), seed).items()}
     return figures
 
 
-def _relevant(row: JudgedQuery) -> set[str]:
-    return {passage for passage, grade in row.grades.items() if grade >= RELEVANT_FROM}
+def _nearness(evaluation: Evaluation, rows: list[JudgedQuery]) -> dict[str, float]:
+    """Test query → cosine to the nearest training question, as the untuned encoder sees them."""
+    encoder = collecting.open_encoder(collecting.first_encoder(evaluation.turn.project))
+    test, train = ([row for row in rows if row.split == split] for split in (TEST, TRAIN))
+    vectors = [encoder.encode_queries([row.text for row in some]) for some in (test, train)]
+    return dict(zip([row.query_id for row in test], slicing.nearness(*vectors), strict=True))
+
+
+def _apart(found: Pair, parts: slicing.Slices, seed: int) -> dict[str, dict[str, Any]]:
+    """The measures in APART of each part of the test split with LEAST_APART queries measured.
+
+    Tuning on a fixed corpus partly memorises its passages: of all figures "unseen" is the one that travels.
+    """
+    figures: dict[str, dict[str, Any]] = {}
+    for measure in APART:
+        measured = {query for query, values in found[0].items() if measure in values}
+        for name, ids in parts.items():
+            part = measured & ids
+            if LEAST_APART <= len(part) < len(measured):
+                sides = [{query: {measure: side[query][measure]} for query in part} for side in found]
+                figures[f"{measure} {name}"] = _compared((sides[0], sides[1]), seed)[measure]
+    return figures
 
 
 def _compared(found: Pair, seed: int) -> dict[str, dict[str, Any]]:

@@ -166,6 +166,32 @@ def test_nothing_to_roll_back_to_is_said(client: Client, mona: User, release: Re
     assert "there is none before it" in answer.text
 
 
+def test_parts_of_the_split_and_guard_sets_stand_apart(client: Client, erin: User, release: Release) -> None:
+    evaluation = comparing.last_evaluation(challenge(release))
+    figures = evaluation.measures["ndcg@10"]
+    nothing = {"champion": None, "challenger": 0.5, "difference": None, "low": None, "high": None, "p": None}
+    evaluation.measures |= {
+        "ndcg@10 seen": figures | {"difference": 0.2},
+        "guard:general ndcg@10": figures,
+        "guard:closed-book logprob": figures | {"low": -3.0},
+        "refusal-precision": nothing,
+    }
+    evaluation.save()
+    titles = [(title, len(rows)) for title, rows in comparing.measures(evaluation)]
+    assert titles == [
+        ("The whole test split", 2),
+        ("Parts of the test split", 2),
+        ("Guard sets: what no one tuned for", 2),
+    ]
+    assert comparing.memory(evaluation) == pytest.approx((0.2, 0.1))
+    assert comparing.span(evaluation) == pytest.approx(0.18)
+    client.force_login(erin)
+    page = client.get("/p/zoo/releases/2/").text
+    assert "Guard set general: nDCG@10" in page
+    assert "nDCG@10 moved by +0.200; where none was, by +0.100" in page
+    assert "Refusals that were called for" in page
+
+
 def test_the_changed_queries_are_ordered_by_how_much_and_counted(project: Project, release: Release) -> None:
     evaluation = comparing.last_evaluation(challenge(release))
     (changes,) = comparing.changed_queries(evaluation, most=10)
