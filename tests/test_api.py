@@ -79,3 +79,4 @@ def test_the_schema_and_its_page_answer(client, alice: User) -> None:  # type: i
     page = client.get("/api/docs/")
     assert page.status_code == 200
     assert b"https://" not in page.content  # nothing from a CDN
+    assert b"<style" not in page.content and b"css/api.css" in page.content  # the policy forbids inline styles
