@@ -200,7 +200,7 @@ class QueryAdmin(admin.ModelAdmin):
     search_fields = ["external_id", "text"]
     autocomplete_fields = ["project"]
     fields = ["project", "external_id", "text", "source", "state", "overlap", "stratum", "metadata", "is_evaluation"]
-    fields += ["gold", "asked_by", "asked_at", "settled_at", "history"]
+    fields += ["disagreement", "gold", "asked_by", "asked_at", "settled_at", "history"]
     readonly_fields = [name for name in fields if name not in ("overlap", "stratum", "metadata")]
     show_full_result_count = False
     paginator = CappedPaginator

@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
 
-from curation import answering, recording, serving
+from curation import answering, placing, recording, serving
 from curation.errors import CurationError
 from curation.models import Assignment, Draft, Project, Query, Ranking, Release, ShownPassage
 from retrieval import searching
@@ -97,7 +97,10 @@ def open_slots(query: Query) -> list[Assignment]:
 
 @transaction.atomic
 def open_slots_of(project: Project, queries: Sequence[Query]) -> list[Assignment]:
-    """The same for many queries at once; the slots of one query stand side by side in the random order."""
+    """The same for many queries at once; the slots of one query stand side by side in the random order.
+
+    A query that comes for the first time gets its stratum, and in the random order the next place of it.
+    """
     holding = Assignment.objects.filter(is_extra=False, state__in=Assignment.HOLDING)
     taken: dict[int, set[int]] = {}
     newest: dict[int, int] = {}
@@ -110,9 +113,10 @@ def open_slots_of(project: Project, queries: Sequence[Query]) -> list[Assignment
     for query in fresh:
         query.is_evaluation = query.is_evaluation or _is_sampled(project, query)
     Query.objects.bulk_update([query for query in fresh if query.is_evaluation], ["is_evaluation"], batch_size=_AT_ONCE)
+    places = placing.place(project, fresh, newest)
     rows = []
     for query in queries:
-        chance = random.random()
+        chance = places[query.pk] if query.pk in places else random.random()
         wanted = range(1, (query.overlap or project.overlap) + 1) if query.gold is None else range(0)
         missing = [slot for slot in wanted if slot not in taken.get(query.pk, ())]
         place = {"project": project, "query": query, "ranking_id": newest.get(query.pk), "chance": chance}

@@ -12,6 +12,7 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from curation.engine import likeness
 from retrieval.engine.fusion import DEFAULT_WEIGHT
 from retrieval.models import Corpus, IndexBuild, Passage
 
@@ -219,6 +220,19 @@ class Release(models.Model):
         return f"{self.project} release {self.number}"
 
 
+class TextKeyField(models.CharField):
+    """The name of the row's text, written with the row: equal where only case and punctuation differ."""
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> str:
+        name = likeness.name_of(getattr(model_instance, "text", ""))
+        setattr(model_instance, self.attname, name)
+        return name
+
+    def deconstruct(self) -> tuple[str, str, Any, Any]:
+        name, _path, args, kwargs = super().deconstruct()
+        return name, "django.db.models.CharField", args, kwargs
+
+
 class QueryQuerySet(models.QuerySet["Query"]):
     def settled(self) -> Self:
         return self.filter(state=Query.State.SETTLED)
@@ -256,7 +270,13 @@ class Query(models.Model):
     state = models.CharField(max_length=10, choices=State, default=State.OPEN)
     overlap = models.PositiveSmallIntegerField(null=True, blank=True, help_text=_("Overrides the project's."))
     metadata = models.JSONField(default=dict, blank=True)
-    stratum = models.CharField(max_length=100, blank=True)
+    text_key = TextKeyField(max_length=16, db_default="", editable=False, help_text=_("Of the text; finds repeats."))
+    stratum = models.CharField(
+        max_length=100, blank=True, help_text=_("The document it found first: queries of one subject.")
+    )
+    disagreement = models.FloatField(
+        null=True, blank=True, help_text=_("0–1, of retriever and language model when last trained; empty: unknown.")
+    )
     is_evaluation = models.BooleanField(default=False, help_text=_("Of the random evaluation sample; never steered."))
     gold = models.JSONField(null=True, blank=True, help_text=_("Known grades, passage id → grade: a gold question."))
     asked_by = models.ForeignKey(
@@ -274,6 +294,12 @@ class Query(models.Model):
             models.Index(fields=["project", "state"], name="query_by_state"),
             models.Index(fields=["project", "settled_at"], name="query_by_settled"),
             models.Index(fields=["project"], condition=Q(gold__isnull=False), name="gold_by_project"),
+            models.Index(fields=["project", "text_key"], name="query_by_text"),
+            models.Index(fields=["project", "stratum"], name="query_by_stratum"),
+            models.Index(fields=["project", "asked_at"], condition=Q(state="open"), name="open_by_age"),
+            models.Index(
+                fields=["project", "stratum"], condition=Q(disagreement__isnull=False), name="query_by_disagreement"
+            ),
         ]
 
     def __str__(self) -> str:

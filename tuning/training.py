@@ -18,7 +18,7 @@ from retrieval import indexing
 from retrieval.engine import artifacts
 from retrieval.jobs import JobState
 from retrieval.models import Encoder
-from tuning import collecting, specifying
+from tuning import collecting, diverging, specifying
 from tuning.following import CHECKPOINT, RESULT, SPEC, Follower, end_stray
 from tuning.holding import Hold
 from tuning.models import Part, Run, Turn
@@ -166,6 +166,7 @@ def _scores(
             why = str(error)
         else:
             if result["queries"]:
+                diverging.note(run.turn.project, Path(result["scores"]), Path(specification["candidates"]))
                 told = {"n": result["queries"], "of": result["of"]}
                 return result["scores"], _("grades, and the generator's scores for %(n)d of %(of)d answers") % told
             why = _("no answer could be scored in the time")

@@ -25,3 +25,5 @@ def test_worth_adds_up_and_names_its_strongest_signal() -> None:
     assert worth(Signals()) == (0, "")
     assert worth(Signals(hole_rank=2, judged=1, slots=3)) == (pytest.approx(1 / 2 + 1 / 3), "hole")
     assert worth(Signals(age_days=300)) == (0.25, "age")
+    assert worth(Signals(apart=2, age_days=15)) == (pytest.approx(2 / 3 + 0.125), "people")
+    assert worth(Signals(asked=1)) == (0, "") and worth(Signals(asked=4)) == (0.375, "traffic")
