@@ -5,11 +5,14 @@ An evaluation is a row of `tuning`; it is reached from its release, so that no i
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from django.utils.translation import gettext as _
 
+from curation.engine.preference import Sign, sign_test
 from curation.models import Query, Release
 from curation.wording import GUARD
 
@@ -78,6 +81,34 @@ def memory(evaluation: Any) -> tuple[float, float] | None:
     return None if None in pair else (pair[0], pair[1])
 
 
+@dataclass(frozen=True)
+class Votes:
+    """What people preferred when they did not know whose it was: votes, and queries won, by whoever has more."""
+
+    votes: int
+    people: int
+    ties: int
+    neither: int
+    sign: Sign | None
+
+
+def votes(evaluation: Any) -> Votes | None:
+    """The votes on the evaluation's pairs; None while there are none.
+
+    The sign test counts queries, not votes: two people's votes on one query are not independent.
+    """
+    rows = [] if evaluation is None else list(_votes_of(evaluation))
+    if not rows:
+        return None
+    net: Counter[int] = Counter()
+    for query, _voter, choice in rows:
+        net[query] += {"challenger": 1, "champion": -1}.get(choice, 0)
+    sign = sign_test(sum(n > 0 for n in net.values()), sum(n < 0 for n in net.values()))
+    choices = Counter(choice for _query, _voter, choice in rows)
+    people = len({voter for _query, voter, _choice in rows})
+    return Votes(len(rows), people, choices["tie"], choices["neither"], sign)
+
+
 def span(evaluation: Any) -> float:
     """Half the width of an axis on which every interval of the evaluation has room."""
     if evaluation is None:
@@ -125,6 +156,13 @@ def worse_queries(evaluation: Any) -> list[int]:
         for key, values in evaluation.per_query.items()
         if any(values[name][1] < values[name][0] for name in HEADLINES if name in values)
     ]
+
+
+def _votes_of(evaluation: Any) -> Iterable[tuple[int, int, str]]:
+    found: Iterable[tuple[int, int, str]] = evaluation.pairs.filter(votes__isnull=False).values_list(
+        "query_id", "votes__voter_id", "votes__choice"
+    )
+    return found
 
 
 def _group(name: str) -> str:

@@ -44,7 +44,7 @@ from retrieval.jobs import JobState
 from retrieval.models import Corpus, Document, Encoder, IndexBuild, Passage
 from tests.measured import challenge
 from tuning import guarding
-from tuning.models import Dataset, Decision, GuardSet, Policy, Run, Turn
+from tuning.models import Dataset, Decision, GuardSet, Pair, Policy, Run, Turn, Vote
 
 SECRET, OURS = "marzipan", "walnut"
 
@@ -70,6 +70,7 @@ class Stage:
     turn: Turn
     run: Run
     guard: GuardSet
+    pair: Pair
 
 
 Body = Callable[[Stage, str], dict[str, Any]]
@@ -199,6 +200,9 @@ TABLE = {
     "tuning:policy": _page(MANAGER, post=302, body=_is(**POLICY)),
     "tuning:guards": _page(MANAGER, post=422),
     "tuning:change_guard": _page(MANAGER, 405, 302, thing="guard", body=_is(margin=0.05)),
+    "tuning:side_by_side": _page(REVIEWER),
+    "tuning:pair": _page(REVIEWER, thing="pair"),
+    "tuning:vote": _page(REVIEWER, 405, 302, thing="pair", body=_is(choice="a")),
     "tuning:run": _page(ENGINEER, thing="run"),
     "tuning:run_curves": _page(ENGINEER, thing="run"),
     "tuning:turn": _page(ENGINEER, thing="turn"),
@@ -476,6 +480,11 @@ def _stage(slug: str, word: str, people: dict[str, User], *, number: int) -> Sta
     Dataset.objects.filter(project=project).update(path=f"datasets/{word}")
     Run.objects.filter(turn=turn).update(reason=f"{word}", progress_note=f"{word}")
     project.queries.update(text=f"Where is the {word}?")
+    side = {"passages": [passage.pk], "answer": f"The {word}."}
+    pair = Pair.objects.create(
+        evaluation=turn.evaluation, query=project.queries.all()[0], champion=side, challenger=side
+    )
+    Vote.objects.create(pair=pair, voter=people[MANAGER], choice=Vote.Choice.TIE, champion_was_a=True)
     settled = _query(project, passage, people[ANNOTATOR], word, Assignment.State.SUBMITTED, base)
     Query.objects.filter(pk=settled.query_id).update(state=Query.State.SETTLED, settled_at=timezone.now())
     review = Review.objects.create(
@@ -497,6 +506,7 @@ def _stage(slug: str, word: str, people: dict[str, User], *, number: int) -> Sta
         turn=turn,
         run=turn.runs.get(),
         guard=guarding.sets_of(project)[0],
+        pair=pair,
     )
 
 

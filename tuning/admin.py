@@ -1,6 +1,6 @@
 from django.contrib import admin
 
-from tuning.models import Dataset, DatasetQuery, Decision, Evaluation, GuardSet, Policy, Run, Turn
+from tuning.models import Dataset, DatasetQuery, Decision, Evaluation, GuardSet, Pair, Policy, Run, Turn, Vote
 
 
 class ReadOnly(admin.ModelAdmin):
@@ -77,3 +77,17 @@ class GuardSetAdmin(ReadOnly):
     list_display = ["name", "project", "origin", "counts", "margin", "is_active"]
     list_filter = ["project", "origin"]
     list_select_related = ["project"]
+
+
+@admin.register(Pair)
+class PairAdmin(ReadOnly):
+    list_display = ["query", "evaluation"]
+    list_filter = ["evaluation__turn__project"]
+    list_select_related = ["query", "evaluation__champion__project", "evaluation__challenger__project"]
+
+
+@admin.register(Vote)
+class VoteAdmin(ReadOnly):
+    list_display = ["pair", "voter", "choice", "champion_was_a", "at"]
+    list_filter = ["pair__evaluation__turn__project", "choice"]
+    list_select_related = ["voter", "pair__query"]

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from curation import serving
 from retrieval.jobs import JobState
-from tuning import collecting, guarding, trying
+from tuning import collecting, guarding, trying, voting
 from tuning.engine import answers
 from tuning.engine import slices as slicing
 from tuning.engine.examples import TEST, TRAIN, JudgedQuery
@@ -32,6 +32,7 @@ LEAST_APART = 5  # queries of a part: an interval of fewer says nothing
 
 Progress = Callable[[int, int, str], None]
 Pair = tuple[PerQuery, PerQuery]  # champion's, challenger's
+Written = tuple[dict[str, str], dict[str, str]]  # query_id → answer, likewise
 
 
 class CannotMeasure(Exception):
@@ -79,16 +80,19 @@ def _measure(evaluation: Evaluation, on_progress: Progress) -> None:
     before, after = (trying.measure_rankings(ranked, judged) for ranked in rankings)
     found: Pair = (before.per_query, after.per_query)
     figures = _compared(found, evaluation.turn.seed)
+    written: Written = ({}, {})
     if "ndcg@10" in figures:
         figures["ndcg@10"]["without_relevant"] = len(before.without_relevant)
     if evaluation.turn.runs.done().filter(part=Part.GENERATOR).exists():
-        answered, refused = _answered(evaluation, test, rankings, on_progress)
-        figures |= _compared(answered, evaluation.turn.seed) | refused
+        written = _written(evaluation, test, rankings, on_progress)
+        answered = _answered(evaluation, test, written)
+        figures |= _compared(answered, evaluation.turn.seed) | _refused(evaluation, written, test)
         found = (_merged(found[0], answered[0]), _merged(found[1], answered[1]))
     figures |= _apart(found, slicing.slices(rows, _nearness(evaluation, rows)), evaluation.turn.seed)
     figures |= guarding.measure(evaluation, on_progress)
     evaluation.measures = figures
     evaluation.per_query = _paired(found)
+    voting.keep(evaluation, rankings, written)
 
 
 def _rankings(evaluation: Evaluation, test: list[JudgedQuery], on_progress: Progress) -> tuple[Rankings, Rankings]:
@@ -100,32 +104,33 @@ def _rankings(evaluation: Evaluation, test: list[JudgedQuery], on_progress: Prog
     return before, before if alike else trying.rank(challenger, texts, DEPTH, on_progress)
 
 
-def _answered(
-    evaluation: Evaluation,
-    test: list[JudgedQuery],
-    rankings: tuple[Rankings, Rankings],
-    on_progress: Progress,
-) -> tuple[Pair, dict[str, dict[str, Any]]]:
-    """em and f1 of both on one random sample, and how their refusals fall.
-
-    The right answer to an unanswerable query is the refusal.
-    """
+def _references(evaluation: Evaluation, test: list[JudgedQuery]) -> dict[str, list[str]]:
+    """query_id → right answers; that to an unanswerable query is the refusal."""
     refusal = evaluation.champion.refusal
-    references = {row.query_id: [row.answer or refusal] for row in test if row.answer or row.is_unanswerable}
-    sample = sorted(references, key=lambda query_id: hashlib.sha256(query_id.encode()).digest())[:MOST_ANSWERS]
+    return {row.query_id: [row.answer or refusal] for row in test if row.answer or row.is_unanswerable}
+
+
+def _written(
+    evaluation: Evaluation, test: list[JudgedQuery], rankings: tuple[Rankings, Rankings], on_progress: Progress
+) -> Written:
+    """What both answer to one random sample of the queries that have a right answer."""
+    known = _references(evaluation, test)
+    sample = sorted(known, key=lambda query_id: hashlib.sha256(query_id.encode()).digest())[:MOST_ANSWERS]
     text_of = {row.query_id: row.text for row in test}
     texts = {query_id: text_of[query_id] for query_id in sample}
     seconds = float(evaluation.turn.settings.get("answer_seconds", ANSWER_SECONDS))
     before = trying.write(evaluation.champion, texts, rankings[0], on_progress, seconds)
     texts = {query_id: texts[query_id] for query_id in before}
-    after = trying.write(evaluation.challenger, texts, rankings[1], on_progress)
-    pair = trying.measure_answers(before, references), trying.measure_answers(after, references)
-    return pair, _refused(evaluation, (before, after), test)
+    return before, trying.write(evaluation.challenger, texts, rankings[1], on_progress)
 
 
-def _refused(
-    evaluation: Evaluation, written: tuple[dict[str, str], dict[str, str]], test: list[JudgedQuery]
-) -> dict[str, dict[str, Any]]:
+def _answered(evaluation: Evaluation, test: list[JudgedQuery], written: Written) -> Pair:
+    """em, f1 and rougeL of what both wrote."""
+    references = _references(evaluation, test)
+    return trying.measure_answers(written[0], references), trying.measure_answers(written[1], references)
+
+
+def _refused(evaluation: Evaluation, written: Written, test: list[JudgedQuery]) -> dict[str, dict[str, Any]]:
     """How the refusals of both fall: their precision and recall; without an interval, as the two divide by
     different counts. Left out where neither has one.
     """

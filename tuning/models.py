@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.conf import settings as django_settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from curation.models import Generator, Judgement, Project, Query, Release, Review
+from curation.models import Generator, Judgement, Project, Query, Release, Review, Unchangeable
 from retrieval.jobs import Job, JobQuerySet, JobState
 from retrieval.models import Encoder
 
@@ -198,6 +201,66 @@ class Decision(models.Model):
 
     def __str__(self) -> str:
         return self.reason
+
+
+class Pair(models.Model):
+    """What champion and challenger made of one test query, kept where it differs, for people to compare.
+
+    A side is {"passages": ids best first, "answer": text, or null where none was written}.
+    """
+
+    evaluation = models.ForeignKey(Evaluation, on_delete=models.CASCADE, related_name="pairs")
+    query = models.ForeignKey(Query, on_delete=models.CASCADE, related_name="+")
+    champion = models.JSONField()
+    challenger = models.JSONField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["evaluation", "query"], name="one_pair_per_query")]
+
+    def __str__(self) -> str:
+        return f"{self.evaluation}: {self.query}"
+
+
+class VoteQuerySet(models.QuerySet["Vote"]):
+    """Reading and adding: whoever has voted has been told the names."""
+
+    def update(self, **changes: object) -> int:
+        raise Unchangeable(_("A vote stands."))
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        raise Unchangeable(_("A vote stands."))
+
+
+class Vote(models.Model):
+    """Which of two sides one person preferred, not knowing whose they were. Rows are only ever added."""
+
+    class Choice(models.TextChoices):
+        CHAMPION = "champion", _("the champion's")
+        CHALLENGER = "challenger", _("the challenger's")
+        TIE = "tie", _("both alike")
+        NEITHER = "neither", _("neither")
+
+    pair = models.ForeignKey(Pair, on_delete=models.CASCADE, related_name="votes")
+    voter = models.ForeignKey(django_settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="votes")
+    choice = models.CharField(max_length=10, choices=Choice)
+    champion_was_a = models.BooleanField(help_text=_("How the sides stood on the person's page."))
+    at = models.DateTimeField(auto_now_add=True)
+
+    objects = VoteQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["pair", "voter"], name="one_vote_per_person_and_pair")]
+
+    def __str__(self) -> str:
+        return f"{self.voter}: {self.choice}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise Unchangeable(_("A vote stands."))
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        raise Unchangeable(_("A vote stands."))
 
 
 class Policy(models.Model):

@@ -101,6 +101,7 @@ def _one(project: Project, number: int) -> dict[str, Any]:
         "decision": getattr(evaluation, "decision", None),
         "measures": comparing.measures(evaluation),
         "memory": comparing.memory(evaluation),
+        "votes": comparing.votes(evaluation),
         "span": comparing.span(evaluation),
         "worse": comparing.worse_queries(evaluation),
         "changed": comparing.changed_queries(evaluation, MOST_CHANGED),

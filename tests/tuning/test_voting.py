@@ -1,0 +1,135 @@
+"""Two releases on one query, blind, and what the votes say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from curation import comparing
+from curation.models import Membership, Project, Query, Release, Unchangeable
+from retrieval.models import Passage
+from retrieval.searching import Hit
+from tests.measured import challenge
+from tuning import voting
+from tuning.models import Evaluation, Pair, Vote
+
+
+@pytest.fixture
+def evaluation(release: Release) -> Evaluation:
+    return challenge(release).evaluations.get()
+
+
+@pytest.fixture
+def pairs(evaluation: Evaluation, passages: dict[str, Passage]) -> list[Pair]:
+    """Three pairs; the champion always finds the lion, the challenger the tiger."""
+    lion, tiger = passages["lion"].pk, passages["tiger"].pk
+    return [
+        Pair.objects.create(
+            evaluation=evaluation,
+            query=query,
+            champion={"passages": [lion], "answer": "The lion."},
+            challenger={"passages": [tiger], "answer": "The tiger."},
+        )
+        for query in Query.objects.order_by("pk")
+    ]
+
+
+def hits(*ids: int) -> list[Hit]:
+    return [Hit(passage_id, rank, 1.0) for rank, passage_id in enumerate(ids, start=1)]
+
+
+def test_only_what_differs_is_kept(evaluation: Evaluation, passages: dict[str, Passage]) -> None:
+    one, two, three = (str(query.pk) for query in Query.objects.order_by("pk"))
+    champion = {one: hits(1, 2), two: hits(1, 2), three: hits(1, 2, 3, 4, 5, 6)}
+    challenger = {one: hits(2, 1), two: hits(1, 2), three: hits(1, 2, 3, 4, 5, 7)}
+    written = ({two: "The Lion!", three: "A lion."}, {two: "lion", three: "A tiger."})
+    assert voting.keep(evaluation, (champion, challenger), written) == 2
+    assert [str(pair.query_id) for pair in evaluation.pairs.order_by("pk")] == [one, three]  # two: the same words
+    assert voting.keep(evaluation, (champion, challenger), written) == 2  # again, as after a lost worker
+    assert evaluation.pairs.count() == 2
+
+
+def test_the_sides_stand_by_a_coin_for_each_person_and_pair_and_stay(pairs: list[Pair], alice: User, bob: User) -> None:
+    many = [Pair(pk=number) for number in range(400)]
+    alices = [voting.champion_is_a(pair, alice) for pair in many]
+    assert 150 < sum(alices) < 250
+    assert alices == [voting.champion_is_a(pair, alice) for pair in many]
+    assert alices != [voting.champion_is_a(pair, bob) for pair in many]
+
+
+def test_a_vote_for_a_is_for_whoever_stood_there(pairs: list[Pair], alice: User) -> None:
+    for pair in pairs:
+        vote = voting.vote(pair, alice, "a")
+        is_champion = vote.choice == Vote.Choice.CHAMPION
+        assert vote.champion_was_a is is_champion is voting.champion_is_a(pair, alice)
+
+
+def test_a_vote_stands(pairs: list[Pair], alice: User) -> None:
+    vote = voting.vote(pairs[0], alice, "tie")
+    with pytest.raises(voting.AlreadyVoted):
+        voting.vote(pairs[0], alice, "a")
+    with pytest.raises(voting.BadVote):
+        voting.vote(pairs[1], alice, "champion")
+    for change in (vote.save, vote.delete, Vote.objects.all().delete, lambda: Vote.objects.update(choice="tie")):
+        with pytest.raises(Unchangeable):
+            change()
+    assert Vote.objects.get().choice == "tie"
+
+
+def test_the_page_is_blind_until_the_vote_is_in(client: Client, bob: User, pairs: list[Pair]) -> None:
+    client.force_login(bob)
+    page = client.get("/p/zoo/side-by-side/").text
+    assert "Who sings?" in page and "The lion." in page and "3 pairs left" in page
+    assert "release 1" not in page and "release 2" not in page.lower()
+    answer = client.post(f"/p/zoo/side-by-side/{pairs[0].pk}/vote/", {"choice": "a"}, follow=True)
+    assert "Your vote is in." in answer.text
+    assert "release 1" in answer.text and "release 2" in answer.text
+    assert "Who swims?" in client.get("/p/zoo/side-by-side/").text
+    assert (
+        "You have voted on this one."
+        in client.post(f"/p/zoo/side-by-side/{pairs[0].pk}/vote/", {"choice": "b"}, follow=True).text
+    )
+    assert Vote.objects.count() == 1
+
+
+def test_without_pairs_the_page_says_so(client: Client, bob: User, evaluation: Evaluation) -> None:
+    client.force_login(bob)
+    assert "Nothing to compare" in client.get("/p/zoo/side-by-side/?release=7").text
+
+
+def test_curators_do_not_vote_and_strangers_find_nothing(
+    client: Client, alice: User, carol: User, pairs: list[Pair]
+) -> None:
+    for person, status in ((alice, 403), (carol, 404)):
+        client.force_login(person)
+        assert client.get("/p/zoo/side-by-side/").status_code == status
+        assert client.post(f"/p/zoo/side-by-side/{pairs[0].pk}/vote/", {"choice": "a"}).status_code == status
+    assert not Vote.objects.exists()
+
+
+def _people(project: Project) -> Iterator[User]:
+    for number in range(3):
+        user = User.objects.create_user(f"voter {number}")
+        Membership.objects.create(project=project, user=user, role=Membership.Role.REVIEWER)
+        yield user
+
+
+def test_queries_are_counted_and_not_votes(
+    client: Client, erin: User, project: Project, pairs: list[Pair], evaluation: Evaluation
+) -> None:
+    people = list(_people(project))
+    choices = [["challenger", "challenger", "champion"], ["challenger", "tie", "neither"], ["champion", "challenger"]]
+    for pair, said in zip(pairs, choices, strict=True):
+        for person, choice in zip(people, said, strict=False):
+            Vote.objects.create(pair=pair, voter=person, choice=choice, champion_was_a=True)
+    found = comparing.votes(evaluation)
+    assert found is not None and found.sign is not None
+    assert (found.votes, found.people, found.ties, found.neither) == (8, 3, 1, 1)
+    assert (found.sign.wins, found.sign.losses) == (2, 0)  # of the third query each side has one vote
+    client.force_login(erin)
+    page = client.get("/p/zoo/releases/2/").text
+    assert "Release 2 was preferred on 2 queries and the other on 0: 100%" in page
+    assert "/p/zoo/side-by-side/?release=2" in page

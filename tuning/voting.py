@@ -1,0 +1,87 @@
+"""Two releases on one query, side by side, for people to prefer one without knowing whose it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext as _
+
+from curation.errors import CurationError
+from curation.models import Project, Query
+from tuning.engine.answers import words
+from tuning.models import Evaluation, Pair, Vote
+from tuning.trying import Rankings
+
+KEPT = 5  # passages of a side: what a person compares at a glance
+A, B = "a", "b"
+
+
+class AlreadyVoted(CurationError):
+    """The person has voted on this pair, and has been told whose the sides are."""
+
+
+class BadVote(CurationError):
+    """A vote is for a, for b, for both alike or for neither."""
+
+
+def keep(
+    evaluation: Evaluation, rankings: tuple[Rankings, Rankings], written: tuple[dict[str, str], dict[str, str]]
+) -> int:
+    """How many queries differ in their first passages or in their answer; each becomes a pair.
+
+    Called again after a worker was lost it keeps the newer pairs: nobody votes before the evaluation is done.
+    """
+    Pair.objects.filter(evaluation=evaluation).delete()
+    known = Query.objects.in_bulk([int(query_id) for query_id in rankings[0]])
+    pairs = []
+    for query_id in rankings[0]:
+        sides = [_side(ranked[query_id], said.get(query_id)) for ranked, said in zip(rankings, written, strict=True)]
+        if int(query_id) in known and _differ(*sides):
+            pairs.append(Pair(evaluation=evaluation, query_id=int(query_id), champion=sides[0], challenger=sides[1]))
+    Pair.objects.bulk_create(pairs, batch_size=500)
+    return len(pairs)
+
+
+def open_to(project: Project, user: AbstractBaseUser, release: int | None = None) -> QuerySet[Pair]:
+    """The pairs the person has not voted on, those of the newest evaluation first; of one challenger, if named."""
+    found = Pair.objects.filter(evaluation__turn__project=project, evaluation__state="done")
+    if release is not None:
+        found = found.filter(evaluation__challenger__number=release)
+    return found.exclude(votes__voter_id=user.pk).order_by("-evaluation_id", "pk")
+
+
+def champion_is_a(pair: Pair, user: AbstractBaseUser) -> bool:
+    """How the sides stand for this person: as good as a coin for each pair, and the same at every look."""
+    return salted_hmac("tuning.voting", f"{pair.pk} {user.pk}").digest()[0] % 2 == 0
+
+
+def vote(pair: Pair, user: AbstractBaseUser, said: str) -> Vote:
+    """The person's vote, for good: a, b, tie or neither. Raises AlreadyVoted, BadVote."""
+    is_a = champion_is_a(pair, user)
+    meant = {
+        A: Vote.Choice.CHAMPION if is_a else Vote.Choice.CHALLENGER,
+        B: Vote.Choice.CHALLENGER if is_a else Vote.Choice.CHAMPION,
+        Vote.Choice.TIE.value: Vote.Choice.TIE,
+        Vote.Choice.NEITHER.value: Vote.Choice.NEITHER,
+    }
+    if said not in meant:
+        raise BadVote(_("Choose A, B, both alike, or neither."))
+    try:
+        with transaction.atomic():
+            return Vote.objects.create(pair=pair, voter_id=user.pk, choice=meant[said], champion_was_a=is_a)
+    except IntegrityError as error:
+        raise AlreadyVoted(_("You have voted on this one.")) from error
+
+
+def _side(hits: list[Any], answer: str | None) -> dict[str, Any]:
+    return {"passages": [hit.passage_id for hit in hits[:KEPT]], "answer": answer}
+
+
+def _differ(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    if one["answer"] is not None and other["answer"] is not None and words(one["answer"]) != words(other["answer"]):
+        return True
+    return bool(one["passages"] != other["passages"])
