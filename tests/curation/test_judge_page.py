@@ -74,6 +74,14 @@ def test_an_act_takes_few_statements(signed_in: Client, mine: Assignment, projec
         assert len(captured) <= most, [one["sql"][:80] for one in captured]
 
 
+def test_a_draft_is_called_unchanged_only_where_there_is_one(signed_in: Client, mine: Assignment) -> None:
+    page = address("assignment", mine)
+    assert "The draft, unchanged." in signed_in.get(page).content.decode()
+    Draft.objects.all().delete()
+    html = signed_in.get(page).content.decode()
+    assert "The draft, unchanged." not in html and "There is no draft to compare with." in html
+
+
 def test_a_page_says_so_when_nothing_waits(signed_in: Client, project: Project) -> None:
     response = signed_in.get(reverse("curation:judge", args=[project.slug]))
     assert response.status_code == 200 and "Nothing waits for you" in response.content.decode()

@@ -182,7 +182,7 @@ export class Answer {
   }
 
   #renderDiff() {
-    const isSame = this.text === this.draft;
+    const isSame = this.draft === '' || this.text === this.draft; // without a draft there is nothing to compare
     const out = this.work.find('[data-diff]');
     this.work.find('[data-same]').hidden = !isSame;
     out.hidden = isSame;
