@@ -27,7 +27,7 @@ class Desk {
     this.timer = new Timer();
     this.outbox = new Outbox(root.dataset.user);
     this.journal = new Journal(root.dataset.user);
-    this.next = new Next(root.dataset.claim);
+    this.next = new Next(root.dataset.claim, (element) => this.#prepare(element));
     this.notices = new Notices(this.words, root.dataset.signIn);
     this.lease = new Lease(this.timer, (reason) => this.#lost(reason));
     this.search = new Search(document.getElementById('search'), this.words, (card) => this.#added(card));
@@ -221,38 +221,60 @@ class Desk {
     this.#kept.set(old.id, old.element);
     if (this.#kept.size > KEPT) this.#kept.delete(this.#kept.keys().next().value);
     if (said === 'taken_back' && old.isOpen) this.next.putBack(old.element);
+    scrollTo(0, 0); // before the change: after it, the page would be laid out for it once more
     old.element.replaceWith(element);
-    scrollTo(0, 0);
-    history.pushState(null, '', element.dataset.url);
     this.#show(element, { last: keep ? old : null });
+    history.pushState(null, '', element.dataset.url);
     announce(this.words[said].replace('{query}', this.work.question));
-    requestAnimationFrame(() => setTimeout(() => performance.measure('tandem:next', { start, end: performance.now() })));
+    requestAnimationFrame(() => setTimeout(() => {
+      performance.measure('tandem:next', { start, end: performance.now() });
+      this.work.measureHead();
+    }));
   }
 
   #show(element, { isFirst = false, last = null } = {}) {
     this.marking.endPicking();
     this.work = new Work(element, this.timer);
-    this.answer = this.work.isOpen ? this.#answerOf(element) : null;
-    element.style.setProperty('--head', `${this.work.find('.work-head').offsetHeight}px`);
+    this.answer = this.#answerOf(this.work);
+    if (this.work.isOpen) this.#fillIn(last);
+    this.#arrive(isFirst);
     if (!this.work.isOpen) return;
+    this.outbox.flush();
+    this.#fill();
+  }
+
+  /** What the markup of an open question does not say. */
+  #fillIn(last) {
     for (const entry of this.outbox.pending(this.work.id)) this.#apply(entry);
     for (const card of this.work.marked) listEvidence(card, this.work.evidenceOf(card), this.words.remove);
     this.#paint();
     this.notices.last(last, this.work);
     this.notices.saveState({ state: this.outbox.pending().length ? 'saving' : 'saved', waiting: 0 }, this.work);
     this.lease.keep(this.work.leaseSeconds, () => [this.work.url, this.next.url].filter(Boolean));
-    if (!isFirst || !location.hash) this.work.attend(this.work.ungraded[0] ?? this.work.cards[0] ?? null);
-    this.outbox.flush();
-    this.#fill();
   }
 
-  #answerOf(element) {
-    element.answer ??= new Answer(this.work, this.words, {
+  /** Go to the first passage without a grade. After all other changes: focus and scrolling lay out the whole page. */
+  #arrive(isFirst) {
+    const card = this.work.isOpen && !(isFirst && location.hash) ? (this.work.ungraded[0] ?? this.work.cards[0] ?? null) : null;
+    const isOnTop = card === this.work.cards[0];
+    if (isFirst || (card && !isOnTop)) this.work.measureHead(); // else it can wait until the question is painted
+    if (card) this.work.attend(card, { scroll: isFirst || !isOnTop });
+  }
+
+  /** Its answer; made once, ahead of time where the question was fetched ahead. */
+  #answerOf(work) {
+    if (!work.isOpen) return null;
+    work.element.answer ??= new Answer(work, this.words, {
       onChange: () => this.#saveAnswer(),
       onSession: (value) => this.push('answer', { value }),
     });
-    element.answer.work = this.work;
-    return element.answer;
+    work.element.answer.work = work;
+    return work.element.answer;
+  }
+
+  /** All that can be done for a question before it is shown. */
+  #prepare(element) {
+    requestIdleCallback(() => this.#answerOf(new Work(element, this.timer)), { timeout: 1000 });
   }
 
   /** Have the next one ready; not before the last submit has arrived, or it would be given out again. */

@@ -20,9 +20,10 @@ export class Next {
   #element = null;
   #loading = null;
 
-  /** claimUrl: answers a POST with the address of what comes next. */
-  constructor(claimUrl) {
+  /** claimUrl: answers a POST with the address of what comes next; onReady(#work): it has been loaded. */
+  constructor(claimUrl, onReady) {
     this.claimUrl = claimUrl;
+    this.onReady = onReady;
     this.isEnd = false;
   }
 
@@ -55,6 +56,7 @@ export class Next {
     if (status !== 200 || !body.url) return false;
     const element = await fetchWork(body.url);
     this.#element ??= element;
+    if (this.#element) this.onReady(this.#element);
     return this.#element !== null;
   }
 }

@@ -48,7 +48,7 @@ export class Work {
   }
 
   /** Make a card current and bring it into view; null: none of them. */
-  attend(card, { focus = true } = {}) {
+  attend(card, { focus = true, scroll = true } = {}) {
     for (const other of this.cards) {
       other.classList.toggle('is-current', other === card);
       other.tabIndex = other === card ? 0 : -1;
@@ -57,7 +57,12 @@ export class Work {
     this.timer.attend(card ? `${this.id}.${card.dataset.passage}` : null);
     if (!card || !focus) return;
     card.focus({ preventScroll: true });
-    card.scrollIntoView({ block: 'nearest' });
+    if (scroll) card.scrollIntoView({ block: 'nearest' });
+  }
+
+  /** Tell the style sheet how much the question hides of what is scrolled below it. Lays out the page. */
+  measureHead() {
+    this.element.style.setProperty('--head', `${this.find('.work-head').offsetHeight}px`);
   }
 
   /** One card on or back. */
