@@ -44,7 +44,7 @@ from retrieval.jobs import JobState
 from retrieval.models import Corpus, Document, Encoder, IndexBuild, Passage
 from tests.measured import challenge
 from tuning import guarding
-from tuning.models import Dataset, Decision, GuardSet, Pair, Policy, Run, Turn, Vote
+from tuning.models import Curve, Dataset, Decision, GuardSet, Pair, Policy, Run, Turn, Vote
 
 SECRET, OURS = "marzipan", "walnut"
 
@@ -71,6 +71,7 @@ class Stage:
     run: Run
     guard: GuardSet
     pair: Pair
+    curve: Curve
 
 
 Body = Callable[[Stage, str], dict[str, Any]]
@@ -200,6 +201,10 @@ TABLE = {
     "tuning:policy": _page(MANAGER, post=302, body=_is(**POLICY)),
     "tuning:guards": _page(MANAGER, post=422),
     "tuning:change_guard": _page(MANAGER, 405, 302, thing="guard", body=_is(margin=0.05)),
+    "tuning:learning": _page(ENGINEER, post=302, body=_is(part="retriever", minutes=1)),
+    "tuning:curve": _page(ENGINEER, thing="curve"),
+    "tuning:curve_points": _page(ENGINEER, thing="curve"),
+    "tuning:cancel_curve": _page(ENGINEER, 405, 302, thing="curve"),
     "tuning:side_by_side": _page(REVIEWER),
     "tuning:pair": _page(REVIEWER, thing="pair"),
     "tuning:vote": _page(REVIEWER, 405, 302, thing="pair", body=_is(choice="a")),
@@ -507,6 +512,7 @@ def _stage(slug: str, word: str, people: dict[str, User], *, number: int) -> Sta
         run=turn.runs.get(),
         guard=guarding.sets_of(project)[0],
         pair=pair,
+        curve=Curve.objects.create(project=project, part="retriever", measure="ndcg@10", state=JobState.DONE),
     )
 
 

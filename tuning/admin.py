@@ -1,6 +1,6 @@
 from django.contrib import admin
 
-from tuning.models import Dataset, DatasetQuery, Decision, Evaluation, GuardSet, Pair, Policy, Run, Turn, Vote
+from tuning.models import Curve, Dataset, DatasetQuery, Decision, Evaluation, GuardSet, Pair, Policy, Run, Turn, Vote
 
 
 class ReadOnly(admin.ModelAdmin):
@@ -91,3 +91,10 @@ class VoteAdmin(ReadOnly):
     list_display = ["pair", "voter", "choice", "champion_was_a", "at"]
     list_filter = ["pair__evaluation__turn__project", "choice"]
     list_select_related = ["voter", "pair__query"]
+
+
+@admin.register(Curve)
+class CurveAdmin(ReadOnly):
+    list_display = ["__str__", "part", "state", "sizes", "created_at"]
+    list_filter = ["project", "part", "state"]
+    list_select_related = ["project"]

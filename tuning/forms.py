@@ -30,6 +30,17 @@ class StartForm(forms.Form):
         return self.cleaned_data["seed"] or 0
 
 
+class LearnForm(forms.Form):
+    part = forms.ChoiceField(choices=Part.choices, label=_("What learns"))
+    minutes = forms.FloatField(
+        min_value=0.1, max_value=600, initial=5, label=_("Minutes for each training"), help_text=_("At the most.")
+    )
+    seed = forms.IntegerField(min_value=0, max_value=2**31 - 1, initial=0, required=False, label=_("Seed"))
+
+    def clean_seed(self) -> int:
+        return self.cleaned_data["seed"] or 0
+
+
 class PolicyForm(forms.ModelForm):
     only = forms.ChoiceField(required=False, choices=BOTH, label=_("What learns"))
 

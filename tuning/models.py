@@ -171,6 +171,40 @@ class Run(Job):
         return f"run {self.pk} ({self.part})"
 
 
+class Curve(Job):
+    """How good one half gets with how many judged queries: a training for each size, on nested parts of a dataset.
+
+    A point is {"queries", "grades", "value", "low", "high", "seconds", "per_query"}; the first one is the untuned
+    half, with 0 queries. The weights of a point are not kept.
+    """
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="curves")
+    dataset = models.ForeignKey(Dataset, null=True, blank=True, on_delete=models.PROTECT, related_name="curves")
+    part = models.CharField(max_length=10, choices=Part)
+    measure = models.CharField(max_length=20)
+    sizes = models.JSONField(
+        default=list, blank=True, help_text=_("Queries of each training, ascending; empty: 50, 100, 200 …")
+    )
+    seed = models.PositiveIntegerField(default=0)
+    settings = models.JSONField(default=dict, blank=True, help_text=_("Overrides of the trainings' settings."))
+    points = models.JSONField(default=list)
+
+    objects = JobQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project"],
+                condition=models.Q(state__in=["queued", "running"]),
+                name="one_unfinished_curve_per_project",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.project} learning curve {self.pk}"
+
+
 class Evaluation(Job):
     """Champion and challenger on the same held-out queries."""
 

@@ -6,8 +6,8 @@ from celery import shared_task
 
 from retrieval.jobs import JobState, enqueue, worker_name
 from retrieval.tasks import take_up_lost
-from tuning import scheduling, turning
-from tuning.models import Turn
+from tuning import learning, scheduling, turning
+from tuning.models import Curve, Turn
 
 
 @shared_task
@@ -19,9 +19,19 @@ def advance(turn_id: int) -> None:
 
 
 @shared_task
+def learn(curve_id: int) -> None:
+    """Draw a learning curve. Safe to be sent twice: the row is claimed once."""
+    curve = Curve.objects.filter(pk=curve_id).first()
+    if curve is not None:
+        learning.draw(curve, worker_name())
+
+
+@shared_task
 def sweep() -> None:
-    """Take up what lost its worker or its message: builds and turns."""
+    """Take up what lost its worker or its message: builds, turns and learning curves."""
     take_up_lost()
+    for curve in learning.sweep():
+        enqueue(learn, curve.pk, queue="compute")
     for turn in turning.sweep():
         enqueue(advance, turn.pk)
 

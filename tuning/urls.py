@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from tuning.views import guards, runs, voting
+from tuning.views import guards, learning, runs, voting
 
 app_name = "tuning"
 
@@ -16,6 +16,10 @@ urlpatterns = [
     path("runs/<int:pk>/curves/", runs.run_curves, name="run_curves"),
     path("turns/<int:pk>/", runs.turn, name="turn"),
     path("turns/<int:pk>/cancel/", runs.cancel, name="cancel"),
+    path("learning/", learning.learning, name="learning"),
+    path("learning/<int:pk>/", learning.curve, name="curve"),
+    path("learning/<int:pk>/points/", learning.curve_points, name="curve_points"),
+    path("learning/<int:pk>/cancel/", learning.cancel_curve, name="cancel_curve"),
     path("side-by-side/", voting.side_by_side, name="side_by_side"),
     path("side-by-side/<int:pk>/", voting.pair, name="pair"),
     path("side-by-side/<int:pk>/vote/", voting.vote, name="vote"),
