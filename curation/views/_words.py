@@ -12,6 +12,7 @@ MODULES = [
         "work",
         "answer",
         "evidence",
+        "marking",
         "diff",
         "notices",
         "prefetch",
@@ -19,6 +20,7 @@ MODULES = [
         "undo",
         "search",
         "lease",
+        "copies",
     )
 ]
 

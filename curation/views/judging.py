@@ -74,7 +74,10 @@ def assignment(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
     is_submitted = mine.state == Assignment.State.SUBMITTED
     work = work_of(mine, seen=revealing.to(request.membership, mine.query) if is_submitted else None)
     template = "curation/assignment.html" + ("#work" if request.headers.get("HX-Request") else "")
-    return render(request, template, page_of(request, project, work))
+    response = render(request, template, page_of(request, project, work))
+    if work.is_open:
+        response["X-Owner"] = request.user.pk  # their browser may keep a copy, for a reload without a connection
+    return response
 
 
 @acting(GradeForm)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -243,16 +244,70 @@ def test_offline_reload_online_and_nothing_is_lost(desk: Page) -> None:
     saved(desk)
 
 
+def copied(page: Page, assignment: int) -> None:
+    """Until the browser has a copy of the question's page."""
+    until(page, lambda: page.evaluate("navigator.serviceWorker.controller !== null"))
+    there = f"caches.match('/p/zoo/assignments/{assignment}/').then((found) => found !== undefined)"
+    until(page, lambda: page.evaluate(there) and page.evaluate("caches.match('/p/zoo/shell/').then(Boolean)"))
+
+
+def test_a_reload_without_a_connection_shows_the_question_as_it_was(desk: Page) -> None:
+    first = shown(desk)
+    copied(desk, first)
+    wait_for_next(desk)
+    desk.keyboard.press("2")
+    saved(desk)  # the copy does not know of it
+    desk.context.set_offline(True)
+    desk.keyboard.press("x")
+    desk.keyboard.press("n")
+    desk.keyboard.press("e")
+    desk.keyboard.type(" Typed offline.")
+    desk.keyboard.press("Escape")
+    expect(desk.locator("#save-state")).to_contain_text("Offline: 3 kept here")
+    desk.reload()
+    expect(desk.locator(".judged").nth(0)).to_have_attribute("data-grade", "2")
+    expect(desk.locator(".judged").nth(1)).to_have_attribute("data-grade", "x")
+    expect(desk.locator(".judged").nth(2)).to_have_class(re.compile("is-current"))
+    expect(desk.locator("[data-act=unanswerable]")).to_have_attribute("aria-pressed", "true")
+    expect(desk.locator("#answer-text")).to_have_value(DRAFT + " Typed offline.")
+    desk.keyboard.press("Enter")  # nothing to show next: it waits, over a reload too
+    expect(desk.locator("#said")).to_contain_text("Kept here until the connection is back")
+    desk.reload()
+    expect(desk.locator("#said")).to_contain_text("Kept here until the connection is back")
+    desk.context.set_offline(False)
+    until(desk, lambda: Assignment.objects.get(pk=first).state == "submitted")
+    until(desk, lambda: shown(desk) != first)
+    mine = Assignment.objects.get(pk=first)
+    assert grades_of(first) == [2, None] and mine.is_unanswerable
+    assert Answer.objects.get(assignment=first).text == DRAFT + " Typed offline."
+
+
+def test_copies_go_with_the_one_who_signs_out(desk: Page) -> None:
+    copied(desk, shown(desk))
+    desk.keyboard.press("1")
+    saved(desk)
+    assert desk.evaluate("Object.keys(localStorage).some((name) => name.startsWith('tandem.sent.'))")
+    desk.get_by_text("alice").click()
+    desk.get_by_role("button", name="Sign out").click()
+    expect(desk.get_by_role("heading", name="Sign in")).to_be_visible()
+    until(desk, lambda: not desk.evaluate("caches.keys().then((all) => all.some((name) => name.includes('.pages.')))"))
+    assert not desk.evaluate("Object.keys(localStorage).some((name) => name.startsWith('tandem.sent.'))")
+
+
 def test_a_whole_question_is_judged_and_submitted_offline(desk: Page) -> None:
     first = shown(desk)
     wait_for_next(desk)
+    second = Assignment.objects.exclude(pk=first).get(state="claimed").pk
+    copied(desk, second)
     desk.context.set_offline(True)
     for key in "1" * 10:
         desk.keyboard.press(key)
     desk.keyboard.press("Enter")
-    assert shown(desk) != first
+    assert shown(desk) == second
     desk.keyboard.press("2")
-    second = shown(desk)
+    desk.reload()
+    assert shown(desk) == second
+    expect(desk.locator(".judged").first).to_have_attribute("data-grade", "2")
     desk.context.set_offline(False)
     until(desk, lambda: Assignment.objects.get(pk=first).state == "submitted")
     until(desk, lambda: grades_of(second) == [2])

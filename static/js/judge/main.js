@@ -2,6 +2,7 @@
 
 import { announce } from '../boot.js';
 import { Answer } from './answer.js';
+import { keepCopies, keepCopy } from './copies.js';
 import { listEvidence, paint, selected } from './evidence.js';
 import { Keys } from './keys.js';
 import { Lease } from './lease.js';
@@ -36,6 +37,7 @@ class Desk {
     this.keys = new Keys(JSON.parse(root.dataset.keys), this.#handlers());
     this.#listen();
     this.#show(document.getElementById('work'), { isFirst: true });
+    keepCopies(root.dataset.worker, this.work.url.replace(/\d+\/$/, ''), () => this.#held);
   }
 
   #handlers() {
@@ -198,10 +200,14 @@ class Desk {
       this.#swap(next, said, start, { keep: said === 'submitted' });
       return;
     }
+    this.#wait();
+    this.#fetchNext();
+  }
+
+  #wait() {
     this.#isWaiting = true;
     this.work.element.inert = true;
     this.notices.waiting(navigator.onLine ? this.words.fetching : this.words.waiting_for_connection, this.work);
-    this.#fetchNext();
   }
 
   /** Once everything is sent: what comes next, or the page that says there is nothing. */
@@ -239,18 +245,30 @@ class Desk {
     if (this.work.isOpen) this.#fillIn(last);
     this.#arrive(isFirst);
     if (!this.work.isOpen) return;
+    if (isFirst && this.#isLeaving) this.#wait();
     this.outbox.flush();
     this.#fill();
   }
 
+  /** The addresses of the question on screen and of the one that is ready after it. */
+  get #held() {
+    return [this.work.url, this.next.url].filter(Boolean);
+  }
+
+  /** Whether its submit is on the way: it was reloaded before the connection was back. */
+  get #isLeaving() {
+    return this.outbox.pending(this.work.id).some(({ kind }) => kind === 'submit' || kind === 'skip');
+  }
+
   /** What the markup of an open question does not say. */
   #fillIn(last) {
-    for (const entry of this.outbox.pending(this.work.id)) this.#apply(entry);
+    const sent = this.root.dataset.copy ? this.outbox.sent(this.work.id) : []; // a copy may be older than they are
+    for (const entry of [...sent, ...this.outbox.pending(this.work.id)]) this.#apply(entry);
     for (const card of this.work.marked) listEvidence(card, this.work.evidenceOf(card), this.words.remove);
     this.#paint();
     this.notices.last(last, this.work);
     this.notices.saveState({ state: this.outbox.pending().length ? 'saving' : 'saved', waiting: 0 }, this.work);
-    this.lease.keep(this.work.leaseSeconds, () => [this.work.url, this.next.url].filter(Boolean));
+    this.lease.keep(this.work.leaseSeconds, () => this.#held);
   }
 
   /** Go to the first passage without a grade. After all other changes: focus and scrolling lay out the whole page. */
@@ -372,6 +390,7 @@ class Desk {
 
   #added(card) {
     this.work.attend(card);
+    keepCopy(this.work.url);
     announce(this.words.added);
   }
 

@@ -5,6 +5,9 @@
 // at a time, each with an idempotency key of its own: sent twice, it happens once.
 
 const PREFIX = 'tandem.outbox.';
+const SENT_PREFIX = 'tandem.sent.';
+const SENT_KEPT = 10; // assignments
+const STATES = new Set(['grade', 'answer', 'unanswerable', 'flag']); // acts that say how something now is
 const PATIENCE = [1000, 2000, 5000, 10000, 30000];
 const KEEPALIVE_LIMIT = 60000;
 
@@ -33,6 +36,11 @@ export async function post(url, body, { key = '', owner = '' } = {}) {
     if (error instanceof TypeError || error instanceof SyntaxError) return { status: 0, body: {} };
     throw error;
   }
+}
+
+/** What any person on this browser has sent; what waits to be sent stays. */
+export function forgetSent() {
+  for (const name of Object.keys(localStorage)) if (name.startsWith(SENT_PREFIX)) localStorage.removeItem(name);
 }
 
 export class Outbox extends EventTarget {
@@ -76,6 +84,11 @@ export class Outbox extends EventTarget {
     return assignment === null ? entries : entries.filter((entry) => entry.assignment === assignment);
   }
 
+  /** What the server has confirmed of an assignment that is not submitted: a copy of its page may be older. */
+  sent(assignment) {
+    return Object.values(JSON.parse(localStorage.getItem(this.#sentName(assignment)) ?? '{}'));
+  }
+
   /** Send what waits. `now` sends also what was to wait for more typing. */
   async flush(now = false) {
     if (this.#isFlushing) return;
@@ -102,10 +115,25 @@ export class Outbox extends EventTarget {
       }
       this.#tries = 0;
       localStorage.removeItem(entry.id);
+      if (status < 400) this.#note(entry);
       const name = status < 400 ? 'confirmed' : 'refused';
       this.dispatchEvent(new CustomEvent(name, { detail: { entry, status, body } }));
     }
     this.#tell();
+  }
+
+  #sentName(assignment) {
+    return `${SENT_PREFIX}${this.#owner}.${`${assignment}`.padStart(12, '0')}`;
+  }
+
+  #note({ kind, body, assignment }) {
+    const name = this.#sentName(assignment);
+    if (kind === 'submit' || kind === 'skip') localStorage.removeItem(name);
+    if (!STATES.has(kind)) return;
+    const sent = JSON.parse(localStorage.getItem(name) ?? '{}');
+    localStorage.setItem(name, JSON.stringify({ ...sent, [`${kind}.${body.passage ?? ''}`]: { kind, body } }));
+    const names = Object.keys(localStorage).filter((id) => id.startsWith(`${SENT_PREFIX}${this.#owner}.`)).sort();
+    for (const old of names.slice(0, -SENT_KEPT)) localStorage.removeItem(old);
   }
 
   #later(milliseconds) {
