@@ -10,6 +10,11 @@ version_1 = [
     path("projects/", curation_api.Projects.as_view(), name="projects"),
     path("projects/<slug:slug>/queries/", curation_api.Queries.as_view(), name="queries"),
     path("projects/<slug:slug>/queries/<int:pk>/", curation_api.OneQuery.as_view(), name="query"),
+    path(
+        "projects/<slug:slug>/provisional-grades/",
+        curation_api.ProvisionalGrades.as_view(),
+        name="provisional_grades",
+    ),
     path("projects/<slug:slug>/releases/", curation_api.Releases.as_view(), name="releases"),
     path("projects/<slug:slug>/turns/", tuning_api.Turns.as_view(), name="turns"),
     path("projects/<slug:slug>/turns/<int:pk>/", tuning_api.OneTurn.as_view(), name="turn"),

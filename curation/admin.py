@@ -18,7 +18,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from curation import assigning, reviewing, serving, wording
+from curation import assigning, confirming, reviewing, serving, wording
 from curation.errors import CurationError
 from curation.models import (
     Answer,
@@ -31,6 +31,7 @@ from curation.models import (
     Membership,
     Preferences,
     Project,
+    ProvisionalGrade,
     Query,
     Ranking,
     Release,
@@ -350,6 +351,35 @@ class SettledGradeAdmin(BigReadOnlyAdmin):
     list_filter = ["method"]
     list_select_related = ["review__query", "passage"]
     search_fields = ["passage__external_id"]
+
+
+@admin.register(ProvisionalGrade)
+class ProvisionalGradeAdmin(BigReadOnlyAdmin):
+    list_display = ["query", "passage", "grade", "kind", "likeness", "state", "decided_by", "decided_at"]
+    list_filter = ["state", "kind", "project"]
+    list_select_related = ["query", "passage", "decided_by"]
+    search_fields = ["query__external_id", "query__text", "passage__external_id"]
+    actions = ["confirm", "refuse"]
+
+    @admin.action(description=gettext_lazy("Confirm"), permissions=["decide"])
+    def confirm(self, request: HttpRequest, rows: QuerySet[ProvisionalGrade]) -> None:
+        self._decide(request, rows, confirming.confirm)
+
+    @admin.action(description=gettext_lazy("Refuse"), permissions=["decide"])
+    def refuse(self, request: HttpRequest, rows: QuerySet[ProvisionalGrade]) -> None:
+        self._decide(request, rows, confirming.refuse)
+
+    def has_decide_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("curation.change_provisionalgrade"))
+
+    def _decide(
+        self, request: HttpRequest, rows: QuerySet[ProvisionalGrade], act: Callable[..., confirming.Decided]
+    ) -> None:
+        ids = list(rows.values_list("project", "pk"))
+        done = 0
+        for project in Project.objects.filter(pk__in={project_id for project_id, _pk in ids}):
+            done += act(project, [pk for project_id, pk in ids if project_id == project.pk], request.user).done
+        self.message_user(request, _("Done for %(n)d.") % {"n": done}, messages.SUCCESS)
 
 
 @admin.register(Event)

@@ -350,6 +350,7 @@ def _check_may_claim(project: Project, user: AbstractBaseUser, membership: Membe
         return
     today = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
     done = Assignment.objects.submitted().filter(project=project, curator_id=user.pk, submitted_at__gte=today)
+    done = done.exclude(drawn=Drawn.CONFIRMED)
     if done.count() + held >= membership.daily_quota:
         raise QuotaReached(_("You have done your %(n)d of today.") % {"n": membership.daily_quota})
 

@@ -313,7 +313,7 @@ def _settle(
         batch_size=2000,
     )
     for some in reviewing.chunks(ids):
-        Query.objects.filter(pk__in=some).update(state=Query.State.SETTLED, settled_at=now)
+        Query.objects.filter(pk__in=some).update(state=Query.State.SETTLED, settled_at=now, passed_at=None)
 
 
 def _write_turns(

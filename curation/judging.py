@@ -266,6 +266,8 @@ def take_back(assignment: Assignment, *, key: str = "") -> Assignment:
         return row
     if row.state != State.SUBMITTED:
         raise NotInHand(_("There is no submit to take back."))
+    if row.drawn == Drawn.CONFIRMED:
+        raise NotInHand(_("Grades that you confirmed are taken back where you confirmed them."))
     if not row.is_extra:
         _open_again(row, query)
     row.state, row.submitted_at = State.CLAIMED, None

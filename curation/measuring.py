@@ -99,8 +99,11 @@ def progress(project: Project) -> Progress:
 
 
 def newest_grades(project: Project) -> list[Grade]:
-    """The newest submitted judgements, newest first; extras and gold questions too, as they are work as well."""
-    rows = Judgement.objects.submitted().filter(query__project=project).order_by("-pk")
+    """The newest submitted judgements, newest first; extras and gold questions too, as they are work as well.
+
+    Without grades that were passed on: who confirmed one had seen it, so it tells nothing of how people agree.
+    """
+    rows = Judgement.objects.submitted().filter(query__project=project, origin=None).order_by("-pk")
     fields = ("query_id", "passage_id", "curator_id", "curator__username", "grade", "active_seconds", "created_at")
     return [Grade(*row) for row in rows.values_list(*fields)[:NEWEST]]
 
@@ -141,6 +144,7 @@ def throughput(project: Project) -> Table:
     days = [today - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
     since = timezone.now() - timedelta(days=DAYS)
     rows = Assignment.objects.submitted().filter(project=project, submitted_at__gte=since)
+    rows = rows.exclude(drawn=Assignment.Drawn.CONFIRMED)
     counted = dict(rows.annotate(day=TruncDate("submitted_at")).values_list("day").annotate(Count("pk")).order_by())
     table: list[list[Cell]] = [[day.isoformat(), counted.get(day, 0)] for day in days]
     return Table("throughput", _("Submits a day"), [_("Day"), _("Submits")], table)

@@ -78,6 +78,11 @@ class Project(models.Model):
         default=0.0, validators=SHARE, help_text=_("Share of claims that are gold questions.")
     )
     gold_feedback = models.CharField(max_length=10, choices=GoldFeedback, default=GoldFeedback.LATER)
+    passes_on = models.BooleanField(
+        default=True,
+        db_default=True,
+        help_text=_("Offer settled grades to near-duplicates and paraphrases, for a reviewer to confirm."),
+    )
     review_gap = models.PositiveSmallIntegerField(default=2, help_text=_("Grades this far apart go to a reviewer."))
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -274,6 +279,9 @@ class Query(models.Model):
     stratum = models.CharField(
         max_length=100, blank=True, help_text=_("The document it found first: queries of one subject.")
     )
+    passed_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text=_("When its grades were last passed on; empty: due.")
+    )
     disagreement = models.FloatField(
         null=True, blank=True, help_text=_("0–1, of retriever and language model when last trained; empty: unknown.")
     )
@@ -296,6 +304,7 @@ class Query(models.Model):
             models.Index(fields=["project"], condition=Q(gold__isnull=False), name="gold_by_project"),
             models.Index(fields=["project", "text_key"], name="query_by_text"),
             models.Index(fields=["project", "stratum"], name="query_by_stratum"),
+            models.Index(fields=["project", "settled_at"], condition=Q(passed_at=None), name="query_to_pass_on"),
             models.Index(fields=["project", "asked_at"], condition=Q(state="open"), name="open_by_age"),
             models.Index(
                 fields=["project", "stratum"], condition=Q(disagreement__isnull=False), name="query_by_disagreement"
@@ -406,6 +415,7 @@ class Assignment(models.Model):
         VALUE = "value", _("by value")
         GOLD = "gold", _("as a gold question")
         CHOSEN = "chosen", _("by name")
+        CONFIRMED = "confirmed", _("by confirming a grade")
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="assignments")
     query = models.ForeignKey(Query, on_delete=models.CASCADE, related_name="assignments")
@@ -581,6 +591,7 @@ class SettledGrade(models.Model):
         MEDIAN = "median", _("median")
         DAWID_SKENE = "dawid_skene", "Dawid–Skene"
         REVIEWER = "reviewer", _("reviewer")
+        CONFIRMED = "confirmed", _("passed on and confirmed")
 
     review = models.ForeignKey(Review, on_delete=models.CASCADE, related_name="grades")
     passage = models.ForeignKey(Passage, on_delete=models.PROTECT, related_name="settled_grades")
@@ -594,6 +605,69 @@ class SettledGrade(models.Model):
 
     def __str__(self) -> str:
         return f"{self.passage}: {self.grade}"
+
+
+class ProvisionalGradeQuerySet(models.QuerySet["ProvisionalGrade"]):
+    def waiting(self) -> Self:
+        return self.filter(state=ProvisionalGrade.State.WAITING)
+
+    def decided(self) -> Self:
+        """Confirmed or refused by a person."""
+        return self.filter(state__in=[ProvisionalGrade.State.CONFIRMED, ProvisionalGrade.State.REFUSED])
+
+
+class ProvisionalGrade(models.Model):
+    """A settled grade offered to a passage like it, or to a query like it: no judgement until a person confirms it.
+
+    waiting ──confirm──► confirmed ──take back──► waiting
+       ├──────refuse───► refused ────take back──► waiting
+       └─judged meanwhile, or its source changed──► overtaken
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("waiting")
+        CONFIRMED = "confirmed", _("confirmed")
+        REFUSED = "refused", _("refused")
+        OVERTAKEN = "overtaken", _("overtaken")
+
+    class Kind(models.TextChoices):
+        PASSAGE = "passage", _("near-duplicate passage")
+        QUERY = "query", _("paraphrased query")
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="provisional_grades")
+    query = models.ForeignKey(Query, on_delete=models.CASCADE, related_name="provisional_grades")
+    passage = models.ForeignKey(Passage, on_delete=models.PROTECT, related_name="provisional_grades")
+    grade = models.PositiveSmallIntegerField(validators=[MaxValueValidator(3)])
+    kind = models.CharField(max_length=10, choices=Kind)
+    from_query = models.ForeignKey(Query, on_delete=models.CASCADE, related_name="+")
+    from_passage = models.ForeignKey(Passage, on_delete=models.PROTECT, related_name="+")
+    likeness = models.FloatField(help_text=_("0–1, of the two passages or the two queries."))
+    state = models.CharField(max_length=10, choices=State, default=State.WAITING)
+    judgement = models.OneToOneField(
+        Judgement,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="origin",
+        help_text=_("What it became."),
+    )
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    decided_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ProvisionalGradeQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["query", "passage"], name="one_offer_per_query_and_passage"),
+            models.CheckConstraint(condition=Q(grade__lte=3), name="an_offered_grade_is_0_to_3"),
+        ]
+        indexes = [models.Index(fields=["project", "state", "query"], name="provisional_by_state")]
+
+    def __str__(self) -> str:
+        return f"{self.passage}: {self.grade}?"
 
 
 class Unchangeable(TypeError):

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -119,8 +120,8 @@ def settle(
     rows = [_by_reviewer(review, pk, grade, opinion.grades.get(pk)) for pk, grade in decided.items()]
     rows += [_by_consensus(review, pk, found) for pk, found in opinion.grades.items() if pk not in decided]
     SettledGrade.objects.bulk_create(rows)
-    query.state, query.settled_at = State.SETTLED, review.decided_at
-    query.save(update_fields=["state", "settled_at"])
+    query.state, query.settled_at, query.passed_at = State.SETTLED, review.decided_at, None
+    query.save(update_fields=["state", "settled_at", "passed_at"])
     data = {"review": review.pk, "grades": {str(pk): grade for pk, grade in grades.items()}, "comment": comment}
     recording.note("settled", project=project, actor=reviewer, query=query, data=data, key=key)
     return review
@@ -281,8 +282,9 @@ def _opinion(
 
 
 def _votes(queries: Sequence[Query]) -> tuple[list[agreement.Vote], list[tuple[int, int]]]:
-    """Every counted grade of the queries, and the (query, passage) of each item number."""
-    counted = Judgement.objects.submitted().filter(assignment__is_extra=False, grade__isnull=False).order_by("pk")
+    """Every counted grade of the queries, confirmed ones too, and the (query, passage) of each item number."""
+    is_counted = Q(assignment__is_extra=False) | Q(assignment__drawn=Assignment.Drawn.CONFIRMED)
+    counted = Judgement.objects.submitted().filter(is_counted, grade__isnull=False).order_by("pk")
     numbers: dict[tuple[int, int], int] = {}
     votes = [
         agreement.Vote(numbers.setdefault((q, p), len(numbers)), c, g)
@@ -374,7 +376,7 @@ def _write_grades(reviews: Sequence[Review], opinions: Mapping[int, Opinion]) ->
 def _save_states(queries: Sequence[Query], now: datetime) -> None:
     for state, settled_at in ((State.SETTLED, now), (State.IN_REVIEW, None)):
         for some in chunks([query.pk for query in queries if query.state == state]):
-            Query.objects.filter(pk__in=some).update(state=state, settled_at=settled_at)
+            Query.objects.filter(pk__in=some).update(state=state, settled_at=settled_at, passed_at=None)
 
 
 def _by_consensus(review: Review, passage_id: int, found: agreement.Consensus) -> SettledGrade:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from curation import asking, assigning, serving, valuing
+from curation import asking, assigning, passing, serving, valuing
 from curation.models import Project, Ranking
 from retrieval.jobs import enqueue
 
@@ -23,10 +23,15 @@ def draft(ranking_id: int) -> None:
 
 @shared_task
 def take_up(project_id: int) -> None:
-    """Value what was begun, freeze queries that came before anything served, and have the next drafts written."""
+    """What a project's queue needs every little while.
+
+    Pass grades on, value what has a reason to be, freeze queries that came before anything served, and have the next
+    drafts written.
+    """
     project = Project.objects.filter(pk=project_id).first()
     if project is None:
         return
+    passing.offer_all(project)
     valuing.revalue(project)
     try:
         asking.take_up(project, FROZEN_AT_ONCE)

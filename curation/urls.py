@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from curation.views import asking, home, judging, quality, releases, reviewing, settings
+from curation.views import asking, home, judging, passing, quality, releases, reviewing, settings
 
 app_name = "curation"
 
@@ -42,6 +42,11 @@ reviewing_urls = [
     path("queries/<int:pk>/reopen/", reviewing.reopen, name="reopen"),
 ]
 
+passing_urls = [
+    path("provisional-grades/", passing.provisional_grades, name="provisional_grades"),
+    path("provisional-grades/decide/", passing.decide, name="decide"),
+]
+
 quality_urls = [
     path("quality/", quality.quality, name="quality"),
     path("quality/<slug:name>.csv", quality.quality_csv, name="quality_csv"),
@@ -55,4 +60,4 @@ release_urls = [
     path("releases/roll-back/", releases.roll_back, name="roll_back"),
 ]
 
-urlpatterns = [*project_urls, *asking_urls, *judging_urls, *reviewing_urls, *quality_urls, *release_urls]
+urlpatterns = [*project_urls, *asking_urls, *judging_urls, *reviewing_urls, *passing_urls, *quality_urls, *release_urls]

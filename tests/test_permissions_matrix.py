@@ -33,6 +33,7 @@ from curation.models import (
     Judgement,
     Membership,
     Project,
+    ProvisionalGrade,
     Query,
     Ranking,
     Release,
@@ -104,6 +105,14 @@ def _graded(stage: Stage, role: str) -> dict[str, Any]:
 def _returned(stage: Stage, role: str) -> dict[str, Any]:
     work = Assignment.objects.submitted().get(query=stage.waiting.query_id)
     return {"assignment": work.pk, "comment": "Look again."}
+
+
+def _offered(stage: Stage, role: str) -> dict[str, Any]:
+    return {"offers": [stage.project.provisional_grades.get().pk], "decision": "refuse"}
+
+
+def _offered_ids(stage: Stage, role: str) -> dict[str, Any]:
+    return {"ids": [stage.project.provisional_grades.get().pk], "decision": "confirm"}
 
 
 def _asked(stage: Stage, role: str) -> dict[str, Any]:
@@ -189,6 +198,8 @@ TABLE = {
     "curation:settle": _page(REVIEWER, 405, 302, thing="waiting", body=_graded, smuggled=302),
     "curation:return_review": _page(REVIEWER, 405, 302, thing="waiting", body=_returned, smuggled=404),
     "curation:reopen": _page(REVIEWER, 405, 302, thing="settled"),
+    "curation:provisional_grades": _page(REVIEWER),
+    "curation:decide": _page(REVIEWER, 405, 302, body=_offered, smuggled=302),
     "curation:quality": _page(MANAGER),
     "curation:quality_csv": _page(MANAGER, others={"name": "people"}),
     "curation:releases": _page(ENGINEER),
@@ -215,6 +226,7 @@ TABLE = {
     "api:projects": _api(SIGNED_IN),
     "api:queries": _api(ANNOTATOR, post=400),
     "api:query": _api(ANNOTATOR, thing="settled"),
+    "api:provisional_grades": _api(REVIEWER, post=200, body=_offered_ids, smuggled=200),
     "api:releases": _api(ANNOTATOR),
     "api:turns": _api(ENGINEER, post=201, body=_is(gate="never")),
     "api:turn": _api(ENGINEER, thing="turn"),
@@ -500,6 +512,16 @@ def _stage(slug: str, word: str, people: dict[str, User], *, number: int) -> Sta
     unsettled = _query(project, passage, people[ANNOTATOR], word, Assignment.State.SUBMITTED, base)
     Query.objects.filter(pk=unsettled.query_id).update(state=Query.State.IN_REVIEW)
     waiting = Review.objects.create(query=unsettled.query, why=f"The {word} is disputed.")
+    ProvisionalGrade.objects.create(
+        project=project,
+        query=unsettled.query,
+        passage=unshown,
+        grade=2,
+        kind=ProvisionalGrade.Kind.PASSAGE,
+        from_query=settled.query,
+        from_passage=passage,
+        likeness=0.9,
+    )
     work = {role: _query(project, passage, user, word, Assignment.State.CLAIMED, base) for role, user in people.items()}
     return Stage(
         project=project,

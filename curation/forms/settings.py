@@ -25,6 +25,7 @@ class ProjectForm(forms.ModelForm):
             "random_share",
             "gold_rate",
             "gold_feedback",
+            "passes_on",
         ]
         labels = {
             "name": _("Name"),
@@ -38,6 +39,7 @@ class ProjectForm(forms.ModelForm):
             "random_share": _("Random share of the queue"),
             "gold_rate": _("Share of gold questions"),
             "gold_feedback": _("Feedback on gold questions"),
+            "passes_on": _("Offer grades to near-duplicates"),
         }
         widgets = {"description": forms.Textarea(attrs={"rows": 2})}
 

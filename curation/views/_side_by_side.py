@@ -9,7 +9,16 @@ from string import ascii_uppercase
 
 from curation import reviewing
 from curation.engine.excerpts import Excerpt, excerpt
-from curation.models import Answer, Assignment, Draft, Judgement, Review, SettledGrade, ShownPassage
+from curation.models import (
+    Answer,
+    Assignment,
+    Draft,
+    Judgement,
+    ProvisionalGrade,
+    Review,
+    SettledGrade,
+    ShownPassage,
+)
 from curation.views._work import Choice, choices_of, chosen
 from retrieval.models import Passage
 
@@ -46,6 +55,7 @@ class Row:
     is_disputed: bool
     settled: SettledGrade | None
     decided_before: float | None = None
+    offer: ProvisionalGrade | None = None
 
 
 @dataclass(frozen=True)
@@ -110,7 +120,15 @@ def _rows(review: Review, columns: list[Column]) -> list[Row]:
         _row(review, passage, columns, by_passage[pk], settled.get(pk), is_new=pk in fresh)
         for pk, passage in (passages | fresh).items()
     ]
-    return [replace(row, decided_before=before.get(row.passage.pk)) for row in rows]
+    offers = _offers(review)
+    return [replace(row, decided_before=before.get(row.passage.pk), offer=offers.get(row.passage.pk)) for row in rows]
+
+
+def _offers(review: Review) -> dict[int, ProvisionalGrade]:
+    """Passage → the grade that was passed on to it, waiting or confirmed."""
+    found = ProvisionalGrade.objects.filter(query=review.query_id)
+    states = [ProvisionalGrade.State.WAITING, ProvisionalGrade.State.CONFIRMED]
+    return {offer.passage_id: offer for offer in found.filter(state__in=states)}
 
 
 def _new_texts(review: Review, passages: dict[int, Passage]) -> dict[int, Passage]:

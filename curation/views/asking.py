@@ -15,7 +15,7 @@ from django.views.decorators.vary import vary_on_headers
 from curation import asking, revealing, tasks
 from curation.errors import CurationError
 from curation.forms.asking import AskForm, QueryFilterForm
-from curation.models import Assignment, Draft, Event, Membership, Project, Query, Ranking, Review
+from curation.models import Assignment, Draft, Event, Membership, Project, ProvisionalGrade, Query, Ranking, Review
 from curation.permissions import require
 from curation.views._request import MemberRequest
 from retrieval.jobs import enqueue
@@ -98,6 +98,7 @@ def _opinions(request: MemberRequest, query: Query, ranking: Ranking | None) -> 
     grades: dict[int, list[Any]] = {}
     for judgement in judgements:
         grades.setdefault(judgement.passage_id, []).append(judgement)
+    offered = ProvisionalGrade.objects.waiting().filter(query=query) if revealed.has_others else []
     events = Event.objects.filter(query=query).select_related("actor").order_by("-pk")
     return {
         "shown": shown,
@@ -105,6 +106,7 @@ def _opinions(request: MemberRequest, query: Query, ranking: Ranking | None) -> 
         "revealed": revealed,
         "review": review if shows_settled else None,
         "settled_grades": {row.passage_id: row for row in review.grades.all()} if review and shows_settled else {},
+        "provisional": {row.passage_id: row for row in offered},
         "events": events[:LATEST_EVENTS] if revealed.has_others else [],
         "submitted": query.assignments.filter(is_extra=False).submitted().count(),
         "mine": Assignment.objects.held_by(request.user).filter(query=query).first(),

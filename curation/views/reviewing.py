@@ -14,12 +14,13 @@ from django.views.decorators.http import require_POST, require_safe
 from curation import reviewing
 from curation.errors import CurationError
 from curation.forms.reviewing import ReopenForm, ReturnForm, SettleForm
-from curation.models import Assignment, Membership, Project, Query, Review
+from curation.models import Assignment, Membership, Project, ProvisionalGrade, Query, Review
 from curation.permissions import require
 from curation.views._side_by_side import SideBySide, side_by_side
 
 Role = Membership.Role
 PER_PAGE = 25
+MOST_COUNTED = 1000
 
 
 @require_safe
@@ -30,7 +31,14 @@ def reviews(request: HttpRequest, project: Project) -> HttpResponse:
     waiting = found.waiting().order_by("pk")
     decided = found.exclude(state=Review.State.WAITING).exclude(reviewer=None).order_by("-decided_at")
     page = Paginator(decided if is_done else waiting, PER_PAGE).get_page(request.GET.get("page"))
-    context = {"project": project, "page": page, "is_done": is_done, "wanted": {"state": "decided" if is_done else ""}}
+    offered = ProvisionalGrade.objects.waiting().filter(project=project)
+    context = {
+        "project": project,
+        "page": page,
+        "is_done": is_done,
+        "wanted": {"state": "decided" if is_done else ""},
+        "provisional": offered.order_by()[:MOST_COUNTED].count(),
+    }
     return render(request, "curation/reviews.html", context)
 
 

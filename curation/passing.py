@@ -1,0 +1,159 @@
+"""Judge once, pass it on: a settled grade is offered to near-duplicate passages, and to queries that ask the same.
+
+What is offered waits for a person (confirming.py). The evaluation sample neither gives nor takes: its grades stay
+blind and its own, and none of them reaches the training data under another query's name. Gold questions take none.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from curation.engine import likeness
+from curation.models import Judgement, Project, ProvisionalGrade, Query, SettledGrade, ShownPassage
+from retrieval.models import Passage
+
+# Jaccard of shingles. A passage with one sentence in ten changed stays above it, another page on the same form falls
+# below; of two short questions few words may differ.
+NEAR_PASSAGE = 0.8
+NEAR_QUERY = 0.7
+AT_ONCE = 100  # queries of one sweep
+MOST_LIKE = 200  # queries of one subject that one is compared with, the latest
+
+Kind, State = ProvisionalGrade.Kind, ProvisionalGrade.State
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A settled grade that a passage may take over."""
+
+    grade: int
+    likeness: float
+    kind: str
+    query_id: int
+    passage_id: int
+
+
+def offer_all(project: Project) -> int:
+    """Look at the queries that are due, those settled last first; how many grades were offered.
+
+    Due is a query that was settled or ranked anew since it was looked at last. Nothing where the project does not
+    want it. Run twice, it offers nothing twice.
+    """
+    if not project.passes_on or not SettledGrade.objects.filter(review__query__project=project).exists():
+        return 0
+    due = project.queries.filter(passed_at=None)
+    settled = due.filter(settled_at__isnull=False).order_by("-settled_at")[:AT_ONCE]
+    rest = due.filter(settled_at=None).order_by("-pk")[:AT_ONCE]
+    return sum(offer(query) for query in [*settled, *rest][:AT_ONCE])
+
+
+@transaction.atomic
+def offer(query: Query) -> int:
+    """Offer this query what is settled elsewhere, and what is settled of it to those like it; how many grades."""
+    Query.objects.filter(pk=query.pk).update(passed_at=timezone.now())
+    _overtake(query)
+    if query.is_evaluation:
+        return 0
+    like = _like(query)
+    made = _offer_to(query, like)
+    if query.state == Query.State.SETTLED:
+        made += sum(_offer_to(other, _like(other)) for other in like)  # each may have more than this source
+    return made
+
+
+def _offer_to(query: Query, like: dict[Query, float]) -> int:
+    if query.gold is not None or not (open_to := _unjudged(query)):
+        return 0
+    sources = defaultdict(list)
+    for passage_id, source in [*_near_passages(query, open_to), *_same_passages(like, open_to)]:
+        sources[passage_id].append(source)
+    rows = [
+        ProvisionalGrade(
+            project_id=query.project_id,
+            query=query,
+            passage_id=passage_id,
+            grade=best.grade,
+            kind=best.kind,
+            likeness=round(best.likeness, 3),
+            from_query_id=best.query_id,
+            from_passage_id=best.passage_id,
+        )
+        for passage_id, found in sources.items()
+        if len({source.grade for source in found}) == 1  # what was graded in two ways is not passed on
+        for best in [max(found, key=lambda source: source.likeness)]
+    ]
+    return len(ProvisionalGrade.objects.bulk_create(rows))
+
+
+def _overtake(query: Query) -> None:
+    """What somebody has judged meanwhile waits no longer."""
+    waiting = ProvisionalGrade.objects.waiting().filter(query=query)
+    waiting.filter(passage__in=_judged(query)).update(state=State.OVERTAKEN, decided_at=timezone.now())
+
+
+def _judged(query: Query) -> set[int]:
+    """Passages of the query that have a grade of a person's."""
+    settled = SettledGrade.objects.filter(review__query=query, review__state="settled")
+    given = Judgement.objects.submitted().filter(query=query)
+    return {*settled.values_list("passage_id", flat=True), *given.values_list("passage_id", flat=True)}
+
+
+def _unjudged(query: Query) -> dict[int, Passage]:
+    """Passages of its rankings that nobody has judged and nobody was offered a grade for."""
+    places = ShownPassage.objects.filter(ranking__query=query)
+    shown = Passage.objects.active().filter(pk__in=places.values("passage"))
+    offered = ProvisionalGrade.objects.filter(query=query).values_list("passage_id", flat=True)
+    not_open = {*_judged(query), *offered}
+    return {passage.pk: passage for passage in shown if passage.pk not in not_open}
+
+
+def _near_passages(query: Query, open_to: dict[int, Passage]) -> Iterable[tuple[int, _Source]]:
+    """From the query's own settled passages; what was itself passed on is not passed on again."""
+    if query.state != Query.State.SETTLED:
+        return
+    own = SettledGrade.objects.filter(review__query=query, review__state="settled").select_related("passage")
+    known = [
+        (row, likeness.shingles(row.passage.full_text, likeness.PASSAGE_SHINGLE))
+        for row in own.exclude(method=SettledGrade.Method.CONFIRMED)
+    ]
+    for passage in open_to.values():
+        text = likeness.shingles(passage.full_text, likeness.PASSAGE_SHINGLE)
+        for row, shingles in known:
+            close = likeness.jaccard(text, shingles)
+            if close >= NEAR_PASSAGE:
+                yield passage.pk, _Source(rounded(row.grade), close, Kind.PASSAGE, query.pk, row.passage_id)
+
+
+def _same_passages(like: dict[Query, float], open_to: dict[int, Passage]) -> Iterable[tuple[int, _Source]]:
+    """From the settled queries like it, for the very same passages."""
+    close = {query.pk: value for query, value in like.items() if query.state == Query.State.SETTLED}
+    rows = SettledGrade.objects.filter(review__query__in=close, review__state="settled", passage__in=open_to)
+    rows = rows.exclude(method=SettledGrade.Method.CONFIRMED)
+    for query_id, passage_id, grade in rows.values_list("review__query_id", "passage_id", "grade"):
+        yield passage_id, _Source(rounded(grade), close[query_id], Kind.QUERY, query_id, passage_id)
+
+
+def _like(query: Query) -> dict[Query, float]:
+    """Queries that ask the same, with their likeness: the same words, or nearly, about the same document."""
+    is_near = Q(text_key=query.text_key)
+    if query.stratum:
+        is_near |= Q(stratum=query.stratum)
+    others = Query.objects.filter(is_near, project=query.project_id, is_evaluation=False).exclude(pk=query.pk)
+    text, numbers = likeness.shingles(query.text, likeness.QUERY_SHINGLE), likeness.numbers(query.text)
+    found = {}
+    for other in others.order_by("-pk")[:MOST_LIKE]:
+        close = likeness.jaccard(text, likeness.shingles(other.text, likeness.QUERY_SHINGLE))
+        if close >= NEAR_QUERY and likeness.numbers(other.text) == numbers:
+            found[other] = close
+    return found
+
+
+def rounded(grade: float) -> int:
+    """A consensus between two grades as the upper one of them."""
+    return int(grade + 0.5)
