@@ -1,9 +1,10 @@
 """ℓ, the mean log-probability of an answer's tokens after a prompt, for many pairs at the cost of few.
 
 What pairs have in common is computed once: the opening all of them share, then the prompts up to where the
-pairs about one passage part (passages come before the question, see prompting). The rest runs in batches of
-like length, and the head that turns states into the whole vocabulary sees only the places that predict an
-answer token. The numbers are those of one plain call per pair, within rounding.
+pairs about one passage part (passages come before the question, see prompting). Prompts are packed into rows
+without padding (see packing), and the head that turns states into the whole vocabulary sees only the places that
+predict an answer token. The numbers are those of one plain call per pair, within rounding. Models whose layers
+do not see all that came before run in padded batches of like length.
 """
 
 from __future__ import annotations
@@ -16,15 +17,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from curation.engine import packing
+
 if TYPE_CHECKING:
     import torch
 
-    Cached = list[tuple[torch.Tensor, torch.Tensor]]  # per layer, keys and values (rows, heads, tokens, size)
-
-# Tokens in one batch: enough to fill the matrix units, few enough to stay near the processor.
-BATCH_TOKENS = 2048
-# Tokens of shared prompt kept at a time, and answer tokens whose logits over the vocabulary exist at a time.
-SHARED_TOKENS = 4096
+# Tokens in one batch: enough to fill the matrix units, few enough that what a layer makes of them stays in the cache.
+BATCH_TOKENS = 1024
+# Answer tokens whose logits over the vocabulary exist at a time.
 BATCH_ANSWER_TOKENS = 768
 # A shorter beginning than this is not worth a pass of its own.
 LEAST_SHARED = 8
@@ -45,18 +45,6 @@ class Scored(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Shared:
-    """Beginnings that were computed: row i of the cache holds lengths[i] tokens, padded on the right."""
-
-    cached: Cached
-    lengths: list[int]
-
-    @property
-    def width(self) -> int:
-        return max(self.lengths, default=0)
-
-
-@dataclass(frozen=True)
 class Group:
     """Pairs whose prompts share their first `length` tokens."""
 
@@ -67,24 +55,26 @@ class Group:
 def score_pairs(model: Any, pairs: Sequence[Pair], *, shares: bool | None = None) -> Iterator[Scored]:
     """Batches of scores as they are computed, in no particular order, every pair exactly once.
 
-    model: a causal language model of transformers in eval mode. shares: compute common beginnings once;
-    by default where the model's layers allow it.
+    model: a causal language model of transformers in eval mode, which nobody else uses while a batch is computed.
+    shares: pack prompts and compute common beginnings once; by default where the model's layers allow it.
     """
     if not pairs:
         return
-    if not (can_share(model) if shares is None else shares):
-        yield from _score_rows(model, pairs, list(range(len(pairs))), None, {})
+    if not (packing.can_pack(model) if shares is None else shares):
+        yield from _score_padded(model, pairs)
         return
     opening, groups = plan(pairs)
-    root = _extend(model, [pairs[0].prompt[:opening]], None, [0]) if opening else None
-    singles = [group.rows[0] for group in groups if len(group.rows) == 1]
-    yield from _score_rows(model, pairs, singles, root, dict.fromkeys(singles, 0))
-    many = sorted((group for group in groups if len(group.rows) > 1), key=lambda group: (-group.length, group.rows))
-    for chunk in _chunks(many):
-        beginnings = [pairs[group.rows[0]].prompt[opening : group.length] for group in chunk]
-        shared = _extend(model, beginnings, root, [0] * len(chunk))
-        parents = {row: place for place, group in enumerate(chunk) for row in group.rows}
-        yield from _score_rows(model, pairs, list(parents), shared, parents)
+    batch: list[Group] = []
+    tokens = answers = 0
+    for group in _portions(pairs, groups, opening):
+        cost = _cost(pairs, group, opening)
+        wanted = sum(len(pairs[row].answer) for row in group.rows)
+        if batch and (tokens + cost > BATCH_TOKENS or answers + wanted > BATCH_ANSWER_TOKENS):
+            yield _score_packed(model, pairs, batch, opening)
+            batch, tokens, answers = [], 0, 0
+        batch.append(group)
+        tokens, answers = tokens + cost, answers + wanted
+    yield _score_packed(model, pairs, batch, opening)
 
 
 def gathered(
@@ -98,13 +88,6 @@ def gathered(
         if on_progress:
             on_progress(done, total)
     return scores
-
-
-def can_share(model: Any) -> bool:
-    """Whether every layer keeps all it saw, so that its memory can be handed on."""
-    config = model.config.get_text_config(decoder=True)
-    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-    return kinds == {"full_attention"} and not getattr(config, "sliding_window", None)
 
 
 def plan(pairs: Sequence[Pair]) -> tuple[int, list[Group]]:
@@ -130,41 +113,79 @@ def plan(pairs: Sequence[Pair]) -> tuple[int, list[Group]]:
     return opening, groups
 
 
-def _score_rows(
-    model: Any, pairs: Sequence[Pair], rows: list[int], shared: _Shared | None, parents: dict[int, int]
-) -> Iterator[Scored]:
-    """Score rows that continue a shared beginning, the longest first, in batches of like length."""
-    lengths = {row: shared.lengths[parents[row]] if shared else 0 for row in rows}
-    rest = {row: len(pairs[row].prompt) + len(pairs[row].answer) - 1 - lengths[row] for row in rows}
-    batch: list[int] = []
-    for row in sorted(rows, key=lambda row: (-rest[row], row)):
-        answers = sum(len(pairs[member].answer) for member in [*batch, row])
-        too_long = batch and rest[batch[0]] * (len(batch) + 1) > BATCH_TOKENS
-        if batch and (too_long or answers > BATCH_ANSWER_TOKENS):
-            yield _score_batch(model, pairs, batch, shared, parents)
-            batch = []
-        batch.append(row)
-    if batch:
-        yield _score_batch(model, pairs, batch, shared, parents)
+def _cost(pairs: Sequence[Pair], group: Group, opening: int) -> int:
+    """Tokens a group adds to a row."""
+    ends = sum(len(pairs[row].prompt) + len(pairs[row].answer) - 1 - group.length for row in group.rows)
+    return group.length - opening + ends
 
 
-def _score_batch(
-    model: Any, pairs: Sequence[Pair], rows: list[int], shared: _Shared | None, parents: dict[int, int]
-) -> Scored:
+def _portions(pairs: Sequence[Pair], groups: Iterable[Group], opening: int) -> Iterator[Group]:
+    """The groups, those that are too large for one batch in several parts; each part computes the beginning again."""
+    for group in groups:
+        part: list[int] = []
+        for row in group.rows:
+            grown = Group([*part, row], group.length)
+            answers = sum(len(pairs[member].answer) for member in grown.rows)
+            if part and (_cost(pairs, grown, opening) > BATCH_TOKENS or answers > BATCH_ANSWER_TOKENS):
+                yield Group(part, group.length)
+                part = []
+            part.append(row)
+        yield Group(part, group.length)
+
+
+def _score_packed(model: Any, pairs: Sequence[Pair], groups: Sequence[Group], opening: int) -> Scored:
     import torch
 
-    done = [shared.lengths[parents[row]] if shared else 0 for row in rows]
-    inputs = [(pairs[row].prompt + pairs[row].answer[:-1])[start:] for row, start in zip(rows, done, strict=True)]
+    row = packing.start(pairs[groups[0].rows[0]].prompt[:opening])
+    for group in groups:
+        stem = pairs[group.rows[0]].prompt[opening : group.length]
+        members = [pairs[one] for one in group.rows]
+        tails = [(one.prompt[group.length :] + one.answer[:-1], len(one.answer)) for one in members]
+        packing.add(row, stem, tails)
+    rows = [one for group in groups for one in group.rows]
+    with torch.inference_mode():
+        return _means(packing.logits(model, row), pairs, rows)
+
+
+def _score_padded(model: Any, pairs: Sequence[Pair]) -> Iterator[Scored]:
+    """Every pair whole, the longest first, in batches of like length."""
+    lengths = [len(pair.prompt) + len(pair.answer) - 1 for pair in pairs]
+    batch: list[int] = []
+    for row in sorted(range(len(pairs)), key=lambda row: (-lengths[row], row)):
+        answers = sum(len(pairs[member].answer) for member in [*batch, row])
+        too_long = batch and lengths[batch[0]] * (len(batch) + 1) > BATCH_TOKENS
+        if batch and (too_long or answers > BATCH_ANSWER_TOKENS):
+            yield _score_batch(model, pairs, batch)
+            batch = []
+        batch.append(row)
+    yield _score_batch(model, pairs, batch)
+
+
+def _score_batch(model: Any, pairs: Sequence[Pair], rows: list[int]) -> Scored:
+    import torch
+
+    inputs = [pairs[row].prompt + pairs[row].answer[:-1] for row in rows]
+    ids = torch.zeros(len(rows), max(map(len, inputs)), dtype=torch.long)  # (rows, tokens), padded on the right
+    mask = torch.zeros_like(ids)
     # The states that predict an answer are the last ones of a row, one for each of its tokens.
-    wanted = torch.zeros(len(rows), max(map(len, inputs)), dtype=torch.bool, device=model.device)
-    for place, (row, ids) in enumerate(zip(rows, inputs, strict=True)):
-        wanted[place, len(ids) - len(pairs[row].answer) : len(ids)] = True
-    targets = torch.tensor([token for row in rows for token in pairs[row].answer], device=model.device)
-    with torch.inference_mode(), states_at(model, wanted):
-        logits = _forward(model, inputs, shared, [parents.get(row, 0) for row in rows]).logits.float()
-        values = token_log_probs(logits.view(-1, logits.shape[-1]), targets).double()  # (answer tokens,)
-    ends = np.cumsum([len(pairs[row].answer) for row in rows])
-    parts = np.split(values.cpu().numpy(), ends[:-1])
+    wanted = torch.zeros_like(ids, dtype=torch.bool)
+    for place, (row, given) in enumerate(zip(rows, inputs, strict=True)):
+        ids[place, : len(given)] = torch.tensor(given)
+        mask[place, : len(given)] = 1
+        wanted[place, len(given) - len(pairs[row].answer) : len(given)] = True
+    device = model.device
+    with torch.inference_mode(), states_at(model, wanted.to(device)):
+        logits = model(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False).logits
+        return _means(logits.view(-1, logits.shape[-1]), pairs, rows)
+
+
+def _means(logits: torch.Tensor, pairs: Sequence[Pair], rows: list[int]) -> Scored:
+    """Scores from the logits of every answer token of these rows, one row after the other."""
+    import torch
+
+    targets = torch.tensor([token for row in rows for token in pairs[row].answer], device=logits.device)
+    values = token_log_probs(logits.float(), targets).double().cpu().numpy()  # (answer tokens,)
+    parts = np.split(values, np.cumsum([len(pairs[row].answer) for row in rows])[:-1])
     return Scored(list(rows), [float(part.mean()) for part in parts])
 
 
@@ -185,62 +206,6 @@ def states_at(model: Any, wanted: torch.Tensor) -> Iterator[None]:
         yield
     finally:
         handle.remove()
-
-
-def _extend(model: Any, beginnings: list[list[int]], shared: _Shared | None, parents: list[int]) -> _Shared:
-    """The memory of each beginning, which continues the shared row `parents` names."""
-    import torch
-
-    nothing = torch.zeros(len(beginnings), max(map(len, beginnings)), dtype=torch.bool, device=model.device)
-    with torch.inference_mode(), states_at(model, nothing):
-        cache = _forward(model, beginnings, shared, parents, keeps=True).past_key_values
-    start = shared.lengths if shared else [0]
-    # A parent's padding would stand in the middle of its child: `plan` only continues the opening, which has none.
-    lengths = [start[parent] + len(ids) for parent, ids in zip(parents, beginnings, strict=True)]
-    return _Shared([(layer.keys, layer.values) for layer in cache.layers], lengths)
-
-
-def _forward(
-    model: Any, inputs: list[list[int]], shared: _Shared | None, parents: list[int], keeps: bool = False
-) -> Any:
-    """Run rows of ids, padded on the right, each after the shared beginning it continues."""
-    import torch
-    from transformers import DynamicCache
-
-    width, past = max(map(len, inputs)), shared.width if shared else 0
-    ids = torch.zeros(len(inputs), width, dtype=torch.long)
-    mask = torch.zeros(len(inputs), past + width, dtype=torch.long)
-    starts = torch.zeros(len(inputs), 1, dtype=torch.long)
-    for place, (row, parent) in enumerate(zip(inputs, parents, strict=True)):
-        start = shared.lengths[parent] if shared else 0
-        ids[place, : len(row)] = torch.tensor(row)
-        mask[place, :start] = 1
-        mask[place, past : past + len(row)] = 1
-        starts[place] = start
-    device = model.device
-    cache = None
-    if shared:
-        chosen = torch.tensor(parents, device=device)
-        cache = DynamicCache([(keys[chosen], values[chosen]) for keys, values in shared.cached])
-    return model(
-        input_ids=ids.to(device),
-        attention_mask=mask.to(device),
-        position_ids=(starts + torch.arange(width)).to(device),  # (rows, tokens)
-        past_key_values=cache,
-        use_cache=keeps or shared is not None,
-    )
-
-
-def _chunks(groups: list[Group]) -> Iterator[list[Group]]:
-    """Groups whose beginnings fit into memory together."""
-    chunk: list[Group] = []
-    for group in groups:
-        if chunk and chunk[0].length * (len(chunk) + 1) > SHARED_TOKENS:
-            yield chunk
-            chunk = []
-        chunk.append(group)
-    if chunk:
-        yield chunk
 
 
 def _common(left: Sequence[int], right: Sequence[int]) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from curation.engine import scoring
+from curation.engine import packing, scoring
 from curation.engine.generator import NoGenerator, TextGenerator, open_generator, resolve
 from curation.engine.prompting import DEFAULT_PROMPT, build_prompt
 from tests.tiny import tiny_generator
@@ -60,17 +60,17 @@ def test_scores_do_not_depend_on_company_or_order(generator: TextGenerator, pair
     np.testing.assert_allclose(together, backwards, atol=1e-4)
 
 
-@pytest.mark.parametrize("batch_tokens, shared_tokens", [(1, 1), (150, 200), (100_000, 100_000)])
+@pytest.mark.parametrize("batch_tokens, step", [(1, 1), (150, 20), (100_000, 100_000)])
 def test_scores_do_not_depend_on_the_batch_size(
     generator: TextGenerator,
     pairs: list[tuple[str, str]],
     monkeypatch: pytest.MonkeyPatch,
     batch_tokens: int,
-    shared_tokens: int,
+    step: int,
 ) -> None:
     expected = generator.score(pairs)
     monkeypatch.setattr(scoring, "BATCH_TOKENS", batch_tokens)
-    monkeypatch.setattr(scoring, "SHARED_TOKENS", shared_tokens)
+    monkeypatch.setattr(packing, "STEP", step)
     np.testing.assert_allclose(generator.score(pairs), expected, atol=1e-4)
 
 
