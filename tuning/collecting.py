@@ -35,6 +35,7 @@ from tuning.engine.examples import (
     write_passages,
     write_queries,
 )
+from tuning.engine.metrics import RELEVANT_FROM
 from tuning.models import Dataset, DatasetQuery
 
 LEAST_QUERIES = 8
@@ -86,8 +87,8 @@ def settled_rows(project: Project) -> Iterator[JudgedQuery]:
 
 def _settled(project: Project) -> Iterable[Query]:
     """Settled queries, oldest first, with everything a row is made of."""
-    grades = SettledGrade.objects.filter(passage__retired_at=None).order_by("passage_id")
-    reviews = Review.objects.current().prefetch_related(Prefetch("grades", grades, to_attr="kept"))
+    grades = SettledGrade.objects.order_by("passage_id").select_related("passage").defer("passage__text")
+    reviews = Review.objects.current().prefetch_related(Prefetch("grades", grades, to_attr="given"))
     answers = Answer.objects.select_related("draft").order_by("pk")
     return (
         project.queries.settled()
@@ -100,12 +101,18 @@ def _settled(project: Project) -> Iterable[Query]:
 def _row(query: Query) -> JudgedQuery | None:
     """What people decided about the query; None when it teaches nothing.
 
-    Grades of retired passages are left out: the text they were given for is no longer searched.
+    Grades of retired passages are left out: the text they were given for is no longer searched. An answer goes
+    with the passages it rested on; see `_has_expired`.
     """
     review = next(iter(query.current), None)  # type: ignore[attr-defined]
-    if review is None or not (review.kept or review.answer or review.is_unanswerable):
+    if review is None:
         return None
-    kept = review.kept
+    kept = [settled for settled in review.given if settled.passage.retired_at is None]
+    lapsed = [settled for settled in review.given if settled.passage.retired_at is not None]
+    is_open = _has_expired(kept, lapsed)
+    answer, is_unanswerable = ("", False) if is_open else (review.answer, review.is_unanswerable)
+    if not (kept or answer or is_unanswerable):
+        return None
     answers = list(query.answers.all())
     cited = {str(entry["passage"]) for answer in answers for entry in answer.citations if entry.get("passage")}
     drafts = [answer.draft.text for answer in answers if answer.draft is not None]
@@ -114,11 +121,24 @@ def _row(query: Query) -> JudgedQuery | None:
         text=query.text,
         grades={str(settled.passage_id): settled.grade for settled in kept},
         reliability=sum(settled.reliability for settled in kept) / len(kept) if kept else 1.0,
-        answer=review.answer,
-        is_unanswerable=review.is_unanswerable,
+        answer=answer,
+        is_unanswerable=is_unanswerable,
         cited=tuple(sorted(cited & {str(settled.passage_id) for settled in kept}, key=int)),
         draft=drafts[0] if drafts else "",
     )
+
+
+def _has_expired(kept: Sequence[SettledGrade], lapsed: Sequence[SettledGrade]) -> bool:
+    """Whether the answer, or that there is none, is no longer founded on a text that is searched.
+
+    So it is when every relevant passage has lapsed, or, where none was relevant, every passage. What was settled
+    without any grade, as an imported answer, rests on no text and stands.
+    """
+    if any(settled.grade >= RELEVANT_FROM for settled in kept):
+        return False
+    if any(settled.grade >= RELEVANT_FROM for settled in lapsed):
+        return True
+    return bool(lapsed) and not kept
 
 
 def _vectors(project: Project, rows: Sequence[JudgedQuery], on_progress: Progress | None) -> clusters.Floats:

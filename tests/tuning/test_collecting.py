@@ -72,6 +72,44 @@ def test_grades_of_retired_passages_are_left_out(
     assert not any(str(lion.pk) in row.grades for row in collecting.rows(collecting.collect(project)))
 
 
+def _retire(passages: dict[str, Passage], *names: str) -> None:
+    Passage.objects.filter(pk__in=[passages[name].pk for name in names]).update(retired_at=timezone.now())
+
+
+def test_an_answer_goes_with_the_passages_it_rested_on(
+    project: Project, release: Release, settled: list[Query], passages: dict[str, Passage]
+) -> None:
+    _retire(passages, "panda", "eagle", "crow")  # all of the second, the relevant ones of the others
+    rows = {row.text: row for row in collecting.rows(collecting.collect(project))}
+    bamboo, tools, remembers = (
+        rows["Who eats bamboo?"],
+        rows.get("Which bird uses tools?"),
+        rows["Who remembers faces?"],
+    )
+    assert tools is None  # the crow that answers and the eagle that does not: both texts have changed
+    assert (bamboo.answer, bamboo.grades) == ("", {str(passages["lion"].pk): 0.0})  # still a negative
+    assert (remembers.answer, list(remembers.grades)) == ("", [str(passages["whale"].pk)])
+    assert rows["Who swims well?"].answer  # its relevant passages stand; the eagle was none
+
+
+def test_that_there_is_no_answer_lapses_with_the_last_text_it_was_said_of(
+    project: Project, release: Release, settled: list[Query], passages: dict[str, Passage]
+) -> None:
+    _retire(passages, "lion")
+    rows = {row.text: row for row in collecting.rows(collecting.collect(project))}
+    assert rows["Who feeds the dragons?"].is_unanswerable  # the ticket is still there
+    _retire(passages, "ticket")
+    assert "Who feeds the dragons?" not in {row.text for row in collecting.rows(collecting.collect(project))}
+
+
+def test_an_answer_that_was_settled_without_a_grade_stands(
+    project: Project, release: Release, settled: list[Query], settle: Callable[..., Query]
+) -> None:
+    settle("Who said so?", {}, "A visitor.")
+    rows = {row.text: row for row in collecting.rows(collecting.collect(project))}
+    assert rows["Who said so?"].answer == "A visitor."
+
+
 def test_too_little_work_is_refused(project: Project, release: Release, settle: Callable[..., Query]) -> None:
     for n in range(7):
         settle(f"Question {n}", {"lion": 1})
