@@ -22,6 +22,7 @@ from curation.errors import CurationError
 from curation.models import (
     Assignment,
     AssignmentQuerySet,
+    Event,
     Guidelines,
     Membership,
     Project,
@@ -35,6 +36,7 @@ from curation.wording import Reason, because
 WINDOW = 100  # rows of the queue's head that are looked at for something the person has not had
 _ATTEMPTS = 5
 _EXPIRED_AT_ONCE = 500
+_LEAVINGS = ["skipped", "handed_back", "reassigned"]  # how an assignment leaves its holder for good
 
 State, Drawn = Assignment.State, Assignment.Drawn
 
@@ -65,6 +67,10 @@ class LeaseLost(CurationError):
 
 class NotHeld(CurationError):
     """The assignment is not in anybody's hands."""
+
+
+class Taken(CurationError):
+    """What the person gave back has gone to somebody else."""
 
 
 def claim_next(project: Project, user: AbstractBaseUser, *, beside: int | None = None) -> Assignment | None:
@@ -123,6 +129,23 @@ def hand_back(assignment: Assignment, reason: str = "", *, actor: AbstractBaseUs
 def skip(assignment: Assignment, reason: str = "") -> Assignment:
     """Pass on the query for a reason; the slot goes to somebody else."""
     return _give_up(assignment, reason, "skipped")
+
+
+def take_up(row: Assignment, key: str = "") -> Assignment:
+    """Undo one's own skip or hand back of a row that its caller has locked; as it was before, with its comment.
+
+    Raises Taken when every slot of the query is held by now, NotHeld when somebody else took it from the person.
+    """
+    last = Event.objects.filter(assignment=row, verb__in=_LEAVINGS).order_by("-pk").first()
+    if last is None or last.verb == "reassigned" or last.actor_id != row.curator_id:
+        raise NotHeld(_("This was taken from you, not given back by you."))
+    if not row.is_extra and not take_free_slot(row):
+        raise Taken(_("Somebody else has this query by now. What you graded is kept."))
+    row.state, row.comment = State.CLAIMED, last.data.get("was", "")
+    row.lease_until = timezone.now() + timedelta(seconds=row.project.lease_seconds)
+    row.save(update_fields=["slot", "is_extra", "state", "lease_until", "comment"])
+    recording.note("took_up", project=row.project, actor=row.curator_id, query=row.query_id, assignment=row, key=key)
+    return row
 
 
 def expire(now: datetime | None = None) -> int:
@@ -362,12 +385,13 @@ def _give_up(assignment: Assignment, reason: str, verb: str, actor: AbstractBase
         return row
     if row.state != State.CLAIMED:
         raise NotHeld(_("This has been submitted; take it back first."))
+    data = {"reason": reason, "was": row.comment}
     row.state, row.comment = State.HANDED_BACK, reason or row.comment
     row.save(update_fields=["state", "comment"])
     if not row.is_extra:
         _fresh(row).save()
     by = actor.pk if actor else row.curator_id
-    recording.note(verb, project=row.project, actor=by, query=row.query_id, assignment=row, data={"reason": reason})
+    recording.note(verb, project=row.project, actor=by, query=row.query_id, assignment=row, data=data)
     return row
 
 

@@ -256,14 +256,17 @@ def submit(assignment: Assignment, *, key: str = "") -> Submitted:
 
 @transaction.atomic
 def take_back(assignment: Assignment, *, key: str = "") -> Assignment:
-    """Undo one's submit: the work is in hand again, with its grades. Twice is once.
+    """Undo one's submit, skip or hand back: the work is in hand again, with its grades. Twice is once.
 
-    Raises AlreadySettled once a reviewer has decided, or the consensus has stood for UNDO_SECONDS.
+    Raises AlreadySettled once a reviewer has decided, or the consensus has stood for UNDO_SECONDS; assigning.Taken
+    when what was given back has gone to others.
     """
     query = Query.objects.select_for_update(no_key=True).get(pk=assignment.query_id)
     row = assigning.locked(assignment)
     if row.state == State.CLAIMED or recording.happened(row.curator_id, key):
         return row
+    if row.state == State.HANDED_BACK:
+        return assigning.take_up(row, key)
     if row.state != State.SUBMITTED:
         raise NotInHand(_("There is no submit to take back."))
     if row.drawn == Drawn.CONFIRMED:

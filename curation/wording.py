@@ -34,6 +34,7 @@ EVENTS = {
     "asked": gettext_lazy("asked"),
     "imported": gettext_lazy("imported it"),
     "claimed": gettext_lazy("took it to judge"),
+    "took_up": gettext_lazy("took it up again after giving it back"),
     "resumed": gettext_lazy("took it up again after the lease ran out"),
     "handed_back": gettext_lazy("handed it back"),
     "skipped": gettext_lazy("skipped it"),

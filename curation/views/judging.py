@@ -47,7 +47,10 @@ def judge(request: HttpRequest, project: Project) -> HttpResponse:
     except assigning.NotNow as error:
         found, reason = None, str(error)
     if found is None:
-        return render(request, "curation/judge.html", {"project": project, "reason": reason})
+        mine = Assignment.objects.filter(project=project, curator=request.user, state=Assignment.State.HANDED_BACK)
+        given_back = mine.select_related("query").order_by("-claimed_at").first()
+        context = {"project": project, "reason": reason, "given_back": given_back}
+        return render(request, "curation/judge.html", context)
     return redirect("curation:assignment", project.slug, found.pk)
 
 

@@ -149,6 +149,44 @@ def test_undo_goes_over_the_submit(desk: Page) -> None:
     assert grades_of(first)[-1] == 0
 
 
+def test_undo_goes_over_the_skip(desk: Page) -> None:
+    first = shown(desk)
+    wait_for_next(desk)
+    desk.keyboard.press("2")
+    desk.keyboard.press("s")
+    desk.keyboard.type("Not my field")
+    desk.keyboard.press("Enter")
+    second = shown(desk)
+    assert second != first
+    desk.keyboard.press("u")
+    assert shown(desk) == first
+    expect(desk.locator("#skip-comment")).not_to_be_visible()
+    desk.keyboard.press("u")  # the grade before the skip
+    expect(desk.locator("[data-graded]")).to_have_text("0")
+    saved(desk)
+    assert Assignment.objects.get(pk=first).state == "claimed" and grades_of(first) == []
+    for key in "1" * 10:
+        desk.keyboard.press(key)
+    desk.keyboard.press("Enter")
+    assert shown(desk) == second
+    until(desk, lambda: Assignment.objects.get(pk=first).state == "submitted")
+    assert Assignment.objects.filter(query__assignments=first).count() == 1
+
+
+def test_a_skip_that_somebody_else_took_up_is_not_undone(desk: Page, bob: User) -> None:
+    first = shown(desk)
+    wait_for_next(desk)
+    desk.keyboard.press("2")
+    desk.keyboard.press("s")
+    desk.keyboard.press("Enter")
+    until(desk, lambda: Assignment.objects.get(pk=first).state == "handed_back")
+    assigning.claim(Assignment.objects.get(pk=first).query, bob)
+    desk.keyboard.press("u")
+    expect(desk.locator("#work #lost")).to_contain_text("Somebody else has this query by now.")
+    desk.keyboard.press("u")  # its grade is not to be undone any more
+    assert shown(desk) == first and grades_of(first) == [2]
+
+
 def test_enter_shows_what_is_left_to_grade(desk: Page) -> None:
     desk.keyboard.press("2")
     desk.keyboard.press("Enter")

@@ -193,6 +193,61 @@ def test_the_evaluation_sample_is_never_steered(project: Project, alice: User, w
     assert claimed is not None and claimed.drawn == Drawn.RANDOM
 
 
+def test_a_skip_is_undone_with_what_was_there(project: Project, alice: User, wait: Wait) -> None:
+    query = wait()
+    claimed = assigning.claim(query, alice)
+    judging.record(claimed, claimed.order[0], 2)
+    judging.flag(claimed, "odd")
+    assigning.skip(claimed, "not my field")
+    back = judging.take_back(claimed, key="k")
+    assert (back.state, back.slot, back.comment, back.is_flagged) == (State.CLAIMED, 1, "odd", True)
+    assert back.lease_until is not None and back.lease_until > timezone.now()
+    assert back.judgements.standing().get().grade == 2
+    assert query.assignments.count() == 1  # the fresh row of the slot has gone again
+    assert judging.take_back(claimed, key="k").state == State.CLAIMED  # twice is once
+    assert list(Event.objects.filter(verb__in=["skipped", "took_up"]).values_list("verb", flat=True)) == [
+        "skipped",
+        "took_up",
+    ]
+
+
+def test_what_somebody_else_took_meanwhile_is_not_taken_up_again(
+    project: Project, alice: User, bob: User, wait: Wait
+) -> None:
+    query = wait()
+    mine = assigning.claim(query, alice)
+    assigning.hand_back(mine)
+    theirs = assigning.claim(query, bob)
+    with pytest.raises(assigning.Taken):
+        judging.take_back(mine)
+    mine.refresh_from_db()
+    assert mine.state == State.HANDED_BACK and Assignment.objects.held_by(bob).get() == theirs
+
+
+def test_what_an_administrator_took_away_is_not_taken_up_again(
+    project: Project, alice: User, bob: User, mona: User, wait: Wait
+) -> None:
+    query = wait(overlap=3)
+    taken, moved = assigning.claim(query, alice), assigning.claim(query, bob)
+    assigning.hand_back(taken, actor=mona)
+    assigning.reassign(moved, User.objects.create_user("dan"), mona)
+    for one in (taken, moved):
+        with pytest.raises(assigning.NotHeld):
+            judging.take_back(one)
+
+
+def test_a_gold_question_is_taken_up_again_without_a_slot(project: Project, alice: User, wait: Wait) -> None:
+    gold = wait()
+    Assignment.objects.filter(query=gold).delete()
+    Query.objects.filter(pk=gold.pk).update(gold={"1": 3})
+    project.gold_rate = 1.0
+    claimed = assigning.claim_next(project, alice)
+    assert claimed is not None
+    assigning.skip(claimed)
+    back = judging.take_back(claimed)
+    assert (back.state, back.slot, back.is_extra) == (State.CLAIMED, 0, True)
+
+
 def test_gold_questions_are_mixed_in_and_take_no_slot(project: Project, alice: User, bob: User, wait: Wait) -> None:
     gold, plain = wait(), wait()
     Assignment.objects.filter(query=gold).delete()

@@ -284,6 +284,17 @@ def test_a_plain_form_that_is_refused_shows_the_page_with_the_text_in_it(signed_
     assert signed_in.post(address("grades", mine), {"grade": "9"}).status_code == 422
 
 
+def test_what_was_skipped_is_taken_up_again_by_a_plain_form(signed_in: Client, mine: Assignment) -> None:
+    signed_in.post(address("skip", mine), {"comment": "not my field"})
+    empty = signed_in.get("/p/zoo/judge/").content.decode()
+    assert f'href="/p/zoo/assignments/{mine.pk}/"' in empty  # nothing else waits: the way back is told
+    page = signed_in.get(f"/p/zoo/assignments/{mine.pk}/").content.decode()
+    assert "Take it up again" in page and address("take_back", mine) in page
+    assert signed_in.post(address("take_back", mine)).status_code == 302
+    mine.refresh_from_db()
+    assert mine.state == Assignment.State.CLAIMED and mine.comment == ""
+
+
 def test_a_plain_skip_goes_on_to_the_next(signed_in: Client, mine: Assignment) -> None:
     response = signed_in.post(address("skip", mine), {"comment": "not my field"})
     assert response["Location"].endswith("/judge/")

@@ -110,7 +110,8 @@ class Desk {
   }
 
   skip(comment) {
-    this.journal.forget(this.work.id);
+    this.work.find('#skip').open = false; // an undo shows it again
+    this.push('skip', {});
     this.#send('skip', 'skip/', { comment });
     this.#goOn('skipped', performance.now());
   }
@@ -119,7 +120,7 @@ class Desk {
     if (this.#isWaiting) return;
     const step = this.journal.pop();
     if (!step) announce(this.words.nothing_to_undo);
-    else if (step.kind === 'submit') this.#takeBack(step);
+    else if (step.kind === 'submit' || step.kind === 'skip') this.#takeBack(step);
     else if (step.assignment === this.work.id) this.#undoHere(step);
     else location.assign(step.url);
   }
@@ -255,9 +256,10 @@ class Desk {
     return [this.work.url, this.next.url].filter(Boolean);
   }
 
-  /** Whether its submit is on the way: it was reloaded before the connection was back. */
+  /** Whether its submit or skip is on the way and was not undone: it was reloaded before the connection was back. */
   get #isLeaving() {
-    return this.outbox.pending(this.work.id).some(({ kind }) => kind === 'submit' || kind === 'skip');
+    const last = this.outbox.pending(this.work.id).findLast(({ kind }) => ['submit', 'skip', 'take-back'].includes(kind));
+    return last !== undefined && last.kind !== 'take-back';
   }
 
   /** What the markup of an open question does not say. */
@@ -312,6 +314,7 @@ class Desk {
     const reason = body.error ?? String(status);
     const said = this.words.refused.replace('{reason}', reason);
     const isHere = entry.assignment === this.work.id || entry.kind === 'take-back';
+    if (entry.kind === 'take-back') this.journal.forget(entry.assignment); // nothing of it can be undone any more
     if (isHere && status === 409) {
       this.#isWaiting = false;
       this.work.element.inert = false;
