@@ -2,13 +2,16 @@
 
 from django.urls import path
 
-from curation.views import asking, home, judging, passing, quality, releases, reviewing, settings
+from curation.views import asking, home, judging, passing, people, quality, releases, reviewing, settings
 
 app_name = "curation"
 
 project_urls = [
     path("", home.project, name="project"),
     path("settings/", settings.settings, name="settings"),
+    path("people/", people.people, name="people"),
+    path("people/<int:pk>/", people.member, name="member"),
+    path("people/<int:pk>/remove/", people.remove_member, name="remove_member"),
 ]
 
 asking_urls = [

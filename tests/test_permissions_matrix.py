@@ -68,6 +68,7 @@ class Stage:
     waiting: Review
     release: Release
     work: dict[str, Assignment]
+    member: Membership
     turn: Turn
     run: Run
     guard: GuardSet
@@ -113,6 +114,10 @@ def _offered(stage: Stage, role: str) -> dict[str, Any]:
 
 def _offered_ids(stage: Stage, role: str) -> dict[str, Any]:
     return {"ids": [stage.project.provisional_grades.get().pk], "decision": "confirm"}
+
+
+def _changed(stage: Stage, role: str) -> dict[str, Any]:
+    return {f"m{stage.member.pk}-{name}": value for name, value in (("role", MANAGER), ("daily_quota", 9))}
 
 
 def _asked(stage: Stage, role: str) -> dict[str, Any]:
@@ -200,6 +205,9 @@ TABLE = {
     "curation:reopen": _page(REVIEWER, 405, 302, thing="settled"),
     "curation:provisional_grades": _page(REVIEWER),
     "curation:decide": _page(REVIEWER, 405, 302, body=_offered, smuggled=302),
+    "curation:people": _page(MANAGER, post=302, body=_is(username=STRANGER, role=MANAGER, daily_quota=0)),
+    "curation:member": _page(MANAGER, 405, 302, thing="member", body=_changed),
+    "curation:remove_member": _page(MANAGER, post=302, thing="member"),
     "curation:quality": _page(MANAGER),
     "curation:quality_csv": _page(MANAGER, others={"name": "people"}),
     "curation:releases": _page(ENGINEER),
@@ -531,6 +539,7 @@ def _stage(slug: str, word: str, people: dict[str, User], *, number: int) -> Sta
         waiting=waiting,
         release=release,
         work=work,
+        member=project.memberships.get(role=ANNOTATOR),
         turn=turn,
         run=turn.runs.get(),
         guard=guarding.sets_of(project)[0],
