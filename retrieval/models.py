@@ -16,6 +16,7 @@ class Corpus(models.Model):
 
     slug = models.SlugField(unique=True)
     name = models.CharField(max_length=200)
+    licence = models.CharField(max_length=200, blank=True, help_text=_("Of the texts, as an SPDX name or in words."))
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

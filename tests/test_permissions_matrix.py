@@ -74,6 +74,8 @@ class Stage:
     guard: GuardSet
     pair: Pair
     curve: Curve
+    dataset: Dataset
+    judgement: Judgement
 
 
 Body = Callable[[Stage, str], dict[str, Any]]
@@ -224,6 +226,14 @@ TABLE = {
     "tuning:curve": _page(ENGINEER, thing="curve"),
     "tuning:curve_points": _page(ENGINEER, thing="curve"),
     "tuning:cancel_curve": _page(ENGINEER, 405, 302, thing="curve"),
+    "tuning:datasets": _page(ENGINEER),
+    "tuning:licence": _page(MANAGER, 405, 302, body=_is(licence="CC0-1.0")),
+    "tuning:dataset": _page(ENGINEER, thing="dataset"),
+    "tuning:dataset_card": _page(ENGINEER, thing="dataset"),
+    "tuning:dataset_changes": _page(ENGINEER, thing="dataset"),
+    "tuning:judgement": _page(ANNOTATOR, thing="judgement"),
+    "tuning:withdraw_judgement": _page(ANNOTATOR, 405, 302, thing="judgement"),
+    "tuning:release_judgements": _page(ENGINEER, thing="release"),
     "tuning:side_by_side": _page(REVIEWER),
     "tuning:pair": _page(REVIEWER, thing="pair"),
     "tuning:vote": _page(REVIEWER, 405, 302, thing="pair", body=_is(choice="a")),
@@ -406,8 +416,8 @@ def _address(name: str, row: Row, stage: Stage, role: str, slug: str = "") -> st
     fields = dict(row.others)
     if row.least in ROLES:
         fields["slug"] = slug or stage.project.slug
-    if row.thing == "release":
-        fields["number"] = stage.release.number
+    if row.thing in ("release", "dataset"):
+        fields["number"] = getattr(stage, row.thing).number
     elif row.thing == "work":
         fields["pk"] = stage.work[_held(role)].pk
     elif row.thing:
@@ -544,6 +554,8 @@ def _stage(slug: str, word: str, people: dict[str, User], *, number: int) -> Sta
         run=turn.runs.get(),
         guard=guarding.sets_of(project)[0],
         pair=pair,
+        dataset=project.datasets.get(),
+        judgement=settled.judgements.get(),
         curve=Curve.objects.create(project=project, part="retriever", measure="ndcg@10", state=JobState.DONE),
     )
 

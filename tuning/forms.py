@@ -9,6 +9,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from curation.models import Project
+from retrieval.models import Corpus
 from tuning.models import Gate, GuardSet, Part, Policy
 
 BOTH = [("", _("both halves")), *Part.choices]
@@ -28,6 +29,13 @@ class StartForm(forms.Form):
 
     def clean_seed(self) -> int:
         return self.cleaned_data["seed"] or 0
+
+
+class LicenceForm(forms.ModelForm):
+    class Meta:
+        model = Corpus
+        fields = ["licence"]
+        labels = {"licence": _("Licence")}
 
 
 class LearnForm(forms.Form):

@@ -1,0 +1,42 @@
+"""What is new in a dataset since another one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from curation.models import Project
+from retrieval.commanding import TandemCommand
+from retrieval.engine.artifacts import Damaged
+from tuning import differing
+from tuning.models import Dataset
+
+
+class Command(TandemCommand):
+    help = "Say which queries of a dataset are new, gone or changed since another one."
+    errors = (Damaged,)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--project", required=True, metavar="SLUG")
+        parser.add_argument("old", type=int, metavar="OLD", help="A dataset's number.")
+        parser.add_argument("new", type=int, metavar="NEW")
+
+    def run(self, **options: Any) -> dict[str, Any]:
+        project = Project.objects.filter(slug=options["project"]).first()
+        if project is None:
+            self.usage(f"there is no project {options['project']}")
+        found = differing.differ(self._dataset(project, options["old"]), self._dataset(project, options["new"]))
+        for mark, rows in (("+", found.added), ("-", found.removed)):
+            for row in rows:
+                self.say(f"{mark} {row.query_id}: {row.text}")
+        for one in found.changed:
+            self.say(f"~ {one.after.query_id}: {one.after.text} ({', '.join(one.what)})")
+        self.say(f"{len(found.added)} new, {len(found.removed)} gone, {len(found.changed)} changed, {found.same} same")
+        return found.as_json()
+
+    def _dataset(self, project: Project, number: int) -> Dataset:
+        found = project.datasets.filter(number=number).first()
+        if found is None:
+            self.usage(f"{project.slug} has no dataset {number}")
+        return found
