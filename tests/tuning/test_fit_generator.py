@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,13 @@ from curation.engine import scoring
 from curation.engine.generator import TextGenerator
 from retrieval.engine import artifacts
 from tests.tiny import tiny_generator
-from tuning.engine import fit_generator, fitting
+from tuning.engine import fit_generator, fitting, material
 from tuning.engine.answer_loss import Example, batches, gradients, pace
-from tuning.engine.examples import DEV, TRAIN, JudgedQuery, PassageText, write_passages, write_queries
-from tuning.engine.fit_generator import read_settings
+from tuning.engine.checkpoints import Bookmark
+from tuning.engine.course import Course
+from tuning.engine.examples import DEV, TRAIN, JudgedQuery, PassageText, read_queries, write_passages, write_queries
 from tuning.engine.fitting import CannotFit
+from tuning.engine.generator_spec import Settings, read_settings
 from tuning.engine.instances import Recipe
 
 ANIMALS = ["lion", "tiger", "zebra", "panda", "otter", "eagle", "crow", "shark", "whale", "snail"]
@@ -129,7 +132,92 @@ def test_a_request_to_end_leaves_nothing_that_could_be_loaded(tiny: Path, tmp_pa
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 143
-    assert [path.name for path in out.iterdir()] == ["metrics.jsonl"]
+    assert {path.name for path in out.iterdir()} <= {"metrics.jsonl", "sft.bookmark"}
+
+
+class Killed(BaseException):
+    """Stands for a signal nobody can catch."""
+
+
+def kill_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
+    """The next training of this process ends right after that many further steps, its bookmark as it was."""
+    real, left = Course._step, [steps]
+
+    def step(self: Course, *given: Any) -> None:
+        if not left[0]:
+            raise Killed
+        left[0] -= 1
+        real(self, *given)
+
+    monkeypatch.setattr(Course, "_step", step)
+
+
+def with_drafts(folder: Path, base: Path, **changes: Any) -> Path:
+    """A specification whose queries have drafts that people edited."""
+    path = write_spec(folder, base)
+    rows = [replace(row, draft=f"not {row.answer}s") for row in read_queries(folder / "queries.jsonl")]
+    write_queries(folder / "queries.jsonl", rows)
+    spec = json.loads(path.read_text())
+    settings = {"most_steps": 3, "dpo": True, "dpo_batch": 4, "dpo_most_steps": 4, "dpo_lr": 0.01}
+    spec |= {"drafted": str(folder / "candidates.jsonl"), "bookmark_seconds": 0} | changes
+    path.write_text(json.dumps(spec | {"settings": spec["settings"] | settings | changes.get("settings", {})}))
+    return path
+
+
+def test_a_killed_training_goes_on_and_ends_where_it_would_have_ended(
+    tiny: Path, tmp_path: Path, here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, out = with_drafts(tmp_path, tiny), tmp_path / "out"
+    assert here(spec, tmp_path / "whole") == 0
+    whole = result_of(tmp_path / "whole")
+    for steps in (2, 3):  # inside the first course, then inside the second
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            kill_after(patch, steps)
+            here(spec, out)
+        assert not (out / "checkpoint").exists() and not (out / "result.json").exists()
+    # what is half written or of another training is not taken up
+    (out / "dpo.bookmark.part-1").write_bytes((out / "dpo.bookmark").read_bytes()[:100])
+    assert here(spec, out) == 0
+    result = result_of(out)
+    assert result["adapter_hash"] == whole["adapter_hash"]
+    assert result["curves"] == whole["curves"]
+    assert not list(out.glob("*.bookmark"))
+    assert "going on" in (out / "metrics.jsonl").read_text()
+
+
+def test_a_bookmark_of_another_training_or_a_broken_one_is_not_taken_up(tmp_path: Path) -> None:
+    path = tmp_path / "a.bookmark"
+    assert Bookmark(path, "one").load() is None
+    assert not Bookmark(path, "one", every_seconds=60).save(lambda: {"done": 1})
+    assert Bookmark(path, "one", every_seconds=60).save(lambda: {"done": 1}, now=True)
+    assert Bookmark(path, "one").load() == {"done": 1}
+    assert Bookmark(path, "two").load() is None
+    path.write_bytes(path.read_bytes()[:-40])
+    assert Bookmark(path, "one").load() is None
+
+
+def test_edited_drafts_are_preferred_after_the_answers(tiny: Path, tmp_path: Path, here: Here) -> None:
+    assert here(with_drafts(tmp_path, tiny), tmp_path / "out") == 0
+    result = result_of(tmp_path / "out")
+    record = result["record"]
+    assert record["pairs"] == {"train": 16, "dev": 4, "why_unused": ""}
+    assert record["dpo_steps"] == 4
+    looks = result["curves"]["dpo"]["dev"]
+    assert looks[-1]["loss"] < looks[0]["loss"]
+    assert result["choice"].startswith("sft: step") and "; dpo: step" in result["choice"]
+
+
+@pytest.mark.parametrize(
+    "changes, why",
+    [({"drafted": None}, "not known"), ({"settings": {"least_pairs": 17}}, "16 edited drafts are too few")],
+)
+def test_without_enough_pairs_the_answers_are_all_and_the_record_says_why(
+    tiny: Path, tmp_path: Path, here: Here, changes: dict[str, Any], why: str
+) -> None:
+    assert here(with_drafts(tmp_path, tiny, **changes), tmp_path / "out") == 0
+    record = result_of(tmp_path / "out")["record"]
+    assert record["dpo_steps"] == 0
+    assert why in record["pairs"]["why_unused"]
 
 
 def test_too_little_to_learn_from_is_said_in_one_line(
@@ -157,10 +245,10 @@ def test_what_the_generator_knows_is_asked_without_a_passage(tiny: Path) -> None
     recipe = Recipe("{passages} {question}", "No.", 1)
     (said,) = generator.generate(["(no text) Who?"])
     rows = [JudgedQuery("1", "Who?", answer=said), JudgedQuery("2", "Who?", answer="somebody else entirely")]
-    assert fit_generator._known(rows, recipe, generator, seed=0) == {"1"}
+    assert material._known(rows, recipe, generator, seed=0) == {"1"}
 
 
-@pytest.mark.parametrize("values", [{"ranks": 8}, {"rank": 0}, {"lr": "fast"}, {"epochs": True}])
+@pytest.mark.parametrize("values", [{"ranks": 8}, {"rank": 0}, {"lr": "fast"}, {"epochs": True}, {"dpo": "yes"}])
 def test_settings_that_cannot_be_meant_are_refused(values: dict[str, Any]) -> None:
     with pytest.raises(CannotFit):
         read_settings(values)
@@ -178,7 +266,7 @@ def some_examples(count: int) -> list[Example]:
 @pytest.fixture
 def adapted(tiny: Path) -> Any:
     model = TextGenerator(tiny).model
-    return fit_generator._with_adapter(model, fit_generator.Settings(), seed=0)
+    return fit_generator._with_adapter(model, Settings(), seed=0)
 
 
 def gradient(model: Any) -> np.ndarray[Any, Any]:

@@ -6,9 +6,10 @@ import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from curation.engine import scoring
+from curation.engine import packing, scoring
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +34,7 @@ def gradients(model: Any, batch: Sequence[Example], batch_tokens: int) -> float:
     total = sum(len(example.pair.answer) for example in batch)
     loss = 0.0
     for part in _parts(batch, batch_tokens):
-        share = _answer_loss(model, part) / total
+        share = -log_probs(model, [example.pair for example in part]).sum() / total
         share.backward()  # type: ignore[no-untyped-call]
         loss += float(share.detach())
     return loss
@@ -72,23 +73,42 @@ def pace(step: int, steps: int, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
 
 
-def _answer_loss(model: Any, part: Sequence[Example]) -> torch.Tensor:
-    """Sum of -ln p over the answer tokens of examples that go through the model together."""
+def log_probs(model: Any, pairs: Sequence[scoring.Pair]) -> torch.Tensor:
+    """(pairs,) ln p of each answer after its prompt, summed over its tokens; with its gradient.
+
+    Neighbours with the same prompt compute it once, where the model's layers allow it.
+    """
     import torch
 
-    width = max(example.tokens for example in part)
-    ids = torch.zeros(len(part), width, dtype=torch.long)
-    mask = torch.zeros(len(part), width, dtype=torch.long)
-    wanted = torch.zeros(len(part), width, dtype=torch.bool)
-    for row, example in enumerate(part):
-        tokens = example.pair.prompt + example.pair.answer[:-1]
+    logits = (_packed_logits if packing.can_pack(model) else _padded_logits)(model, pairs)
+    targets = torch.tensor([token for pair in pairs for token in pair.answer], device=logits.device)
+    values = scoring.token_log_probs(logits.float(), targets)  # (answer tokens,)
+    return torch.stack([part.sum() for part in values.split([len(pair.answer) for pair in pairs])])
+
+
+def _packed_logits(model: Any, pairs: Sequence[scoring.Pair]) -> torch.Tensor:
+    """(answer tokens, vocabulary), one pair after the other, without padding."""
+    row = packing.start([])
+    for prompt, some in groupby(pairs, key=lambda pair: pair.prompt):
+        packing.add(row, prompt[:-1], [([prompt[-1], *pair.answer[:-1]], len(pair.answer)) for pair in some])
+    return packing.logits(model, row)
+
+
+def _padded_logits(model: Any, pairs: Sequence[scoring.Pair]) -> torch.Tensor:
+    """(answer tokens, vocabulary), one pair after the other, from rows padded on the right."""
+    import torch
+
+    inputs = [pair.prompt + pair.answer[:-1] for pair in pairs]
+    ids = torch.zeros(len(pairs), max(map(len, inputs)), dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    wanted = torch.zeros_like(ids, dtype=torch.bool)
+    for row, (pair, tokens) in enumerate(zip(pairs, inputs, strict=True)):
         ids[row, : len(tokens)] = torch.tensor(tokens)
         mask[row, : len(tokens)] = 1
-        wanted[row, len(tokens) - len(example.pair.answer) : len(tokens)] = True
-    targets = torch.tensor([token for example in part for token in example.pair.answer], device=model.device)
+        wanted[row, len(tokens) - len(pair.answer) : len(tokens)] = True
     with scoring.states_at(model, wanted.to(model.device)):
         logits = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device), use_cache=False).logits
-    return -scoring.token_log_probs(logits.float().view(-1, logits.shape[-1]), targets).sum()
+    return logits.view(-1, logits.shape[-1])  # type: ignore[no-any-return]
 
 
 def _parts(batch: Sequence[Example], most_tokens: int) -> Iterator[list[Example]]:

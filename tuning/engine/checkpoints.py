@@ -1,7 +1,15 @@
-"""Weights on disk: ordinary sentence-transformers folders, whole or not there, the same bytes for the same weights."""
+"""Weights on disk: ordinary sentence-transformers folders, whole or not there, the same bytes for the same weights.
+
+And bookmarks: where a training stands, so that one whose process was killed goes on from there.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import pickle
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,3 +30,48 @@ def save_encoder(model: SentenceTransformer, target: Path, meta: dict[str, Any])
             (folder / name).unlink(missing_ok=True)
 
     return artifacts.write_folder(target, fill, {"kind": "encoder"} | meta)
+
+
+BOOKMARK_SECONDS = 30.0
+
+
+class Bookmark:
+    """A training's state in one file, replaced in one step: a reader finds the old one or the new one.
+
+    key: of everything that decides the training (see `key_of`); a bookmark of another one is not taken up.
+    A state is a dictionary of tensors, numbers, texts, lists and dictionaries; it is never part of a result.
+    Call the file `<name>.bookmark`: fitting.run takes it away once the result is there.
+    """
+
+    def __init__(self, path: Path, key: str, every_seconds: float = BOOKMARK_SECONDS) -> None:
+        self.path, self.key, self.every_seconds = path, key, every_seconds
+        self._saved_at = time.monotonic()
+
+    def load(self) -> dict[str, Any] | None:
+        """The state that was saved last, on the processor; None without one, or where it cannot be read."""
+        import torch
+
+        try:
+            found = torch.load(self.path, map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError):
+            return None
+        if not isinstance(found, dict) or found.get("key") != self.key:
+            return None
+        state: dict[str, Any] = found["state"]
+        return state
+
+    def save(self, state: Callable[[], dict[str, Any]], *, now: bool = False) -> bool:
+        """Keep the state if `every_seconds` have passed since the last time, or at once; whether it was kept."""
+        if not now and time.monotonic() - self._saved_at < self.every_seconds:
+            return False
+        import torch
+
+        kept = {"key": self.key, "state": state()}
+        artifacts.write_file(self.path, lambda part: torch.save(kept, part))
+        self._saved_at = time.monotonic()
+        return True
+
+
+def key_of(*parts: Any) -> str:
+    """sha256 of values JSON can write: the same ones give the same key."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 from retrieval.engine import artifacts
 
 METRICS, RESULT, CHECKPOINT = "metrics.jsonl", "result.json", "checkpoint"
+BOOKMARK = ".bookmark"  # how the names end of what a killed training goes on from, see checkpoints
 
 
 class CannotFit(Exception):
@@ -63,6 +64,8 @@ def run(fit: Callable[[dict[str, Any], Path, Log], dict[str, Any]], arguments: l
         return 1
     text = json.dumps(result, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
     artifacts.write_file(out / RESULT, lambda part: _write(part, text))
+    for bookmark in out.glob(f"*{BOOKMARK}"):  # only now is there nothing left to go on with
+        bookmark.unlink()
     return 0
 
 
