@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 from itertools import islice
 from typing import Any
 
@@ -18,9 +17,9 @@ from curation.engine.prompting import build_prompt
 from curation.models import Answer, Project, Ranking, Release, SettledGrade, ShownPassage
 from retrieval.models import Passage
 from tuning.engine import instances as engine
+from tuning.engine import preferences
 from tuning.engine.examples import JudgedQuery
 
-LEAST_EDIT = 0.05  # of the characters: a smaller one says nothing about which text is better
 _BATCH = 200
 
 Json = dict[str, Any]
@@ -63,8 +62,8 @@ def pairs(project: Project, rows: Iterable[JudgedQuery]) -> Iterator[Pair]:
     release = serving.serving(project)
     count_tokens = serving.generator_for(release).count_tokens
     for batch in _batches(rows):
-        drafted = [row for row in batch if row.draft and row.answer and _share_edited(row) >= LEAST_EDIT]
-        used = _drafted_from(drafted, release)
+        drafted = [row for row in batch if preferences.is_edited(row)]
+        used = drafted_from(drafted, release)
         texts = _texts({passage for passages in used.values() for passage in passages})
         for row in drafted:
             passages = [texts[passage] for passage in used.get(row.query_id, [])]
@@ -72,23 +71,19 @@ def pairs(project: Project, rows: Iterable[JudgedQuery]) -> Iterator[Pair]:
             yield Pair(prompt, row.answer, row.draft)
 
 
-def _share_edited(row: JudgedQuery) -> float:
-    return 1 - SequenceMatcher(None, row.draft, row.answer, autojunk=False).ratio()
+def drafted_from(rows: list[JudgedQuery], release: Release) -> dict[str, list[str]]:
+    """query_id → the passages its draft was written from, best first; queries without a draft are left out."""
+    answers = Answer.objects.filter(query_id__in=[int(row.query_id) for row in rows], draft__isnull=False)
+    found = answers.select_related("draft__ranking").order_by("-pk")
+    rankings = {str(answer.query_id): answer.draft.ranking for answer in found if answer.draft is not None}
+    whole = Ranking.objects.prefetch_related(_machine_ranked()).in_bulk([ranking.pk for ranking in rankings.values()])
+    return {query_id: _passages(whole[ranking.pk])[: release.answer_passages] for query_id, ranking in rankings.items()}
 
 
 def _shown(rows: list[JudgedQuery]) -> dict[str, list[str]]:
     """query_id → the passages of its first ranking, best first: what curators added by search is not in it."""
     rankings = Ranking.objects.filter(query_id__in=[int(row.query_id) for row in rows]).order_by("-pk")
     return {str(ranking.query_id): _passages(ranking) for ranking in rankings.prefetch_related(_machine_ranked())}
-
-
-def _drafted_from(rows: list[JudgedQuery], release: Release) -> dict[str, list[str]]:
-    """query_id → the passages its draft was written from."""
-    answers = Answer.objects.filter(query_id__in=[int(row.query_id) for row in rows], draft__isnull=False)
-    found = answers.select_related("draft__ranking").order_by("-pk")
-    rankings = {str(answer.query_id): answer.draft.ranking for answer in found if answer.draft is not None}
-    whole = Ranking.objects.prefetch_related(_machine_ranked()).in_bulk([ranking.pk for ranking in rankings.values()])
-    return {query_id: _passages(whole[ranking.pk])[: release.answer_passages] for query_id, ranking in rankings.items()}
 
 
 def _machine_ranked() -> Prefetch[Any]:

@@ -3,6 +3,7 @@
 spec.json        paths, seed, settings; see `specification`
 passages.jsonl   every passage that can be retrieved, in the order of the vectors, then judged ones beside it
 candidates.jsonl {"query_id", "passages": [ids, best first]} of the training and dev queries
+drafted.jsonl    the same of those whose draft people edited: what it was written from; for a generator alone
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from curation.models import Release
 from retrieval import indexing, searching
 from retrieval.engine import artifacts
 from retrieval.models import IndexBuild, Passage
-from tuning import collecting, trying
+from tuning import collecting, instructing, trying
+from tuning.engine import preferences
 from tuning.engine.examples import TEST, JudgedQuery, PassageText, write_passages
 from tuning.models import Part, Run
 
-PASSAGES, CANDIDATES = "passages.jsonl", "candidates.jsonl"
+PASSAGES, CANDIDATES, DRAFTED = "passages.jsonl", "candidates.jsonl", "drafted.jsonl"
 BUDGET_SECONDS = 1800.0
 SCORE_SECONDS = 480.0
 CANDIDATE_DEPTH = 30
@@ -41,7 +43,8 @@ def specification(run: Run, out: Path, on_progress: Progress) -> dict[str, Any]:
     release = serving.serving(run.turn.project)
     rows = collecting.rows(run.dataset)
     build = _build(run, release)
-    _write_passages(build, rows, out / PASSAGES)
+    drafted = _drafted(rows, release) if run.part == Part.GENERATOR else {}
+    _write_passages(build, rows, drafted, out / PASSAGES)
     _write_candidates(release, rows, out / CANDIDATES, on_progress)
     overrides = run.turn.settings
     shared = {
@@ -53,7 +56,10 @@ def specification(run: Run, out: Path, on_progress: Progress) -> dict[str, Any]:
         "candidates": str(out / CANDIDATES),
         "settings": overrides.get(run.part, {}),
     }
-    return shared | (_of_retriever(run, build) if run.part == Part.RETRIEVER else _of_generator(run, release))
+    if run.part == Part.RETRIEVER:
+        return shared | _of_retriever(run, build)
+    _write_lists(drafted, out / DRAFTED)
+    return shared | _of_generator(run, release) | {"drafted": str(out / DRAFTED)}
 
 
 def scoring(run: Run, specification: dict[str, Any]) -> dict[str, Any]:
@@ -99,7 +105,8 @@ def _of_generator(run: Run, release: Release) -> dict[str, Any]:
         "cache_dir": str(Path(settings.DATA_DIR) / "generators"),
         "prompt": release.prompt,
         "refusal": release.refusal,
-        "answer_passages": release.answer_passages,
+        # In parallel each prompt holds one passage.
+        "answer_passages": 1 if release.answering == Release.Answering.PARALLEL else release.answer_passages,
     }
 
 
@@ -118,11 +125,21 @@ def _vectors(build: IndexBuild) -> Path:
     return indexing.vectors_folder(str(meta["vectors"])) / "vectors.npy"
 
 
-def _write_passages(build: IndexBuild, rows: list[JudgedQuery], target: Path) -> None:
-    """The build's passages in the order of its vectors, then judged ones that are newer than it."""
+def _drafted(rows: list[JudgedQuery], release: Release) -> dict[str, list[str]]:
+    """query_id → what the drafts that were edited were written from; test queries stay out."""
+    edited = [row for row in rows if row.split != TEST and preferences.is_edited(row)]
+    found: dict[str, list[str]] = {}
+    for start in range(0, len(edited), _BATCH):
+        found |= instructing.drafted_from(edited[start : start + _BATCH], release)
+    return found
+
+
+def _write_passages(build: IndexBuild, rows: list[JudgedQuery], drafted: dict[str, list[str]], target: Path) -> None:
+    """The build's passages in the order of its vectors, then those beside it that were judged or drafted from."""
     ids = searching.open_build(build).ids.tolist()
-    judged = {int(passage_id) for row in rows for passage_id in row.grades}
-    write_passages(target, _texts([*ids, *sorted(judged.difference(ids))]))
+    used = {int(passage_id) for row in rows for passage_id in row.grades}
+    used |= {int(passage_id) for passages in drafted.values() for passage_id in passages}
+    write_passages(target, _texts([*ids, *sorted(used.difference(ids))]))
 
 
 def _texts(ids: list[int]) -> Iterator[PassageText]:
@@ -136,7 +153,10 @@ def _write_candidates(release: Release, rows: list[JudgedQuery], target: Path, o
     """What the serving release finds for each query that may be learned from; test queries stay out."""
     texts = {row.query_id: row.text for row in rows if row.split != TEST}
     found = trying.rank(release, texts, CANDIDATE_DEPTH, on_progress)
+    _write_lists({query_id: [str(hit.passage_id) for hit in hits] for query_id, hits in found.items()}, target)
+
+
+def _write_lists(passages: dict[str, list[str]], target: Path) -> None:
     with target.open("w", encoding="utf-8") as file:
-        for query_id, hits in found.items():
-            passages = [str(hit.passage_id) for hit in hits]
-            file.write(json.dumps({"query_id": query_id, "passages": passages}) + "\n")
+        for query_id, ids in passages.items():
+            file.write(json.dumps({"query_id": query_id, "passages": ids}) + "\n")
