@@ -240,7 +240,7 @@ class ReassignForm(ActionForm):
 @admin.register(Assignment)
 class AssignmentAdmin(BigReadOnlyAdmin):
     list_display = ["query", "project", "slot", "state", "curator", "drawn", "is_extra", "lease_until", "submitted_at"]
-    list_filter = ["project", "state", "drawn", "is_extra", "is_flagged"]
+    list_filter = ["project", "state", "drawn", "is_extra", "is_top_up", "is_flagged"]
     list_select_related = ["query", "project", "curator"]
     search_fields = ["query__external_id", "query__text", "curator__username"]
     action_form = ReassignForm

@@ -92,13 +92,13 @@ def claim(query: Query, user: AbstractBaseUser) -> Assignment:
     """One slot of this query for the person; the one they hold already. Raises NothingOpen, HadBefore, NotNow."""
     with transaction.atomic():
         membership = _membership(query.project, user)
-        had = Assignment.objects.filter(query=query, curator_id=user.pk).first()
+        had = Assignment.objects.filter(query=query, curator_id=user.pk, is_top_up=False).first()
         if had is not None and had.state == State.CLAIMED:
             return _prolong(had, query.project)
         if had is not None:
             raise HadBefore(_("You have had this query before."))
         _check_may_claim(query.project, user, membership, held=0)
-        slots = Assignment.objects.open().filter(query=query).order_by("slot")
+        slots = Assignment.objects.open().filter(query=query, is_top_up=False).order_by("slot")
         found = slots.select_for_update(skip_locked=True, of=("self",)).first()
         if found is None:
             raise NothingOpen(_("Every slot of this query is taken."))
@@ -186,7 +186,7 @@ def reassign(assignment: Assignment, user: AbstractBaseUser, actor: AbstractBase
     row = locked(assignment)
     if row.state != State.CLAIMED or row.is_extra:
         raise NotHeld(_("Only what somebody holds can be given to somebody else."))
-    if Assignment.objects.filter(query=row.query_id, curator_id=user.pk).exists():
+    if not Assignment.objects.filter(pk=row.pk).new_to(user).exists():
         raise HadBefore(_("%(user)s has had this query before.") % {"user": user})
     row.state = State.HANDED_BACK
     row.save(update_fields=["state"])
@@ -227,7 +227,10 @@ def take_free_slot(row: Assignment) -> bool:
     to one query would wait for each other in a ring.
     """
     own_first = Case(When(slot=row.slot, then=0), default=1, output_field=models.IntegerField())
-    slots = Assignment.objects.open().filter(query=row.query_id).order_by(own_first, "slot")
+    slots = Assignment.objects.open().filter(query=row.query_id, is_top_up=row.is_top_up)
+    if row.is_top_up:
+        slots = slots.filter(ranking=row.ranking_id)
+    slots = slots.order_by(own_first, "slot")
     free = slots.select_for_update(skip_locked=True, of=("self",)).first()
     if free is None:
         return False
@@ -321,7 +324,7 @@ def _take(
 ) -> Assignment:
     """Put an open row, locked by its caller, into the person's hands."""
     now = timezone.now()
-    ranking_id, passage_ids = _shown(row)
+    ranking_id, passage_ids = (row.ranking_id, list(row.order)) if row.is_top_up else _shown(row)
     row.state = State.CLAIMED
     row.curator_id = user.pk
     row.ranking_id = ranking_id
@@ -402,6 +405,8 @@ def _fresh(row: Assignment) -> Assignment:
         query_id=row.query_id,
         slot=row.slot,
         ranking_id=row.ranking_id,
+        is_top_up=row.is_top_up,
+        order=row.order if row.is_top_up else [],
         value=row.value,
         chance=row.chance,
         reasons=row.reasons if row.drawn == Drawn.VALUE else [],

@@ -134,7 +134,7 @@ def _turn(query: Query, offers: list[ProvisionalGrade], actor: AbstractBaseUser)
 
     None while the person holds the query, or after they gave it back: nobody has two turns at one query.
     """
-    had = Assignment.objects.filter(query=query, curator_id=actor.pk).first()
+    had = Assignment.objects.filter(query=query, curator_id=actor.pk, is_top_up=False).first()
     if had is not None:
         return had if had.state == Assignment.State.SUBMITTED else None
     now = timezone.now()

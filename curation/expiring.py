@@ -2,7 +2,8 @@
 
 Ingesting retires the passage; what was settled of it teaches no more, because a dataset takes active passages only.
 Everything else that was settled of the query stays as it is. Here the queries are named, in the record of each and
-to whoever imports, so that people can open the passage's new text for judging.
+to whoever imports, so that people can open the passage's new text for judging; a project may want it to go into the
+queue by itself (rejudging.py).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from django.db import transaction
 from django.db.models import Count
 from django.utils.translation import ngettext
 
+from curation import rejudging
 from curation.models import Event, Judgement
 from retrieval.models import Corpus, Passage
 
@@ -65,5 +67,6 @@ def note(corpus: Corpus, since: datetime) -> Expired:
         ),
         batch_size=2000,
     )
+    rejudging.open_edited(corpus, gone)
     queries = {row["query"]: (row["query__project__slug"], row["query__external_id"]) for row in rows}
     return Expired(sum(row["count"] for row in rows), list(queries.values()))

@@ -19,7 +19,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from curation import assigning, recording, reviewing
+from curation import assigning, recording, rejudging, reviewing
 from curation.errors import CurationError
 from curation.models import Answer, Assignment, Draft, Judgement, Query, Ranking, ShownPassage
 from retrieval.models import Passage
@@ -250,7 +250,7 @@ def submit(assignment: Assignment, *, key: str = "") -> Submitted:
     _note("submitted", row, key, data)
     if not row.is_extra:
         query.project = row.project
-        reviewing.consider(query)
+        _consider(row, query)
     return _submitted(row)
 
 
@@ -304,13 +304,22 @@ def _submitted(row: Assignment) -> Submitted:
     return Submitted(row, row.is_extra and row.drawn != Drawn.GOLD)
 
 
+def _consider(row: Assignment, query: Query) -> None:
+    if row.is_top_up and query.state != Query.State.OPEN:
+        rejudging.consider(query, row)
+    else:
+        reviewing.consider(query)
+
+
 def _open_again(row: Assignment, query: Query) -> None:
     if query.state == Query.State.SETTLED:
         since = timezone.now() - timedelta(seconds=UNDO_SECONDS)
         is_fresh = row.submitted_at is not None and row.submitted_at >= since
-        if not is_fresh or not reviewing.is_by_consensus(query):
+        if not is_fresh or not (row.is_top_up or reviewing.is_by_consensus(query)):
             raise AlreadySettled(_("This query is settled. A reviewer can open it again."))
-    if query.state != Query.State.OPEN:
+    if row.is_top_up:
+        rejudging.undo(query, row)
+    elif query.state != Query.State.OPEN:
         reviewing.undo(query)
 
 
@@ -332,7 +341,7 @@ def _check_graded(row: Assignment) -> None:
 
 
 def _accept_draft(row: Assignment) -> None:
-    if row.is_unanswerable or row.ranking_id is None or Answer.objects.filter(assignment=row).exists():
+    if row.is_unanswerable or row.is_top_up or row.ranking_id is None or Answer.objects.filter(assignment=row).exists():
         return
     draft = Draft.objects.filter(ranking=row.ranking_id).first()
     if draft is not None:

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, ExpressionWrapper, F, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -78,6 +78,11 @@ class Project(models.Model):
         default=0.0, validators=SHARE, help_text=_("Share of claims that are gold questions.")
     )
     gold_feedback = models.CharField(max_length=10, choices=GoldFeedback, default=GoldFeedback.LATER)
+    judges_edits = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text=_("When a judged passage is edited, put its new text into the queue by itself."),
+    )
     passes_on = models.BooleanField(
         default=True,
         db_default=True,
@@ -373,9 +378,11 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
         return self.filter(state=Assignment.State.OPEN)
 
     def new_to(self, user: AbstractBaseUser) -> Self:
-        """Of queries the person has never held."""
+        """Of queries the person has never held; a top-up asks of texts that they have not had."""
         held = Assignment.objects.filter(query=OuterRef("query"), curator_id=user.pk)
-        return self.filter(~Exists(held))
+        is_top_up = ExpressionWrapper(OuterRef("is_top_up"), models.BooleanField())
+        same = held.annotate(asks_anew=is_top_up).filter(Q(asks_anew=False) | Q(ranking=OuterRef("ranking")))
+        return self.filter(~Exists(same))
 
     def open_for(self, user: AbstractBaseUser) -> Self:
         """Free slots of queries the person has never held."""
@@ -421,6 +428,9 @@ class Assignment(models.Model):
     query = models.ForeignKey(Query, on_delete=models.CASCADE, related_name="assignments")
     slot = models.PositiveSmallIntegerField(help_text=_("1 … overlap."))
     is_extra = models.BooleanField(default=False, help_text=_("Came after its slot was filled; kept, not counted."))
+    is_top_up = models.BooleanField(
+        default=False, db_default=False, help_text=_("Asks only for passages that were edited after they were judged.")
+    )
     state = models.CharField(max_length=12, choices=State, default=State.OPEN)
     curator = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="assignments"
@@ -451,7 +461,14 @@ class Assignment(models.Model):
                 name="one_assignment_per_slot",
             ),
             models.UniqueConstraint(
-                fields=["query", "curator"], condition=Q(curator__isnull=False), name="one_assignment_per_curator"
+                fields=["query", "curator"],
+                condition=Q(curator__isnull=False, is_top_up=False),
+                name="one_assignment_per_curator",
+            ),
+            models.UniqueConstraint(
+                fields=["query", "curator", "ranking"],
+                condition=Q(curator__isnull=False, is_top_up=True),
+                name="one_top_up_per_curator_and_ranking",
             ),
             models.CheckConstraint(
                 condition=Q(state="open", curator=None) | (~Q(state="open") & Q(curator__isnull=False)),

@@ -8,7 +8,7 @@ import of thousands takes seconds.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -118,7 +118,7 @@ def settle(
     _decide(review, Review.State.SETTLED, reviewer)
     decided = decided_before(review) | dict(grades)
     rows = [_by_reviewer(review, pk, grade, opinion.grades.get(pk)) for pk, grade in decided.items()]
-    rows += [_by_consensus(review, pk, found) for pk, found in opinion.grades.items() if pk not in decided]
+    rows += [by_consensus(review, pk, found) for pk, found in opinion.grades.items() if pk not in decided]
     SettledGrade.objects.bulk_create(rows)
     query.state, query.settled_at, query.passed_at = State.SETTLED, review.decided_at, None
     query.save(update_fields=["state", "settled_at", "passed_at"])
@@ -192,18 +192,24 @@ def reopen(
     settled = Review.objects.current().filter(query=query).first()
     if query.state != State.SETTLED or settled is None:
         raise NotSettled(_("This query is not settled."))
-    settled.state = Review.State.REOPENED
-    settled.save(update_fields=["state"])
     said = wording.because("opened_again_for", comment=comment) if comment else wording.because("opened_again")
-    review = Review.objects.create(
-        query=query, reasons=[because or said], answer=settled.answer, is_unanswerable=settled.is_unanswerable
-    )
-    query.state, query.settled_at = State.IN_REVIEW, None
-    query.save(update_fields=["state", "settled_at"])
+    review = before_a_reviewer(query, settled, [because or said])
     data: dict[str, object] = {"review": settled.pk, "comment": comment}
     if because:
         data["reasons"] = [because]
     recording.note("reopened", project=query.project_id, actor=reviewer, query=query, data=data, key=key)
+    return review
+
+
+def before_a_reviewer(query: Query, settled: Review, reasons: list[wording.Reason]) -> Review:
+    """The settled query, locked by the caller, waits for a reviewer, who finds the answer as it was settled."""
+    settled.state = Review.State.REOPENED
+    settled.save(update_fields=["state"])
+    review = Review.objects.create(
+        query=query, reasons=reasons, answer=settled.answer, is_unanswerable=settled.is_unanswerable
+    )
+    query.state, query.settled_at = State.IN_REVIEW, None
+    query.save(update_fields=["state", "settled_at"])
     return review
 
 
@@ -213,6 +219,25 @@ def undo(query: Query) -> None:
     current.update(state=Review.State.REOPENED)
     query.state, query.settled_at = State.OPEN, None
     query.save(update_fields=["state", "settled_at"])
+
+
+def grades_of(query: Query, passages: Collection[int]) -> dict[int, agreement.Consensus]:
+    """The consensus on these passages of the query, from everything that was submitted of them."""
+    found = _opinions(query.project, [query], _submitted_work([query]))[query.pk].grades
+    return {pk: consensus for pk, consensus in found.items() if pk in passages}
+
+
+def disputes(project: Project, grades: Iterable[agreement.Consensus]) -> list[wording.Reason]:
+    """Why a reviewer should see these grades; nothing where they can be settled."""
+    found = list(grades)
+    reasons = []
+    apart = max((one.gap for one in found), default=0)
+    if apart >= project.review_gap:
+        reasons.append(wording.because("apart", n=int(apart)))
+    unsure = sum(one.reliability < LEAST_RELIABILITY for one in found if one.judges >= 3)
+    if unsure:
+        reasons.append(wording.because("unsure", n=int(unsure)))
+    return reasons
 
 
 def is_by_consensus(query: Query) -> bool:
@@ -267,12 +292,7 @@ def _opinion(
     texts = [answer.text.strip() for answer in answers if answer.text.strip()]
     best, likeness = agreement.medoid(texts) if texts else (0, 1.0)
     reasons = [wording.because("flagged", comment=row.comment or "–") for row in work if row.is_flagged]
-    apart = max((found.gap for found in grades.values()), default=0)
-    if apart >= project.review_gap:
-        reasons.append(wording.because("apart", n=int(apart)))
-    unsure = sum(found.reliability < LEAST_RELIABILITY for found in grades.values() if found.judges >= 3)
-    if unsure:
-        reasons.append(wording.because("unsure", n=int(unsure)))
+    reasons += disputes(project, grades.values())
     if 0 < unanswerable < len(work):
         reasons.append(wording.because("some_unanswerable"))
     elif likeness < LEAST_LIKENESS:
@@ -332,7 +352,7 @@ def _votes_per_item(votes: Iterable[agreement.Vote]) -> dict[int, int]:
 
 def _submitted_work(queries: Sequence[Query]) -> dict[int, list[Assignment]]:
     work: dict[int, list[Assignment]] = defaultdict(list)
-    rows = Assignment.objects.submitted().filter(is_extra=False).order_by("pk")
+    rows = Assignment.objects.submitted().filter(is_extra=False, is_top_up=False).order_by("pk")
     for some in chunks([query.pk for query in queries]):
         for row in rows.filter(query__in=some):
             work[row.query_id].append(row)
@@ -364,7 +384,7 @@ def _review(query: Query, opinion: Opinion, now: datetime) -> Review:
 def _write_grades(reviews: Sequence[Review], opinions: Mapping[int, Opinion]) -> None:
     SettledGrade.objects.bulk_create(
         (
-            _by_consensus(review, passage_id, found)
+            by_consensus(review, passage_id, found)
             for review in reviews
             if review.state == Review.State.SETTLED
             for passage_id, found in opinions[review.query_id].grades.items()
@@ -379,7 +399,8 @@ def _save_states(queries: Sequence[Query], now: datetime) -> None:
             Query.objects.filter(pk__in=some).update(state=state, settled_at=settled_at, passed_at=None)
 
 
-def _by_consensus(review: Review, passage_id: int, found: agreement.Consensus) -> SettledGrade:
+def by_consensus(review: Review, passage_id: int, found: agreement.Consensus) -> SettledGrade:
+    """The consensus on a passage as a row of the review, not saved yet."""
     return SettledGrade(
         review=review,
         passage_id=passage_id,

@@ -123,7 +123,7 @@ def _disputed(project: Project) -> list[int]:
 
 def _through(ids: Collection[int]) -> dict[int, int]:
     """How many people have submitted each query."""
-    submitted = Assignment.objects.submitted().filter(query__in=ids, is_extra=False)
+    submitted = Assignment.objects.submitted().filter(query__in=ids, is_extra=False, is_top_up=False)
     return Counter(submitted.values_list("query_id", flat=True))
 
 

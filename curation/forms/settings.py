@@ -26,6 +26,7 @@ class ProjectForm(forms.ModelForm):
             "gold_rate",
             "gold_feedback",
             "passes_on",
+            "judges_edits",
         ]
         labels = {
             "name": _("Name"),
@@ -40,6 +41,7 @@ class ProjectForm(forms.ModelForm):
             "gold_rate": _("Share of gold questions"),
             "gold_feedback": _("Feedback on gold questions"),
             "passes_on": _("Offer grades to near-duplicates"),
+            "judges_edits": _("Judge edited passages anew"),
         }
         widgets = {"description": forms.Textarea(attrs={"rows": 2})}
 

@@ -108,6 +108,6 @@ def _opinions(request: MemberRequest, query: Query, ranking: Ranking | None) -> 
         "settled_grades": {row.passage_id: row for row in review.grades.all()} if review and shows_settled else {},
         "provisional": {row.passage_id: row for row in offered},
         "events": events[:LATEST_EVENTS] if revealed.has_others else [],
-        "submitted": query.assignments.filter(is_extra=False).submitted().count(),
+        "submitted": query.assignments.filter(is_extra=False, is_top_up=False).submitted().count(),
         "mine": Assignment.objects.held_by(request.user).filter(query=query).first(),
     }

@@ -1,0 +1,207 @@
+"""The new text of an edited passage is judged anew by itself, where the project asks for it, and nothing else is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.test import Client
+from django.utils import timezone
+
+from curation import asking, assigning, expiring, judging, reviewing, wording
+from curation.models import Assignment, Event, Judgement, Project, Query, Review, SettledGrade
+from retrieval import ingesting
+from retrieval.models import Passage
+from tests.conftest import ZOO
+
+Wait = Callable[..., Query]
+State = Assignment.State
+
+
+@pytest.fixture(autouse=True)
+def _asked_for(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.judges_edits = True
+    project.save()
+    monkeypatch.setattr(asking, "EVALUATION_SHARE", 0.0)
+
+
+def _edit(project: Project, **texts: str) -> dict[str, Passage]:
+    """Import these documents with new texts, as the command does; the passages that are active then."""
+    began = timezone.now()
+    sources = [ingesting.Source(name, name.title(), text, {}) for name, text in (ZOO | texts).items()]
+    ingesting.ingest(project.corpus, sources, whole=True)
+    with transaction.atomic():
+        expiring.note(project.corpus, began)
+    return {passage.external_id: passage for passage in project.corpus.passages.active()}
+
+
+def _grade_all(claimed: Assignment, grade: int) -> None:
+    for passage_id in claimed.order:
+        judging.record(claimed, passage_id, grade)
+    judging.submit(claimed)
+
+
+def _settle(query: Query, *people: User) -> None:
+    for person in people:
+        _grade_all(assigning.claim(query, person), 2)
+    query.refresh_from_db()
+    assert query.state == Query.State.SETTLED
+
+
+def _settled_grades(query: Query) -> dict[tuple[str, bool], float]:
+    """(passage, whether it is the text of today) → grade."""
+    rows = SettledGrade.objects.filter(review__query=query, review__state="settled").select_related("passage")
+    return {(row.passage.external_id, row.passage.retired_at is None): row.grade for row in rows}
+
+
+def test_a_settled_query_asks_for_the_new_text_alone_and_stays_settled(
+    project: Project, alice: User, bob: User, wait: Wait
+) -> None:
+    query = wait(shown="lion otter")
+    _settle(query, alice)
+    _edit(project, lion="The lion never sleeps.")
+    query.refresh_from_db()
+    assert query.state == Query.State.SETTLED
+    turn = assigning.claim_next(project, alice)  # who judged the old text may judge the new one
+    assert turn is not None and turn.is_top_up and turn.query == query
+    assert [Passage.objects.get(pk=pk).text for pk in turn.order] == ["The lion never sleeps."]
+    assert assigning.claim_next(project, bob) is None
+    _grade_all(turn, 0)
+    assert _settled_grades(query) == {("lion", False): 2, ("lion", True): 0, ("otter", True): 2}
+    query.refresh_from_db()
+    assert query.state == Query.State.SETTLED and query.reviews.count() == 1
+    assert Judgement.objects.standing().filter(query=query, passage__text=ZOO["lion"]).get().grade == 2  # readable
+    assert set(Event.objects.values_list("verb", flat=True)) >= {"expired", "asked_anew", "settled_anew"}
+
+
+def test_a_top_up_says_why_and_has_as_many_slots_as_people_judge(
+    project: Project, alice: User, bob: User, erin: User, wait: Wait
+) -> None:
+    query = wait(shown="lion", overlap=2)
+    _settle(query, alice, bob)
+    _edit(project, lion="The lion never sleeps.")
+    slots = query.assignments.open()
+    assert sorted(slots.values_list("slot", flat=True)) == [3, 4]
+    assert {wording.why(row) for row in slots} == {"The text of 1 passage was edited after it was judged."}
+    first = assigning.claim_next(project, alice)
+    assert first is not None
+    assert assigning.claim_next(project, alice, beside=first.pk) is None  # one text, one turn a person
+    _grade_all(first, 3)
+    assert ("lion", True) not in _settled_grades(query)  # the second is not in yet
+    second = assigning.claim_next(project, erin)
+    assert second is not None
+    _grade_all(second, 2)
+    assert _settled_grades(query)["lion", True] == 2.5
+
+
+def test_top_ups_that_lie_far_apart_go_to_a_reviewer(project: Project, alice: User, bob: User, wait: Wait) -> None:
+    query = wait(shown="lion otter", overlap=2)
+    _settle(query, alice, bob)
+    _edit(project, lion="The lion never sleeps.")
+    for person, grade in ((alice, 0), (bob, 3)):
+        turn = assigning.claim_next(project, person)
+        assert turn is not None
+        _grade_all(turn, grade)
+    query.refresh_from_db()
+    assert query.state == Query.State.IN_REVIEW
+    review = Review.objects.waiting().get()
+    assert wording.why(review) == "Grades of one passage lie 3 apart."
+    reviewing.settle(review, bob, {pk: 1.0 for pk in turn.order}, review.answer)
+    assert _settled_grades(query)["lion", True] == 1 and _settled_grades(query)["otter", True] == 2
+
+
+def test_a_lapsed_and_a_handed_back_top_up_ask_for_the_same_text(
+    project: Project, alice: User, bob: User, wait: Wait
+) -> None:
+    query = wait(shown="lion otter")
+    _settle(query, alice)
+    now = _edit(project, lion="The lion never sleeps.")
+    turn = assigning.claim_next(project, alice)
+    assert turn is not None
+    assigning.skip(turn)
+    other = assigning.claim_next(project, bob)
+    assert other is not None and other.is_top_up and other.order == [now["lion"].pk] and other.slot == turn.slot
+    with pytest.raises(assigning.Taken):
+        judging.take_back(turn)
+    Assignment.objects.filter(pk=other.pk).update(lease_until=timezone.now())
+    assigning.expire()
+    _grade_all(other, 1)  # late, but its slot is free
+    other.refresh_from_db()
+    assert not other.is_extra and _settled_grades(query)["lion", True] == 1
+
+
+def test_a_submitted_top_up_is_taken_back_alone(project: Project, alice: User, wait: Wait) -> None:
+    query = wait(shown="lion otter")
+    _settle(query, alice)
+    _edit(project, lion="The lion never sleeps.")
+    turn = assigning.claim_next(project, alice)
+    assert turn is not None
+    _grade_all(turn, 3)
+    judging.take_back(turn)
+    assert _settled_grades(query) == {("lion", False): 2, ("otter", True): 2}
+    judging.submit(turn)
+    assert _settled_grades(query)["lion", True] == 3
+
+
+def test_a_query_in_the_queue_shows_the_new_text_and_one_edited_again_the_newest(
+    project: Project, alice: User, wait: Wait
+) -> None:
+    settled, waiting = wait(shown="lion"), wait("Who hunts?", shown="tiger lion")
+    _settle(settled, alice)
+    _edit(project, lion="The lion never sleeps.")
+    newest = _edit(project, lion="The lion dreams.")
+    turn, other = (Assignment.objects.open().get(query=query) for query in (settled, waiting))
+    assert turn.order == [newest["lion"].pk]
+    shown = list(other.ranking.shown.values_list("rank", "passage"))
+    assert shown == [(1, newest["tiger"].pk), (2, newest["lion"].pk)]
+    assert Assignment.objects.open().count() == 2
+
+
+def test_a_project_that_does_not_ask_for_it_and_a_passage_that_went_away_open_nothing(
+    project: Project, alice: User, wait: Wait
+) -> None:
+    query = wait(shown="lion")
+    _settle(query, alice)
+    began = timezone.now()
+    ingesting.remove(project.corpus, ["lion"])
+    expiring.note(project.corpus, began)
+    assert not query.assignments.open().exists()
+    Project.objects.update(judges_edits=False)
+    again = wait("Who hunts?", shown="tiger")
+    _settle(again, alice)
+    _edit(project, tiger="The tiger rests.")
+    assert not Assignment.objects.open().exists()
+
+
+def test_the_evaluation_sample_is_asked_anew_but_not_steered(project: Project, alice: User, wait: Wait) -> None:
+    query = wait(shown="lion", is_evaluation=True)
+    _settle(query, alice)
+    _edit(project, lion="The lion never sleeps.")
+    slot = query.assignments.open().get()
+    assert (slot.value, slot.reasons) == (0, [])
+
+
+def test_the_page_of_a_top_up_shows_one_passage_and_says_so(
+    client: Client, project: Project, alice: User, wait: Wait
+) -> None:
+    query = wait(shown="lion otter snail")
+    _settle(query, alice)
+    _edit(project, lion="The lion never sleeps.")
+    client.force_login(alice)
+    page = client.get(client.get("/p/zoo/judge/").url)
+    assert len(page.context["work"].cards) == 1
+    text = page.content.decode()
+    assert "Only what was edited since it was judged is here." in text and ZOO["otter"] not in text
+
+
+def test_the_database_lets_nobody_have_one_text_twice(project: Project, alice: User, wait: Wait) -> None:
+    query = wait(shown="lion", overlap=1)
+    _settle(query, alice)
+    _edit(project, lion="The lion never sleeps.")
+    turn = assigning.claim_next(project, alice)
+    assert turn is not None
+    turn.pk, turn.slot = None, 9
+    with pytest.raises(IntegrityError), transaction.atomic():
+        turn.save(force_insert=True)
