@@ -234,6 +234,8 @@ TABLE = {
     "tuning:judgement": _page(ANNOTATOR, thing="judgement"),
     "tuning:withdraw_judgement": _page(ANNOTATOR, 405, 302, thing="judgement"),
     "tuning:release_judgements": _page(ENGINEER, thing="release"),
+    "tuning:weights": _page(ENGINEER, 404, thing="run", others={"kind": "trained"}),
+    "tuning:merge": _page(ENGINEER, 405, 302, thing="run"),
     "tuning:side_by_side": _page(REVIEWER),
     "tuning:pair": _page(REVIEWER, thing="pair"),
     "tuning:vote": _page(REVIEWER, 405, 302, thing="pair", body=_is(choice="a")),

@@ -6,8 +6,8 @@ from celery import shared_task
 
 from retrieval.jobs import JobState, enqueue, worker_name
 from retrieval.tasks import take_up_lost
-from tuning import learning, scheduling, turning
-from tuning.models import Curve, Turn
+from tuning import learning, merging, scheduling, turning
+from tuning.models import Curve, Run, Turn
 
 
 @shared_task
@@ -24,6 +24,14 @@ def learn(curve_id: int) -> None:
     curve = Curve.objects.filter(pk=curve_id).first()
     if curve is not None:
         learning.draw(curve, worker_name())
+
+
+@shared_task
+def merge(run_id: int) -> None:
+    """Write a run's merged weights. Safe to be sent twice: what is there is left alone."""
+    run = Run.objects.filter(pk=run_id).select_related("generator").first()
+    if run is not None:
+        merging.merge(run)
 
 
 @shared_task

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from curation import serving
 from curation.models import Generator, Release
 from retrieval import indexing
-from retrieval.engine import artifacts
+from retrieval.engine import artifacts, code
 from retrieval.jobs import JobState
 from retrieval.models import Encoder
 from tuning import collecting, diverging, specifying
@@ -138,6 +138,7 @@ def _fit(run: Run, hold: Hold, on_progress: Progress) -> None:
     began = time.monotonic()
     if run.part == Part.RETRIEVER:
         specification["scores"], run.record["taught_by"] = _scores(run, specification, out, hold, on_progress)
+    run.record |= {"code": code.version()}
     _note(run, settings=specification, record=run.record)
     _follow(run, settings.TRAINERS[run.part], specification, out, hold, on_progress)
     _note(run, seconds=time.monotonic() - began, pid=None, seconds_left=0.0)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from tuning.views import datasets, guards, learning, lineage, runs, voting
+from tuning.views import datasets, guards, learning, lineage, runs, voting, weights
 
 app_name = "tuning"
 
@@ -14,6 +14,8 @@ urlpatterns = [
     path("runs/guards/<int:pk>/", guards.change_guard, name="change_guard"),
     path("runs/<int:pk>/", runs.run, name="run"),
     path("runs/<int:pk>/curves/", runs.run_curves, name="run_curves"),
+    path("runs/<int:pk>/<str:kind>.tar", weights.weights, name="weights"),
+    path("runs/<int:pk>/merge/", weights.merge, name="merge"),
     path("turns/<int:pk>/", runs.turn, name="turn"),
     path("turns/<int:pk>/cancel/", runs.cancel, name="cancel"),
     path("learning/", learning.learning, name="learning"),

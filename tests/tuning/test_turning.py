@@ -72,6 +72,7 @@ def test_a_turn_goes_through_its_steps_and_ends_with_a_decision(
     assert turn.state == JobState.DONE, turn.reason
     run, evaluation = turn.runs.get(), turn.evaluation
     assert run.encoder is not None and run.encoder.parent == release.build.encoder
+    assert len(run.record["code"]["sha256"]) == 64
     assert run.record["choice"] == "copy" and run.loss == pytest.approx(0.1)
     assert turn.challenger is not None and turn.challenger.build.encoder == run.encoder
     # the copy ranks as the original does: the dense share, learned on dev, may differ, a gain is not promised

@@ -17,7 +17,7 @@ from curation.models import Membership, Project
 from curation.permissions import require
 from curation.views._request import MemberRequest
 from retrieval.jobs import JobState, enqueue
-from tuning import curves, scheduling, tasks, turning
+from tuning import curves, recorded, scheduling, tasks, turning
 from tuning.forms import PolicyForm, StartForm
 from tuning.models import Policy, Run, Split, Turn
 
@@ -76,7 +76,8 @@ def run(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
     template = "tuning/run.html#run" if request.htmx else "tuning/run.html"
     context = {"project": project, "run": found, "is_live": _is_live(found)}
     if not request.htmx:
-        context["curves"] = curves.read(found)
+        context |= {"curves": curves.read(found), "recorded": recorded.groups(found)}
+        context["merged"] = found.record.get("merged", {})
     return render(request, template, context)
 
 

@@ -1,0 +1,157 @@
+"""What a run's record says, and its weights to take away."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+from curation.models import Generator, Project
+from retrieval.engine import code, tarring
+from retrieval.jobs import JobState
+from tests.tiny import tiny_generator
+from tuning import merging, recorded, tasks, training
+from tuning.models import Dataset, Part, Run, Turn
+
+
+@pytest.fixture(scope="session")
+def adapter(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A tiny base and an adapter of it that changes what it says."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    base = tiny_generator(tmp_path_factory.mktemp("base"))
+    torch.manual_seed(0)
+    config = LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False)
+    model: Any = get_peft_model(AutoModelForCausalLM.from_pretrained(base), config)
+    folder = tmp_path_factory.mktemp("adapter")
+    model.save_pretrained(folder)
+    return base, folder
+
+
+@pytest.fixture
+def run(project: Project, adapter: tuple[Path, Path]) -> Run:
+    base, folder = adapter
+    dataset = Dataset.objects.create(project=project, number=1, sha256="0")
+    turn = Turn.objects.create(project=project, dataset=dataset, state=JobState.DONE)
+    row = Run.objects.create(turn=turn, dataset=dataset, part=Part.GENERATOR, state=JobState.DONE, path="runs/tiny")
+    checkpoint = training.folder(row) / "checkpoint"
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    if not checkpoint.exists():
+        checkpoint.symlink_to(folder)
+    row.generator = Generator.objects.create(
+        name="tiny", base_path=str(base), adapter_path="runs/tiny/checkpoint", sha256="t" * 64
+    )
+    row.save()
+    return row
+
+
+def unpacked(answer: Any) -> dict[str, bytes]:
+    with tarfile.open(fileobj=io.BytesIO(b"".join(answer.streaming_content))) as tar:
+        return {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
+
+
+def test_a_tar_holds_every_file_and_is_the_same_twice(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "weights.bin").write_bytes(b"x" * 700_001)
+    (tmp_path / "empty").write_bytes(b"")
+    (tmp_path / ("long " * 30)).write_bytes(b"name")
+    first = b"".join(tarring.stream(tmp_path, "run"))
+    assert first == b"".join(tarring.stream(tmp_path, "run"))
+    with tarfile.open(fileobj=io.BytesIO(first)) as tar:
+        found = {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
+    assert found["run/deep/weights.bin"] == b"x" * 700_001
+    assert (found["run/empty"], found["run/" + "long " * 30]) == (b"", b"name")
+
+
+def test_an_engineer_takes_the_adapter_away(client: Client, erin: User, bob: User, run: Run) -> None:
+    address = f"/p/zoo/runs/{run.pk}/trained.tar"
+    client.force_login(bob)
+    assert client.get(address).status_code == 403
+    client.force_login(erin)
+    files = unpacked(client.get(address))
+    folder = training.folder(run) / "checkpoint"
+    name = f"zoo-run-{run.pk}-trained/adapter_model.safetensors"
+    assert files[name] == (folder / "adapter_model.safetensors").read_bytes()
+    assert client.get(f"/p/zoo/runs/{run.pk}/merged.tar").status_code == 404
+    assert client.get(f"/p/zoo/runs/{run.pk}/spec.json.tar").status_code == 404
+
+
+def test_the_merged_weights_say_what_base_and_adapter_say(
+    client: Client, erin: User, run: Run, adapter: tuple[Path, Path], tmp_path: Path, broker: None
+) -> None:
+    from curation.engine.generator import TextGenerator
+
+    client.force_login(erin)
+    assert "being merged" in client.post(f"/p/zoo/runs/{run.pk}/merge/", follow=True).text
+    tasks.merge(run.pk)
+    files = unpacked(client.get(f"/p/zoo/runs/{run.pk}/merged.tar"))
+    for name, data in files.items():
+        (tmp_path / Path(name).name).write_bytes(data)
+    pairs = [("Who sleeps?", "The lion."), ("Who swims?", "A tiger.")]
+    alone, together = TextGenerator(tmp_path), TextGenerator(*adapter)
+    assert alone.score(pairs) == pytest.approx(together.score(pairs), abs=1e-4)
+    assert abs(together.score(pairs) - TextGenerator(adapter[0]).score(pairs)).max() > 1e-3  # the adapter does count
+    run.refresh_from_db()
+    before = run.record["merged"]["sha256"]
+    assert merging.merge(run).record["merged"]["sha256"] == before  # a second message changes nothing
+
+
+def test_what_cannot_be_merged_is_said(run: Run) -> None:
+    assert run.generator is not None
+    run.generator.base_path = "/nowhere"
+    run.record = {}
+    import shutil
+
+    shutil.rmtree(training.folder(run) / "merged", ignore_errors=True)
+    assert merging.merge(run).record["merged"]["state"] == "failed"
+    assert merging.merged(run) is None
+    run.generator = None
+    with pytest.raises(merging.NoWeights):
+        merging.ask(run)
+
+
+def test_the_code_is_known_by_its_commit_and_its_bytes(tmp_path: Path) -> None:
+    for part in code.PARTS:
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "a.py").write_text("pass\n")
+    before = code.version(tmp_path)
+    assert before["commit"] == ""
+    (tmp_path / ".git" / "refs").mkdir(parents=True)
+    (tmp_path / ".git" / "HEAD").write_text("ref: refs/main\n")
+    (tmp_path / ".git" / "packed-refs").write_text("# pack-refs\nabc123 refs/main\n")
+    assert code.commit(tmp_path) == "abc123"
+    (tmp_path / ".git" / "refs" / "main").write_text("def456\n")
+    assert code.commit(tmp_path) == "def456"
+    code.version.cache_clear()
+    (tmp_path / "tuning" / "a.py").write_text("pass  # changed\n")
+    assert code.version(tmp_path)["sha256"] != before["sha256"]
+
+
+def test_the_page_shows_the_whole_record(client: Client, erin: User, run: Run) -> None:
+    run.record = {
+        "code": {"commit": "abc123", "sha256": "f" * 64},
+        "versions": {"torch": "2.0"},
+        "python": "3.11.7",
+        "processor": "a small one",
+        "memory_bytes": 2**31,
+        "accelerator": "",
+        "settings": {"lr": 0.001},
+        "training_queries": 12,
+        "choice": "both",
+    }
+    run.seconds = 75
+    run.save()
+    titles = {title: dict(rows) for title, rows in recorded.groups(run)}
+    assert titles["Hardware"] == {"processor": "a small one", "memory_bytes": "2.0 GiB"}
+    assert titles["Versions"] == {"python": "3.11.7", "torch": "2.0"}
+    client.force_login(erin)
+    page = client.get(f"/p/zoo/runs/{run.pk}/").text
+    for said in ("abc123", "a small one", "2.0 GiB", "training_queries", "1 min 15 s", "Download the adapter"):
+        assert said in page

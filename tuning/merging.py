@@ -1,0 +1,83 @@
+"""The weights of a run to take away: what was trained, and for a generator the whole model with the adapter in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.conf import settings
+from django.utils.translation import gettext as _
+
+from curation.engine.gguf import NoGenerator, resolve
+from curation.errors import CurationError
+from retrieval.engine import artifacts
+from tuning import training
+from tuning.following import CHECKPOINT
+from tuning.models import Part, Run
+
+ASKED = "asked"
+
+
+class NoWeights(CurationError):
+    """The run has no such weights, with the reason."""
+
+
+def trained(run: Run) -> Path:
+    """The folder the run's training wrote: an adapter, or the encoder's weights. Raises NoWeights."""
+    found = training.folder(run) / CHECKPOINT
+    if run.encoder is None and run.generator is None:
+        raise NoWeights(_("This run has made no weights."))
+    if not found.is_dir():
+        raise NoWeights(_("The weights of this run are no longer on this machine."))
+    return found
+
+
+def merged(run: Run) -> Path | None:
+    """The folder with base and adapter in one; None until `merge` has written it."""
+    found = _target(run)
+    return found if run.record.get("merged", {}).get("sha256") and found.is_dir() else None
+
+
+def ask(run: Run) -> Run:
+    """Note that the merged weights are wanted; who enqueues the merge has the row's word for it. Raises NoWeights."""
+    if run.part != Part.GENERATOR or run.generator is None or not run.generator.adapter_path:
+        raise NoWeights(_("Only a generator that was trained here has an adapter to merge."))
+    trained(run)
+    if merged(run) is None:
+        _note(run, {"state": ASKED})
+    return run
+
+
+def merge(run: Run) -> Run:
+    """Write base and adapter as one ordinary folder, in the format of the base; the one that is there when it was.
+
+    What is in the way stands in the record, for the page to say.
+    """
+    if merged(run) is not None or run.generator is None:
+        return run
+    target = _target(run)
+    artifacts.remove_folder(target)  # without its hash in the row it is what a killed process left
+    try:
+        digest = artifacts.write_folder(target, lambda part: _write(run, part), {"kind": "generator", "run": run.pk})
+    except (NoGenerator, NoWeights, OSError) as error:
+        return _note(run, {"state": "failed", "reason": str(error)})
+    return _note(run, {"state": "done", "sha256": digest})
+
+
+def _write(run: Run, part: Path) -> None:
+    from curation.engine.generator import load
+
+    assert run.generator is not None  # `merge` looked
+    base = resolve(run.generator.base_path, Path(settings.DATA_DIR) / "generators")
+    model, tokenizer = load(base, trained(run))
+    model.save_pretrained(part)
+    tokenizer.save_pretrained(part)
+
+
+def _target(run: Run) -> Path:
+    return training.folder(run) / "merged"
+
+
+def _note(run: Run, found: dict[str, str]) -> Run:
+    run.record = run.record | {"merged": found}
+    run.save(update_fields=["record"])
+    return run
