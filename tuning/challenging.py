@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from django.utils.translation import gettext as _
 
@@ -13,12 +14,13 @@ from retrieval import indexing, searching
 from retrieval.engine import fusion
 from retrieval.jobs import JobState
 from retrieval.models import IndexBuild
-from tuning import collecting
+from tuning import choosing, collecting
 from tuning.engine.examples import DEV
 from tuning.models import Part, Run, Turn
 
 KEPT_BEFORE = 2  # releases before the serving one whose builds stay, to roll back to
 _LOOK_SECONDS = 1.0
+_CARRIED = ("project", "number", "prompt", "refusal", "answer_passages", "answering")
 
 Progress = Callable[[int, int, str], None]
 
@@ -37,8 +39,12 @@ def challenger(turn: Turn, worker: str, on_progress: Progress) -> Release:
     if Part.RETRIEVER in runs:
         build = _build(turn, runs[Part.RETRIEVER], champion, worker, on_progress)
         weight = _weight(turn, build, weight)
-    generator = runs[Part.GENERATOR].generator if Part.GENERATOR in runs else None
-    return serving.next_release(turn.project, build=build, generator=generator, fusion_weight=weight)
+    changes: dict[str, Any] = {"build": build, "fusion_weight": weight}
+    if Part.GENERATOR in runs:
+        changes["generator"] = runs[Part.GENERATOR].generator
+        tried = Release(**{name: getattr(champion, name) for name in _CARRIED} | changes)
+        changes["answering"] = choosing.way(runs[Part.GENERATOR], tried, on_progress)
+    return serving.next_release(turn.project, **changes)
 
 
 def tidy(project: Project) -> list[IndexBuild]:

@@ -83,7 +83,8 @@ def log_probs(model: Any, pairs: Sequence[scoring.Pair]) -> torch.Tensor:
     logits = (_packed_logits if packing.can_pack(model) else _padded_logits)(model, pairs)
     targets = torch.tensor([token for pair in pairs for token in pair.answer], device=logits.device)
     values = scoring.token_log_probs(logits.float(), targets)  # (answer tokens,)
-    return torch.stack([part.sum() for part in values.split([len(pair.answer) for pair in pairs])])
+    parts = values.split([len(pair.answer) for pair in pairs])  # type: ignore[no-untyped-call]
+    return torch.stack([part.sum() for part in parts])
 
 
 def _packed_logits(model: Any, pairs: Sequence[scoring.Pair]) -> torch.Tensor:

@@ -1,0 +1,62 @@
+"""Together or in parallel: measured on dev queries, with a real generator's answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from curation import serving
+from curation.models import Generator, Project, Query, Release
+from tests.tiny import tiny_generator
+from tuning import challenging, choosing, collecting, training, turning
+from tuning.engine.examples import DEV
+from tuning.models import Part, Run
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def run(project: Project, release: Release, settled: list[Query], tmp_path: Path, monkeypatch: Any) -> Run:
+    """A generator's run as it is when it was trained; the release shows two passages."""
+    monkeypatch.setattr(choosing, "LEAST_QUERIES", 1)
+    Release.objects.filter(pk=release.pk).update(answer_passages=2)
+    folder = tiny_generator(tmp_path / "tiny", window=4096)
+    generator = Generator.objects.create(name="tiny", base_path=str(folder), sha256="1" * 64, parent=release.generator)
+    turn = turning.start(project, only=Part.GENERATOR)
+    assert turning.advance(turn, "test"), turn.reason
+    (found,) = training.prepare(turn)
+    found.generator = generator
+    found.save(update_fields=["generator"])
+    found.finish()
+    return found
+
+
+@pytest.mark.parametrize(
+    "figures, expected",
+    [((0.2, 0.3), "parallel"), ((0.3, 0.2), "together"), ((0.3, 0.3), "together")],
+)
+def test_the_better_way_is_taken_and_of_equal_ones_the_cheaper(figures: tuple[float, float], expected: str) -> None:
+    assert choosing.Tried(9, *figures).better == expected
+
+
+def test_a_challenger_answers_the_way_that_was_measured_to_be_better(run: Run) -> None:
+    challenger = challenging.challenger(run.turn, "test", lambda *_: None)
+    run.refresh_from_db()
+    found = run.record["answering"]
+    assert found["queries"] == len(
+        [row for row in collecting.rows(run.dataset, DEV) if row.answer or row.is_unanswerable]
+    )
+    assert challenger.answering == found["chosen"]
+    assert (found["parallel"] > found["together"]) == (found["chosen"] == "parallel")
+    assert challenger.generator == run.generator
+
+
+def test_with_one_passage_there_is_nothing_to_choose(run: Run, release: Release) -> None:
+    Release.objects.filter(pk=release.pk).update(answer_passages=1, answering=Release.Answering.PARALLEL)
+    challenger = challenging.challenger(run.turn, "test", lambda *_: None)
+    run.refresh_from_db()
+    assert "answering" not in run.record
+    assert challenger.answering == Release.Answering.PARALLEL
+    assert serving.serving(run.turn.project).pk == release.pk

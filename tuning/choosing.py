@@ -1,0 +1,81 @@
+"""How a new generator answers: from all passages in one prompt, or in parallel from each, chosen on the dev split.
+
+Which is better differs from generator to generator and cannot be told beforehand. The test split is not looked at.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from curation import answering, serving
+from curation.engine.api_generator import ApiError
+from curation.models import Release
+from tuning import collecting, trying
+from tuning.engine.examples import DEV, JudgedQuery
+from tuning.models import Run
+
+MOST_QUERIES = 24
+LEAST_QUERIES = 4
+SECONDS = 60.0  # for the answers of the first way; the second answers the same queries
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """Mean F1 of both ways on the same dev queries."""
+
+    queries: int
+    together: float
+    parallel: float
+
+    @property
+    def better(self) -> Release.Answering:
+        """Equal ones: together, which is the cheaper."""
+        return Release.Answering.PARALLEL if self.parallel > self.together else Release.Answering.TOGETHER
+
+
+def way(run: Run, release: Release, on_progress: Progress) -> str:
+    """How `release`, which need not be saved, should answer; what was measured goes into the run's record.
+
+    As it does now, where there is nothing to choose: one passage alone, too few dev answers, or a server that
+    cannot score.
+    """
+    if release.answer_passages < 2:
+        return release.answering
+    try:
+        found = _try(run, release, on_progress)
+    except ApiError:
+        return release.answering
+    if found is None:
+        return release.answering
+    figures: dict[str, Any] = {"queries": found.queries, "together": found.together, "parallel": found.parallel}
+    run.record["answering"] = figures | {"chosen": found.better.value}
+    run.save(update_fields=["record"])
+    return found.better
+
+
+def _try(run: Run, release: Release, on_progress: Progress) -> Tried | None:
+    rows = _sample(collecting.rows(run.dataset, DEV))
+    if len(rows) < LEAST_QUERIES or not answering.can_mix(serving.generator_for(release)):
+        return None
+    texts = {row.query_id: row.text for row in rows}
+    references = {row.query_id: [row.answer or release.refusal] for row in rows}
+    rankings = trying.rank(release, texts, release.answer_passages, on_progress)
+    means = {}
+    for name in (Release.Answering.TOGETHER, Release.Answering.PARALLEL):
+        release.answering = name
+        limit = SECONDS if name == Release.Answering.TOGETHER else None
+        written = trying.write(release, texts, rankings, on_progress, limit)
+        texts = {query_id: texts[query_id] for query_id in written}
+        measured = trying.measure_answers(written, references)
+        means[name] = sum(values["f1"] for values in measured.values()) / len(measured)
+    return Tried(len(texts), means[Release.Answering.TOGETHER], means[Release.Answering.PARALLEL])
+
+
+def _sample(rows: list[JudgedQuery]) -> list[JudgedQuery]:
+    answered = [row for row in rows if row.answer or row.is_unanswerable]
+    return sorted(answered, key=lambda row: hashlib.sha256(row.query_id.encode()).digest())[:MOST_QUERIES]
