@@ -1,6 +1,7 @@
 """The rooms keep their doors: what imports what."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -61,3 +62,15 @@ def test_the_pages_and_the_check_load_no_heavy_library() -> None:
     )
     loaded = _loaded_after(code)
     assert not loaded & set(HEAVY)
+
+
+@pytest.mark.parametrize("module", ["config.wsgi", "tuning.engine.fit_encoder", "tuning.engine.fit_generator"])
+def test_a_process_lets_idle_threads_sleep_before_torch_can_load(module: str) -> None:
+    code = (
+        f"import {module}, os, sys\n"
+        "assert os.environ['OMP_WAIT_POLICY'] == 'PASSIVE' and 'torch' not in sys.modules, os.environ"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environment["DJANGO_SETTINGS_MODULE"] = "config.settings"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
