@@ -50,25 +50,29 @@ def offer_all(project: Project) -> int:
     due = project.queries.filter(passed_at=None)
     settled = due.filter(settled_at__isnull=False).order_by("-settled_at")[:AT_ONCE]
     rest = due.filter(settled_at=None).order_by("-pk")[:AT_ONCE]
-    return sum(offer(query) for query in [*settled, *rest][:AT_ONCE])
+    return _offer([*settled, *rest][:AT_ONCE])
 
 
 @transaction.atomic
-def offer(query: Query) -> int:
-    """Offer this query what is settled elsewhere, and what is settled of it to those like it; how many grades."""
-    Query.objects.filter(pk=query.pk).update(passed_at=timezone.now())
-    _overtake(query)
-    if query.is_evaluation:
-        return 0
-    like = _like(query)
-    made = _offer_to(query, like)
-    if query.state == Query.State.SETTLED:
-        made += sum(_offer_to(other, _like(other)) for other in like)  # each may have more than this source
+def _offer(queries: list[Query]) -> int:
+    """Offer each query what is settled elsewhere, and what is settled of it to those like it; how many grades."""
+    ids = [query.pk for query in queries]
+    Query.objects.filter(pk__in=ids).update(passed_at=timezone.now())
+    for pk in ProvisionalGrade.objects.waiting().filter(query__in=ids).values_list("query", flat=True).distinct():
+        _overtake(pk)
+    made = 0
+    for query in queries:
+        like = {} if query.is_evaluation else _like(query)
+        made += 0 if query.is_evaluation else _offer_to(query, like)
+        if query.state == Query.State.SETTLED:
+            made += sum(_offer_to(other, _like(other)) for other in like)  # each may have more than this source
     return made
 
 
 def _offer_to(query: Query, like: dict[Query, float]) -> int:
-    if query.gold is not None or not (open_to := _unjudged(query)):
+    """The grades offered to one query, from its own settled passages and from the settled queries like it."""
+    has_source = query.state == Query.State.SETTLED or any(one.state == Query.State.SETTLED for one in like)
+    if not has_source or query.gold is not None or not (open_to := _unjudged(query)):
         return 0
     sources = defaultdict(list)
     for passage_id, source in [*_near_passages(query, open_to), *_same_passages(like, open_to)]:
@@ -91,16 +95,16 @@ def _offer_to(query: Query, like: dict[Query, float]) -> int:
     return len(ProvisionalGrade.objects.bulk_create(rows))
 
 
-def _overtake(query: Query) -> None:
+def _overtake(query_id: int) -> None:
     """What somebody has judged meanwhile waits no longer."""
-    waiting = ProvisionalGrade.objects.waiting().filter(query=query)
-    waiting.filter(passage__in=_judged(query)).update(state=State.OVERTAKEN, decided_at=timezone.now())
+    waiting = ProvisionalGrade.objects.waiting().filter(query=query_id)
+    waiting.filter(passage__in=_judged(query_id)).update(state=State.OVERTAKEN, decided_at=timezone.now())
 
 
-def _judged(query: Query) -> set[int]:
+def _judged(query_id: int) -> set[int]:
     """Passages of the query that have a grade of a person's."""
-    settled = SettledGrade.objects.filter(review__query=query, review__state="settled")
-    given = Judgement.objects.submitted().filter(query=query)
+    settled = SettledGrade.objects.filter(review__query=query_id, review__state="settled")
+    given = Judgement.objects.submitted().filter(query=query_id)
     return {*settled.values_list("passage_id", flat=True), *given.values_list("passage_id", flat=True)}
 
 
@@ -109,7 +113,7 @@ def _unjudged(query: Query) -> dict[int, Passage]:
     places = ShownPassage.objects.filter(ranking__query=query)
     shown = Passage.objects.active().filter(pk__in=places.values("passage"))
     offered = ProvisionalGrade.objects.filter(query=query).values_list("passage_id", flat=True)
-    not_open = {*_judged(query), *offered}
+    not_open = {*_judged(query.pk), *offered}
     return {passage.pk: passage for passage in shown if passage.pk not in not_open}
 
 
@@ -147,7 +151,7 @@ def _like(query: Query) -> dict[Query, float]:
     others = Query.objects.filter(is_near, project=query.project_id, is_evaluation=False).exclude(pk=query.pk)
     text, numbers = likeness.shingles(query.text, likeness.QUERY_SHINGLE), likeness.numbers(query.text)
     found = {}
-    for other in others.order_by("-pk")[:MOST_LIKE]:
+    for other in others.only("project", "text", "state", "text_key", "stratum", "gold").order_by("-pk")[:MOST_LIKE]:
         close = likeness.jaccard(text, likeness.shingles(other.text, likeness.QUERY_SHINGLE))
         if close >= NEAR_QUERY and likeness.numbers(other.text) == numbers:
             found[other] = close

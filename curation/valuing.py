@@ -52,7 +52,7 @@ def revalue(project: Project, queries: Collection[int] | None = None) -> int:
         value, reasons = _worth(query, query.overlap or project.overlap, known)
         there = stand.get(query.pk)
         if there is not None and there != (value, reasons) and not _is_wished(there[1]):
-            slots.filter(query=query).update(value=value, reasons=reasons, why="")
+            Assignment.objects.open().filter(query=query).update(value=value, reasons=reasons, why="")
     return len(found)
 
 
