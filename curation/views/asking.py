@@ -81,10 +81,12 @@ def query(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
 
 
 def _answer(ranking: Ranking | None) -> dict[str, Any]:
-    """The draft of the ranking, or how long it has been waited for."""
+    """The draft of the ranking, or how long it has been waited for; for a settled query nobody writes one."""
     draft = Draft.objects.filter(ranking=ranking).select_related("generator").first() if ranking else None
-    is_awaited = ranking is not None and draft is None and ranking.release_id is not None
-    is_late = is_awaited and timezone.now() - ranking.created_at > DRAFT_IS_LATE  # type: ignore[union-attr]
+    is_awaited = is_late = False
+    if ranking is not None and draft is None and ranking.release_id is not None:
+        is_awaited = ranking.query.state != Query.State.SETTLED
+        is_late = is_awaited and timezone.now() - ranking.created_at > DRAFT_IS_LATE
     return {"ranking": ranking, "draft": draft, "is_awaited": is_awaited, "is_late": is_late}
 
 

@@ -87,6 +87,13 @@ def test_a_late_draft_says_so_and_asks_less_often(client: Client, alice: User, a
     assert 'hx-trigger="every 10s"' in region
 
 
+def test_for_a_settled_query_no_draft_is_waited_for(client: Client, alice: User, asked: Query) -> None:
+    Query.objects.update(state=Query.State.SETTLED)
+    client.force_login(alice)
+    region = client.get(f"/p/zoo/queries/{asked.pk}/", headers=HTMX).text
+    assert "No answer was drafted" in region and "hx-trigger" not in region
+
+
 def test_without_javascript_the_page_reloads_itself_while_it_waits(client: Client, alice: User, asked: Query) -> None:
     client.force_login(alice)
     refresh = '<noscript><meta http-equiv="refresh"'
