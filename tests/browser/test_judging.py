@@ -552,6 +552,39 @@ def test_axe_finds_nothing_on_the_review_pages(
     assert reviewing.Review.objects.current().filter(query=query, reviewer=bob).exists()
 
 
+@pytest.mark.parametrize(("scheme", "language", "width"), [("light", "zh-hans", 1440), ("dark", "en", 390)])
+def test_axe_finds_nothing_on_a_manager_s_pages(
+    new_context: NewContext,
+    sign_in: SignIn,
+    alice: User,
+    bob: User,
+    mona: User,
+    put: Put,
+    scheme: str,
+    language: str,
+    width: int,
+) -> None:
+    from curation import judging
+
+    query = put("Who sleeps?", "lion otter")
+    query.overlap = 2
+    query.save()
+    asking.open_slots(query)
+    for person in (alice, bob):
+        work = assigning.claim(query, person)
+        for passage_id in work.order:
+            judging.record(work, passage_id, 2, seconds=3)
+        judging.submit(work)
+    context = new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce")
+    page = context.new_page()
+    sign_in(page, mona)
+    speak(context, page, language)
+    for name in ("", "ask/", f"queries/{query.pk}/", "quality/", "people/", "settings/", "releases/", "runs/"):
+        page.goto(f"/p/zoo/{name}")
+        assert violations(page) == [], name
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+
+
 def speak(context: BrowserContext, page: Page, language: str) -> None:
     address = page.url
     context.add_cookies([{"name": "django_language", "value": language, "url": address}])
