@@ -533,7 +533,7 @@ def test_axe_finds_nothing(
 def test_axe_finds_nothing_on_the_review_pages(
     new_context: NewContext, sign_in: SignIn, bob: User, alice: User, put: Put, scheme: str
 ) -> None:
-    from curation import judging
+    from curation import judging, passing
 
     query = put("Who sleeps?", "lion otter")
     work = assigning.claim(query, alice)
@@ -550,6 +550,16 @@ def test_axe_finds_nothing_on_the_review_pages(
     assert violations(page) == []
     page.get_by_role("button", name="Settle and show the next").click()
     assert reviewing.Review.objects.current().filter(query=query, reviewer=bob).exists()
+    again = put("who sleeps", "lion otter crow")
+    Query.objects.update(is_evaluation=False)
+    assert passing.offer_all(query.project) == 2
+    page.goto("/p/zoo/provisional-grades/")
+    expect(page.get_by_role("checkbox", name="lion")).to_be_checked()
+    assert violations(page) == []
+    page.get_by_role("checkbox", name="otter").uncheck()
+    page.get_by_role("button", name="Confirm the chosen").click()
+    expect(page.get_by_text("1 grade confirmed.")).to_be_visible()
+    assert [j.passage.external_id for j in Judgement.objects.filter(query=again)] == ["lion"]
 
 
 @pytest.mark.parametrize(("scheme", "language", "width"), [("light", "zh-hans", 1440), ("dark", "en", 390)])
