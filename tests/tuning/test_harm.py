@@ -1,0 +1,127 @@
+"""What must never get through: a leak between the splits, and a dataset that teaches the opposite."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from curation import serving
+from curation.models import Project, Query, Release, Review, SettledGrade
+from retrieval import indexing, ingesting
+from retrieval.jobs import JobState
+from retrieval.models import Corpus, Passage
+from tests.tuning.test_fit_encoder import SYLLABLES, said
+from tuning import collecting, evaluating, turning
+from tuning.models import Evaluation, GuardSet, Part, Turn
+
+LEARNS = {"roads": ["both"], "both_batch": 16, "both_epochs": 8, "both_lr": 0.005, "lm": 0}
+
+
+def nobody(done: int, total: int, note: str) -> None:
+    """Nobody watches."""
+
+
+def test_a_paraphrase_on_the_other_side_of_the_split_stops_the_evaluation(
+    project: Project, release: Release, settled: list[Query], settle: Callable[..., Query]
+) -> None:
+    settle("Which bird, then, uses tools?", {"crow": 3}, "A crow.")  # the same keywords as one of the others
+    rows = collecting.rows(collecting.collect(project))
+    pair = [row for row in rows if "uses tools" in row.text]
+    assert len({row.cluster for row in pair}) == 1  # collecting keeps them together
+    planted = {pair[0].query_id: "train", pair[1].query_id: "test"}
+    leaking = [replace(row, split=planted.get(row.query_id, row.split)) for row in rows]
+    settled_again = list(collecting._settled(project))
+    dataset = collecting._freeze(project, 0, leaking, settled_again)
+    turn = Turn.objects.create(project=project, dataset=dataset, state=JobState.DONE)
+    evaluation = Evaluation.objects.create(
+        turn=turn, dataset=dataset, champion=release, challenger=serving.next_release(project)
+    )
+    with pytest.raises(evaluating.CannotMeasure, match="“Which bird, then, uses tools"):
+        evaluating.evaluate(evaluation, "test", nobody)
+    assert evaluation.state == JobState.FAILED
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One small layer that hears words and hardly their places, so that questions without a common word are apart."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    folder = tmp_path_factory.mktemp("words")
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *SYLLABLES]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary))
+    torch.manual_seed(1)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    model = BertModel(BertConfig(vocab_size=len(vocabulary), max_position_embeddings=64, **sizes))
+    with torch.no_grad():
+        model.embeddings.position_embeddings.weight *= 0.05
+        model.embeddings.token_type_embeddings.weight *= 0.05
+    model.save_pretrained(folder / "bert")
+    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder / "bert")
+    layers = Transformer(str(folder / "bert"), max_seq_length=32)
+    whole = SentenceTransformer(modules=[layers, Pooling(32), Normalize()], device="cpu")
+    whole.save(str(folder / "encoder"), create_model_card=False)
+    return folder / "encoder"
+
+
+@pytest.fixture
+def words(db: None, encoder: Path, settings: Any) -> Project:
+    """60 passages in some words, and a settled question to each in others: nothing but grades says what is meant."""
+    settings.TRAINERS = {"retriever": "tuning.engine.fit_encoder"}
+    corpus = Corpus.objects.create(slug="words", name="Words")
+    offsets = [(0, 7, 19), (0, 4, 11)]
+    texts = [[(at + step) % 30 for step in offsets[at // 30]] for at in range(60)]
+    sources = [ingesting.Source(f"p{at}", "", said(text, 0), {}) for at, text in enumerate(texts)]
+    ingesting.ingest(corpus, sources, whole=True)
+    project = Project.objects.create(slug="words", name="Words", corpus=corpus)
+    build = indexing.build(indexing.request(corpus, indexing.encoder_from(str(encoder))), worker="test")
+    serving.make_base(project, build)
+    found = {passage.document.external_id: passage for passage in corpus.passages.select_related("document")}
+    for at, text in enumerate(texts):
+        query = Query.objects.create(
+            project=project,
+            external_id=f"q{at}",
+            text=" ".join([said(text[:2] if at % 2 else text[1:], 30)] * 5),
+            state=Query.State.SETTLED,
+            settled_at=timezone.now(),
+        )
+        review = Review.objects.create(query=query, state=Review.State.SETTLED)
+        for name, grade in ((f"p{at}", 3), (f"p{(at + 1) % 60}", 0)):
+            SettledGrade.objects.create(review=review, passage=found[name], grade=grade, method="sole")
+    for name in ("general", "closed-book"):  # this encoder knows no English: what it makes of it is chance
+        GuardSet.objects.create(project=project, name=name, origin="built_in", path=name, sha256="", is_active=False)
+    return project
+
+
+def go_round(project: Project) -> Turn:
+    turn = turning.start(project, only=Part.RETRIEVER, settings={"retriever": LEARNS, "budget_seconds": 120})
+    while turn.state == JobState.QUEUED:
+        assert turning.advance(turn, "test")
+    assert turn.state == JobState.DONE, turn.reason
+    return turn
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_grades_turned_upside_down_are_learned_and_refused_by_the_gate(words: Project) -> None:
+    taught = go_round(words)
+    assert taught.evaluation.decision.promoted, taught.evaluation.decision.reason
+    good = serving.serving(words)
+    assert good == taught.challenger
+    assert taught.dataset is not None
+    unlocked = [row.query_id for row in collecting.rows(taught.dataset) if row.split != "test"]
+    for grade in SettledGrade.objects.filter(review__query__in=unlocked):
+        SettledGrade.objects.filter(pk=grade.pk).update(grade=3 - grade.grade)
+    harmed = go_round(words)
+    assert not harmed.evaluation.decision.promoted
+    assert harmed.evaluation.measures["ndcg@10"]["high"] < 0
+    assert "the interval of nDCG@10 does not lie above 0" in harmed.evaluation.decision.reason
+    assert serving.serving(words) == good
+    assert Passage.objects.filter(corpus=words.corpus).count() == 60
