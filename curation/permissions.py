@@ -50,7 +50,7 @@ def project_for(user: Person, slug: str, role: str) -> tuple[Project, Membership
     Raises Http404 when there is no such project or the person is not of it, PermissionDenied when the
     role is too low.
     """
-    membership = _membership_in(user, slug) if user.is_authenticated else None
+    membership = _membership_in(user, slug)
     if membership is None:
         raise Http404(_("There is no such project."))
     if not reaches(membership, role):
@@ -60,6 +60,8 @@ def project_for(user: Person, slug: str, role: str) -> tuple[Project, Membership
 
 def _membership_in(user: Person, slug: str) -> Membership | None:
     """The person's membership in the project of that name, both in one statement: every request asks for them."""
+    if not user.is_authenticated:
+        return None
     rows = Membership.objects.select_related("project__corpus").filter(project__slug=slug, user_id=user.pk)
     found = rows.first()
     if getattr(user, "is_superuser", False):
