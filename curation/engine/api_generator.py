@@ -27,10 +27,16 @@ PARALLEL = 4
 SCORED_AT_ONCE = 32
 # Servers do not tell their tokenizer; a token of English text is about four characters, of Chinese about one.
 _LETTERS_PER_TOKEN = 4
+PROBE = "One two"
+_CANNOT = {400, 404, 405, 422, 501}  # not: busy, not let in, broken
 
 
 class ApiError(Exception):
     """The server did not answer, refused, or answered something else; the message says which."""
+
+
+class Refused(ApiError):
+    """The server says that it does not do this, and would say so again."""
 
 
 class ApiGenerator:
@@ -65,8 +71,9 @@ class ApiGenerator:
         with self._asking:
             if self._can_score is None:
                 try:
-                    self._can_score = len(_given(self._call("/completions", _echo(model, "One two")), 3)) > 0
-                except ApiError:
+                    answer = self._call("/completions", _echo(model, PROBE))
+                    self._can_score = len(_given(answer, PROBE, 3)) > 0
+                except Refused:
                     self._can_score = False
             return self._can_score
 
@@ -106,8 +113,9 @@ class ApiGenerator:
             raise ApiError(f"{self.url} sent an answer without a message") from error
 
     def _score(self, model: str, pair: tuple[str, str]) -> float:
-        prompt, answer = pair[0] + "\nAnswer:", " " + pair[1].strip()
-        given = _given(self._call("/completions", _echo(model, prompt + answer)), len(prompt), len(prompt + answer))
+        prompt = pair[0] + "\nAnswer:"
+        text = f"{prompt} {pair[1].strip()}"
+        given = _given(self._call("/completions", _echo(model, text)), text, len(prompt))
         if not given:
             raise ApiError(f"{self.url} returned no log-probability for an answer")
         return sum(given) / len(given)
@@ -132,7 +140,8 @@ class ApiGenerator:
                 answer = json.load(response)
         except urllib.error.HTTPError as error:
             said = error.read(300).decode(errors="replace").strip()
-            raise ApiError(f"{self.url}{path} answered {error.code}: {said}") from error
+            kind = Refused if error.code in _CANNOT else ApiError
+            raise kind(f"{self.url}{path} answered {error.code}: {said}") from error
         except (OSError, ValueError) as error:
             raise ApiError(f"{self.url}{path} did not answer: {error}") from error
         if not isinstance(answer, dict):
@@ -144,12 +153,25 @@ def _echo(model: str, text: str) -> dict[str, Any]:
     return {"model": model, "prompt": text, "max_tokens": 1, "temperature": 0, "echo": True, "logprobs": 1}
 
 
-def _given(answer: dict[str, Any], start: int, end: int | None = None) -> list[float]:
-    """The log-probabilities of the tokens that begin at characters start ≤ … < end of the text that was sent."""
+def _given(answer: dict[str, Any], text: str, start: int) -> list[float]:
+    """The log-probabilities of the tokens of `text`, which was sent, that begin at character `start` or later.
+
+    None where the offsets are not those of the text: a server that counts a mark of its own before it would have
+    every answer begin at the wrong place.
+    """
     try:
         found = answer["choices"][0]["logprobs"] or {}
         offsets, values = found["text_offset"], found["token_logprobs"]
-        pairs = list(zip(offsets, values, strict=True))
+        tokens = found.get("tokens") or [""] * len(offsets)
+        rows = [row for row in zip(offsets, tokens, values, strict=True) if row[0] < len(text)]
     except (KeyError, IndexError, TypeError, ValueError):
         return []
-    return [float(value) for offset, value in pairs if value is not None and start <= offset < (end or 1 << 30)]
+    if not all(_stands(text, offset, token) for offset, token, _value in rows):
+        return []
+    return [float(value) for offset, _token, value in rows if value is not None and offset >= start]
+
+
+def _stands(text: str, offset: int, token: str) -> bool:
+    """Whether the token stands in the text at its offset; parts of a character cannot be told."""
+    is_part = not token or "\ufffd" in token or token.startswith("bytes:")
+    return is_part or (offset >= 0 and text.startswith(token, offset))

@@ -2,80 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
 
 from curation.engine.api_generator import ApiError, ApiGenerator
-
-
-class Server(ThreadingHTTPServer):
-    """Answers with the prompt's last word; can be told not to echo, or to break."""
-
-    echoes = True
-    breaks = False
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.seen: list[dict[str, Any]] = []
-        self.keys: set[str | None] = set()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        self._send(200, {"data": [{"id": "parrot"}]})
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.seen.append(body)
-        self.server.keys.add(self.headers.get("Authorization"))
-        if self.server.breaks:
-            self._send(503, {"error": "busy"})
-        elif self.path == "/v1/chat/completions":
-            word = body["messages"][-1]["content"].split()[-1]
-            self._send(200, {"choices": [{"message": {"content": f" {word} "}}]})
-        elif not self.server.echoes:
-            self._send(400, {"error": "echo is not supported"})
-        else:
-            self._send(200, {"choices": [{"logprobs": self._echo(body["prompt"])}]})
-
-    def _echo(self, prompt: str) -> dict[str, Any]:
-        """A token is a word with the space before it; its log-probability is minus its letters."""
-        offsets, values, place = [], [], 0
-        for word in prompt.split(" "):
-            offsets.append(max(place - 1, 0))
-            values.append(-float(len(word)) if place else None)
-            place += len(word) + 1
-        return {"text_offset": offsets, "token_logprobs": values}
-
-    def _send(self, status: int, body: dict[str, Any]) -> None:
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_: object) -> None:
-        pass
+from tests.parrot import Server, serving
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server() as running:
-        thread = threading.Thread(target=running.serve_forever, daemon=True)
-        thread.start()
+    with serving() as running:
         yield running
-        running.shutdown()
 
 
 def test_answers_come_in_the_order_of_the_prompts(server: Server) -> None:
@@ -112,6 +50,27 @@ def test_a_server_that_does_not_echo_says_so_once(server: Server) -> None:
     assert len(server.seen) == 1
     with pytest.raises(ApiError, match="log-probabilities"):
         generator.score([("a", "b")])
+
+
+@pytest.mark.parametrize("shift", [-3, 4])
+def test_offsets_that_are_not_those_of_the_text_are_not_trusted(server: Server, shift: int) -> None:
+    """Some servers count a mark before the text, which is not in it: every answer would begin too late."""
+    server.shift = shift
+    generator = ApiGenerator(server.url)
+    assert not generator.can_score
+    with pytest.raises(ApiError, match="log-probabilities"):
+        generator.score([("a", "b")])
+
+
+def test_a_server_that_breaks_while_it_is_asked_whether_it_can_score_is_an_error_and_asked_again(
+    server: Server,
+) -> None:
+    generator = ApiGenerator(server.url, model="m")
+    server.breaks = True
+    with pytest.raises(ApiError, match="503"):
+        assert generator.can_score
+    server.breaks = False
+    assert generator.can_score
 
 
 def test_what_the_server_says_is_in_the_error(server: Server) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -11,9 +13,10 @@ import pytest
 
 from curation.engine.generator import TextGenerator
 from curation.engine.scoring import Scored
+from tests.parrot import serving
 from tests.tiny import tiny_generator
 from tuning.engine import scores
-from tuning.engine.examples import JudgedQuery
+from tuning.engine.examples import JudgedQuery, PassageText, write_passages, write_queries
 from tuning.engine.scores import Asker, Job, QueryScores, ScoreCache
 
 PASSAGES = {"lion": "The lion hunts at night.", "otter": "An otter holds hands.", "crow": "A crow uses tools."}
@@ -127,3 +130,48 @@ def test_the_file_is_what_the_retriever_reads(tmp_path: Path) -> None:
     assert found["1"].scores == {"lion": -0.5, "crow": -2.0}
     assert found["1"].without_passage == -3.0
     assert json.loads((tmp_path / "scores.jsonl").read_text())["query_id"] == "1"
+
+
+def by_process(folder: Path, url: str) -> tuple[int, str, Path]:
+    """The scoring process as a run starts it, with a generator elsewhere: its status, its last word, its folder."""
+    write_queries(folder / "queries.jsonl", QUERIES)
+    write_passages(folder / "passages.jsonl", [PassageText(*item) for item in PASSAGES.items()])
+    lists = "".join(json.dumps({"query_id": name, "passages": ids}) + "\n" for name, ids in FOUND.items())
+    (folder / "candidates.jsonl").write_text(lists)
+    spec = {
+        **{name: str(folder / f"{name}.jsonl") for name in ("queries", "passages", "candidates")},
+        "base": url,
+        "adapter": "",
+        "cache_dir": str(folder),
+        "score_cache": str(folder / "scores.sqlite3"),
+        "prompt": "{passages} {question}",
+        "threads": 1,
+    }
+    (folder / "spec.json").write_text(json.dumps(spec))
+    command = [sys.executable, "-m", "tuning.engine.scores", str(folder / "spec.json"), str(folder / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return done.returncode, done.stderr.strip().split("\n")[-1], folder / "out"
+
+
+@pytest.mark.slow
+def test_a_generator_elsewhere_scores_where_its_server_tells_log_probabilities(tmp_path: Path) -> None:
+    with serving() as server:
+        status, said, out = by_process(tmp_path, server.url)
+        assert status == 0, said
+        asked = len(server.seen)
+        assert by_process(tmp_path, server.url)[0] == 0  # from the cache: only whether it can is asked again
+        assert len(server.seen) == asked + 1
+    rows = [json.loads(line) for line in (out / "scores.jsonl").read_text().splitlines()]
+    # the parrot's log-probability of a word is minus its letters: "the" and "lion" are (-3 - 4) / 2
+    assert {row["query_id"]: row["without_passage"] for row in rows} == {"1": -3.5, "2": -3.5}
+    assert set(rows[0]["scores"]) <= set(PASSAGES)
+
+
+@pytest.mark.slow
+def test_a_generator_elsewhere_that_cannot_score_is_said_to_leave_human_grades_alone(tmp_path: Path) -> None:
+    with serving() as server:
+        server.echoes = False
+        status, said, out = by_process(tmp_path, server.url)
+    assert status == 1
+    assert said == "the server does not return log-probabilities: human grades alone can be used"
+    assert not (out / "scores.jsonl").exists()

@@ -1,0 +1,38 @@
+"""Who teaches the retriever when the generator is on a server elsewhere: the run says it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from curation.models import Generator, Project, Query, Release
+from tests.parrot import serving
+from tuning import turning
+from tuning.models import Part
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+
+
+@pytest.mark.parametrize(
+    "echoes, told",
+    [
+        (True, "grades, and the generator's scores for"),
+        (False, "grades alone: the server does not return log-probabilities"),
+    ],
+)
+def test_the_run_says_whether_the_server_could_score(
+    project: Project, release: Release, settled: list[Query], settings: Any, echoes: bool, told: str
+) -> None:
+    settings.TRAINERS = {"retriever": "tests.tuning.trainer", "scores": "tuning.engine.scores"}
+    with serving() as server:
+        server.echoes = echoes
+        elsewhere = Generator.objects.create(
+            name="parrot", kind=Generator.Kind.API, base_path=server.url, sha256="2" * 64
+        )
+        Release.objects.filter(pk=release.pk).update(generator=elsewhere)
+        turn = turning.start(project, only=Part.RETRIEVER)
+        for _step in ("collect", "train"):
+            assert turning.advance(turn, "test"), turn.reason
+    run = turn.runs.get()
+    assert run.record["taught_by"].startswith(told)
