@@ -119,11 +119,15 @@ class TextGenerator:
             )
         return [self.dialogue.text(row) for row in out[:, width:].tolist()]
 
+    @property
+    def window(self) -> int:
+        """The most tokens of a prompt and its answer together; 0 where the weights do not say."""
+        return int(getattr(self.model.config.get_text_config(decoder=True), "max_position_embeddings", None) or 0)
+
     def _check_fits(self, rows: Sequence[list[int]], more: int) -> None:
-        window = getattr(self.model.config.get_text_config(decoder=True), "max_position_embeddings", None)
         longest = max(map(len, rows), default=0) + more
-        if window and longest > window:
-            raise ValueError(f"{longest} tokens do not fit into the {window} this generator can read")
+        if self.window and longest > self.window:
+            raise ValueError(f"{longest} tokens do not fit into the {self.window} this generator can read")
 
 
 Generator = TextGenerator | ApiGenerator

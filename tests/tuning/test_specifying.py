@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from curation import serving
+from curation.engine.generator import TextGenerator
 from curation.models import Answer, Draft, Project, Query, Ranking, Release, ShownPassage
 from retrieval.models import Passage
-from tuning import specifying, training, turning
+from tests.tiny import tiny_generator
+from tuning import specifying, training, trying, turning
 from tuning.engine import preferences
 from tuning.engine.examples import TEST, read_passages, read_queries
+from tuning.engine.instances import Recipe, make, read_candidates
 from tuning.models import Part, Run
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -52,3 +58,40 @@ def test_drafts_that_were_edited_come_with_what_they_were_written_from(
 def test_a_prompt_in_parallel_holds_one_passage(run: Run, release: Release, tmp_path: Path) -> None:
     Release.objects.filter(pk=release.pk).update(answer_passages=3, answering=Release.Answering.PARALLEL)
     assert specifying.specification(run, tmp_path, lambda *_: None)["answer_passages"] == 1
+
+
+def test_instances_have_the_prompt_the_release_serves_to_the_letter(
+    run: Run, release: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For a query whose good passage is retrieved: what serving builds from the same ranking, and the answer whole."""
+    asked: list[str] = []
+
+    class Asked(TextGenerator):
+        def generate(self, prompts: Sequence[str], *_more: Any, **_named: Any) -> list[str]:
+            asked.extend(prompts)
+            return ["" for _prompt in prompts]
+
+    generator = Asked(tiny_generator(tmp_path / "tiny", window=4096))
+    monkeypatch.setattr(serving, "generator_for", lambda _release: generator)
+    Release.objects.filter(pk=release.pk).update(answer_passages=2)
+    served = serving.serving(run.turn.project)
+    spec = specifying.specification(run, tmp_path, lambda *_: None)
+    rows = {row.query_id: row for row in read_queries(Path(spec["queries"])) if row.split != TEST}
+    recipe = Recipe(spec["prompt"], spec["refusal"], spec["answer_passages"])
+    texts = {row.passage_id: row.text for row in read_passages(Path(spec["passages"]))}
+    candidates = read_candidates(Path(spec["candidates"]))
+    made = make(
+        list(rows.values()), texts, candidates, recipe, count_tokens=generator.count_tokens, seed=0, good_from=2.0
+    )
+    shown = {query_id: trying.rank(served, {query_id: row.text}, 2, lambda *_: None) for query_id, row in rows.items()}
+    compared = 0
+    for one in made:
+        ranking = shown[one.query_id]
+        if one.kind == "answer" and any(
+            rows[one.query_id].grades.get(str(hit.passage_id), 0) >= 2 for hit in ranking[one.query_id]
+        ):
+            asked.clear()
+            trying.write(served, {one.query_id: rows[one.query_id].text}, ranking, lambda *_: None)
+            compared += asked == [one.prompt]
+            assert one.answer == rows[one.query_id].answer.strip()
+    assert compared >= 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -71,6 +72,7 @@ def _examples(
     made: dict[str, list[Example]] = {}
     counts: dict[str, Any] = {}
     good_from, dialogue = instances.good_grade(rows), generator.dialogue
+    window = generator.window or math.inf
     known = _known(rows, recipe, generator, int(spec["seed"])) if settings.distractor_share else set()
     for split in (examples.TRAIN, examples.DEV):
         found = instances.make(
@@ -84,7 +86,8 @@ def _examples(
             known=known,
         )
         as_ids = [_as_ids(instance, dialogue) for instance in found]
-        made[split] = [one for one in as_ids if len(one.pair.answer) <= settings.most_answer_tokens]
+        most = settings.most_answer_tokens
+        made[split] = [one for one in as_ids if len(one.pair.answer) <= most and one.tokens <= window]
         counts[split] = instances.kinds(found) | {"too_long": len(found) - len(made[split])}
     return made, counts
 
@@ -105,12 +108,16 @@ def _preferences(
         return none, "it is not known what the drafts were written from"
     drafted = preferences.read_drafted(Path(spec["drafted"]))
     dialogue, end = generator.dialogue, generator.dialogue.end_id
+    window = generator.window or math.inf
     for split, pairs in none.items():
         chosen = [row for row in rows if row.split == split]
         for one in preferences.make(chosen, passages, drafted, recipe, count_tokens=dialogue.count):
             edit, draft = [*dialogue.answer_ids(one.chosen), end], [*dialogue.answer_ids(one.rejected), end]
-            if edit != draft and max(len(edit), len(draft)) <= settings.most_answer_tokens:
-                pairs.append(preferences.Pair(dialogue.prompt_ids(one.prompt), edit, draft))
+            pair = preferences.Pair(dialogue.prompt_ids(one.prompt), edit, draft)
+            longest = max(len(edit), len(draft))
+            fits = longest <= settings.most_answer_tokens and len(pair.prompt) + longest <= window
+            if edit != draft and fits:
+                pairs.append(pair)
     if (count := len(none[examples.TRAIN])) < settings.least_pairs:
         return {split: [] for split in none}, f"{count} edited drafts are too few to learn from"
     return none, ""
