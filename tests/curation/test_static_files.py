@@ -35,3 +35,11 @@ def test_no_stylesheet_or_script_of_ours_calls_another_host() -> None:
 def test_static_files_are_served(client: Client) -> None:
     for name in ("css/tokens.css", "vendor/htmx.min.js", "img/favicon.svg"):
         assert client.get(f"/static/{name}").status_code == 200
+
+
+def test_a_static_file_that_is_known_is_not_sent_again(client: Client) -> None:
+    packed = {"Accept-Encoding": "gzip"}
+    first = client.get("/static/css/base.css", headers=packed)
+    assert first["Content-Encoding"] == "gzip" and first["ETag"].startswith("W/")
+    again = client.get("/static/css/base.css", headers=packed | {"If-None-Match": first["ETag"]})
+    assert again.status_code == 304 and not again.content

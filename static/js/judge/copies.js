@@ -2,12 +2,12 @@
 
 /**
  * Have copies of the questions for when the connection is away. address: the worker's; scope: where questions are;
- * held(): the addresses of those that are loaded already.
+ * held(): the addresses of those that are loaded already, the one on screen first.
  */
 export function keepCopies(address, scope, held) {
   const { serviceWorker } = navigator;
   if (!serviceWorker) return; // a browser without, or a page that came over plain HTTP from another host
-  serviceWorker.addEventListener('controllerchange', () => held().forEach(keepCopy));
+  serviceWorker.addEventListener('controllerchange', () => held().forEach((path, place) => keepCopy(path, place === 0)));
   const register = () => serviceWorker.register(address, { scope, updateViaCache: 'none' }).catch((error) => {
     if (!(error instanceof TypeError || error instanceof DOMException)) throw error; // no connection, or not allowed
   });
@@ -15,7 +15,7 @@ export function keepCopies(address, scope, held) {
   else addEventListener('load', register, { once: true });
 }
 
-/** Copy the page of a question anew. */
-export function keepCopy(path) {
-  navigator.serviceWorker?.controller?.postMessage({ keep: path });
+/** Copy a question anew; isWhole: with the page around it. */
+export function keepCopy(path, isWhole = false) {
+  navigator.serviceWorker?.controller?.postMessage({ path, isWhole });
 }

@@ -17,7 +17,7 @@ addEventListener('install', (event) => {
   event.waitUntil(keepFiles().then(() => skipWaiting()));
 });
 addEventListener('activate', (event) => event.waitUntil(Promise.all([tidy(), registration.navigationPreload?.enable()]).then(() => clients.claim())));
-addEventListener('message', (event) => event.waitUntil(keepAddress(event.data.keep)));
+addEventListener('message', (event) => event.waitUntil(keepAddress(event.data.path, event.data.isWhole)));
 addEventListener('fetch', (event) => {
   const { pathname, origin } = new URL(event.request.url);
   if (event.request.method !== 'GET' || origin !== location.origin) return;
@@ -62,10 +62,10 @@ function orThrow(copy, error) {
 }
 
 /** A page asks for a copy of itself: it came before this worker did, or something was added to it. */
-async function keepAddress(path) {
+async function keepAddress(path, isWhole) {
   if (!PAGE.test(path)) return;
   try {
-    await keep(path, await fetch(path), true);
+    await keep(path, await fetch(path, { headers: isWhole ? {} : { 'HX-Request': 'true' } }), isWhole);
   } catch (error) {
     if (!(error instanceof TypeError)) throw error; // the connection went meanwhile
   }
