@@ -72,7 +72,9 @@ def broker(socket: Path, folder: Path) -> Child:
 def web(port: int) -> Child:
     command = [sys.executable, "-m", "gunicorn", "config.wsgi", "--bind", f"{env_str('HOST', '127.0.0.1')}:{port}"]
     command += ["--workers", str(env_int("WEB_WORKERS", 1, least=1)), "--threads", "8", "--timeout", "120"]
-    return Child("web", [*command, "--graceful-timeout", "5", "--log-level", "warning"], {"OMP_NUM_THREADS": "1"})
+    # A kept connection outlives the pause between two key presses; idle, it takes no thread.
+    command += ["--keep-alive", "75", "--graceful-timeout", "5", "--log-level", "warning"]
+    return Child("web", command, {"OMP_NUM_THREADS": "1"})
 
 
 def worker(queue: str, concurrency: int, environment: dict[str, str]) -> Child:
