@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from curation import asking, assigning, confirming, judging, measuring, passing, reviewing
+from curation import asking, assigning, confirming, judging, measuring, passing, reviewing, tasks
 from curation.models import (
     Assignment,
     Event,
@@ -99,6 +99,11 @@ def test_a_paraphrase_is_offered_the_grades_of_the_passages_both_found(project: 
     text = paraphrased.text
     assert _offers(project) == {(text, "snail", 3, Kind.QUERY), (text, "lion", 0, Kind.QUERY)}
     assert not Judgement.objects.filter(query=paraphrased).exists()
+
+
+def test_the_sweep_passes_on_by_itself(project: Project, paraphrased: Query) -> None:
+    tasks.take_up(project.pk)
+    assert project.provisional_grades.waiting().count() == 2
 
 
 def test_another_number_makes_another_question(project: Project, alice: User, wait: Wait) -> None:
