@@ -8,6 +8,7 @@ has for that (AttentionInterface), so the model's own code runs, and masks of a 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -102,10 +103,20 @@ class _Call:
 
 
 class _Plan:
-    """The attention calls of a row, worked out once for all layers."""
+    """The attention calls of a row, worked out once for all layers.
+
+    sizes: tokens of the opening and of each block, which follow each other. parts: the calls of each, in the order of
+    their queries.
+    """
 
     def __init__(self, row: Row, device: Any) -> None:
+        self.opening = row.opening
+        ends = [row.opening, *((block.tails or [block.stem])[-1][1] for block in row.blocks)]
+        self.sizes = [end - begin for begin, end in zip([0, *ends], ends, strict=False)]
         self.calls = [_Call(*call) for call in _calls(row, device)]
+        self.parts: list[list[_Call]] = [[] for _size in self.sizes]
+        for call in self.calls:
+            self.parts[bisect_right(ends, call.start)].append(call)
 
 
 def _calls(row: Row, device: Any) -> Iterator[tuple[int, int, list[tuple[int, int]], torch.Tensor]]:
@@ -168,25 +179,48 @@ def attend(
     """
     import torch
 
-    out = torch.empty_like(query.transpose(1, 2), memory_format=torch.contiguous_format)
     grouped = query.shape[1] != key.shape[1]
-    for call in packed.calls:
-        found = torch.nn.functional.scaled_dot_product_attention(
-            query[:, :, call.start : call.stop],
-            _joined(key, call.keys),
-            _joined(value, call.keys),
-            attn_mask=call.mask,
-            scale=scaling,
-            enable_gqa=grouped,
-        )
-        out[:, call.start : call.stop] = found.transpose(1, 2)
-    return out, None
+    queries, keys, values = (states.split(packed.sizes, dim=2) for states in (query, key, value))
+    found, begin = [], 0
+    for place, calls in enumerate(packed.parts):
+        own_keys, own_values = (_after(states, place) for states in (keys, values))
+        shift = begin - packed.opening if place else 0  # from places in the row to places in what the block sees
+        for call in calls:
+            ranges = [(first - shift * (first >= begin), stop - shift * (first >= begin)) for first, stop in call.keys]
+            found.append(
+                torch.nn.functional.scaled_dot_product_attention(
+                    queries[place][:, :, call.start - begin : call.stop - begin],
+                    _joined(own_keys, ranges),
+                    _joined(own_values, ranges),
+                    attn_mask=call.mask,
+                    scale=scaling,
+                    enable_gqa=grouped,
+                )
+            )
+        begin += packed.sizes[place]
+    return torch.cat(found, dim=2).transpose(1, 2), None
+
+
+def _after(parts: Sequence[torch.Tensor], place: int) -> torch.Tensor:
+    """What a block's tokens can see at all: the opening and the block."""
+    import torch
+
+    if place == 0 or not parts[0].shape[2]:
+        return parts[place]
+    return torch.cat([parts[0], parts[place]], dim=2)
 
 
 def _joined(states: torch.Tensor, places: list[tuple[int, int]]) -> torch.Tensor:
+    """The states at these places; not copied where they stand together."""
     import torch
 
-    parts = [states[:, :, first:stop] for first, stop in places if first < stop]
+    runs: list[tuple[int, int]] = []
+    for first, stop in places:
+        if runs and runs[-1][1] == first:
+            runs[-1] = (runs[-1][0], stop)
+        elif first < stop:
+            runs.append((first, stop))
+    parts = [states[:, :, first:stop] for first, stop in runs]
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
 
 
