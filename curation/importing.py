@@ -185,8 +185,8 @@ class _Places:
         self.held: dict[int, set[int]] = {pk: set() for pk in self.queries}
         self.had: set[tuple[int, int]] = set()
         self.used: list[int] = []
-        rows = Assignment.objects.filter(is_top_up=False)
-        rows = rows.values_list("pk", "query_id", "slot", "state", "curator_id", "is_extra")
+        turns = Assignment.objects.filter(is_top_up=False)
+        rows = turns.values_list("pk", "query_id", "slot", "state", "curator_id", "is_extra")
         for some in reviewing.chunks(list(self.queries)):
             for pk, query_id, slot, state, curator_id, is_extra in rows.filter(query__in=some):
                 if curator_id is not None:
