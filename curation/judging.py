@@ -309,6 +309,8 @@ def _consider(row: Assignment, query: Query) -> None:
         rejudging.consider(query, row)
     else:
         reviewing.consider(query)
+    if query.project.judges_edits:
+        rejudging.catch_up(query)
 
 
 def _open_again(row: Assignment, query: Query) -> None:

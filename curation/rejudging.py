@@ -8,8 +8,7 @@ many slots as it has judges, each asking for the edited passages alone, open als
 from __future__ import annotations
 
 import random
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from django.db.models import Max, QuerySet
 
@@ -27,14 +26,28 @@ def open_edited(corpus: Corpus, gone: QuerySet[Passage]) -> int:
 
     How many top-ups were opened. Passages that nothing has replaced are left alone. In the caller's transaction.
     """
-    new = _replacements(corpus, gone)
+    new = _replacements(corpus.pk, gone)
     if not new:
         return 0
     opened = 0
     for project in corpus.projects.filter(judges_edits=True):
         _show_new_text(project, new)
-        opened += _open_top_ups(project, new)
+        opened += sum(catch_up(query) for query in _settled_of(project, new))
     return opened
+
+
+def catch_up(query: Query) -> int:
+    """Top-ups for what was edited of a settled query, and is neither judged nor asked for yet; how many.
+
+    Also after a submit: who had the query in hand while it was edited has judged the old text.
+    """
+    graded = SettledGrade.objects.filter(review__query=query, review__state=Review.State.SETTLED)
+    known = set(graded.values_list("passage_id", flat=True))
+    old = Passage.objects.filter(pk__in=known, retired_at__isnull=False)
+    asked = Assignment.objects.filter(query=query, is_top_up=True, is_extra=False, state__in=Assignment.HOLDING)
+    known |= {pk for order in asked.values_list("order", flat=True) for pk in order}
+    new = {pk: now for pk, now in _replacements(query.project.corpus_id, old).items() if now not in known}
+    return len(Assignment.objects.bulk_create(_top_ups(query, new))) if new and query.gold is None else 0
 
 
 def consider(query: Query, turn: Assignment) -> None:
@@ -68,10 +81,10 @@ def undo(query: Query, turn: Assignment) -> None:
     grades.exclude(method=SettledGrade.Method.REVIEWER).delete()
 
 
-def _replacements(corpus: Corpus, gone: QuerySet[Passage]) -> dict[int, int]:
+def _replacements(corpus_id: int, gone: QuerySet[Passage]) -> dict[int, int]:
     """Retired passage → the active one of the same id."""
     old = dict(gone.values_list("pk", "external_id"))
-    active = Passage.objects.active().filter(corpus=corpus)
+    active = Passage.objects.active().filter(corpus=corpus_id)
     new: dict[str, int] = {}
     for some in reviewing.chunks(sorted(set(old.values()))):
         new |= dict(active.filter(external_id__in=some).values_list("external_id", "pk"))
@@ -91,23 +104,20 @@ def _show_new_text(project: Project, new: Mapping[int, int]) -> None:
             row.save(update_fields=["ranking", "order"])
 
 
-def _open_top_ups(project: Project, new: Mapping[int, int]) -> int:
-    """A top-up for each judge of each settled query that has a grade of an edited passage."""
-    edited: dict[int, set[int]] = defaultdict(set)
+def _settled_of(project: Project, new: Mapping[int, int]) -> Iterator[Query]:
+    """The settled queries that have a grade of an edited passage."""
+    ids: set[int] = set()
     for some in reviewing.chunks(sorted(new)):
         settled = SettledGrade.objects.filter(review__state=Review.State.SETTLED, passage__in=some)
-        of_project = settled.filter(review__query__project=project, review__query__gold__isnull=True)
-        for query_id, passage_id in of_project.values_list("review__query", "passage"):
-            edited[query_id].add(passage_id)
-    rows = []
-    for query in project.queries.filter(pk__in=edited).order_by("pk"):
-        rows += _top_ups(project, query, sorted(edited[query.pk]), new)
-    return len(Assignment.objects.bulk_create(rows))
+        ids |= set(settled.filter(review__query__project=project).values_list("review__query", flat=True))
+    for some in reviewing.chunks(sorted(ids)):
+        yield from project.queries.filter(pk__in=some).order_by("pk")
 
 
-def _top_ups(project: Project, query: Query, old: list[int], new: Mapping[int, int]) -> list[Assignment]:
+def _top_ups(query: Query, new: Mapping[int, int]) -> list[Assignment]:
+    project = query.project
     newest = Ranking.objects.filter(query=query).order_by("-pk").first() or Ranking.objects.create(query=query)
-    order = [new[pk] for pk in old]
+    order = list(dict.fromkeys(new.values()))
     ranking = _renewed(newest, new, order)
     taken = Assignment.objects.filter(query=query, is_extra=False).aggregate(last=Max("slot"))["last"] or 0
     is_steerable = not query.is_evaluation

@@ -159,6 +159,25 @@ def test_a_query_in_the_queue_shows_the_new_text_and_one_edited_again_the_newest
     assert Assignment.objects.open().count() == 2
 
 
+def test_who_judged_the_old_text_while_it_was_edited_has_not_judged_the_new_one(
+    project: Project, alice: User, bob: User, wait: Wait
+) -> None:
+    query = wait(shown="lion otter")
+    held = assigning.claim(query, alice)
+    _edit(project, lion="The lion never sleeps.")
+    assert not Assignment.objects.open().exists()
+    _grade_all(held, 2)
+    turn = assigning.claim_next(project, bob)
+    assert turn is not None and turn.is_top_up and len(turn.order) == 1
+    newest = _edit(project, lion="The lion dreams.")  # and again, with the top-up in hand
+    _grade_all(turn, 1)
+    again = assigning.claim_next(project, alice)
+    assert again is not None and again.order == [newest["lion"].pk]
+    _grade_all(again, 0)
+    assert _settled_grades(query)["lion", True] == 0
+    assert not Assignment.objects.open().exists()
+
+
 def test_a_project_that_does_not_ask_for_it_and_a_passage_that_went_away_open_nothing(
     project: Project, alice: User, wait: Wait
 ) -> None:
