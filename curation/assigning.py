@@ -279,7 +279,7 @@ def _claim_open(project: Project, user: AbstractBaseUser, membership: Membership
         Membership.objects.filter(pk=membership.pk).update(
             claims=F("claims") + 1, random_claims=F("random_claims") + extra
         )
-    if drawn == Drawn.RANDOM:
+    if drawn == Drawn.RANDOM and not found.is_top_up:  # what was edited is said however it was drawn
         found.reasons, found.why = [because("random")], ""
     return _take(found, project, user, drawn, found.reasons)
 
@@ -409,6 +409,6 @@ def _fresh(row: Assignment) -> Assignment:
         order=row.order if row.is_top_up else [],
         value=row.value,
         chance=row.chance,
-        reasons=row.reasons if row.drawn == Drawn.VALUE else [],
+        reasons=row.reasons if row.drawn == Drawn.VALUE or row.is_top_up else [],
         why=row.why if row.drawn == Drawn.VALUE else "",
     )

@@ -120,7 +120,6 @@ def _top_ups(query: Query, new: Mapping[int, int]) -> list[Assignment]:
     order = list(dict.fromkeys(new.values()))
     ranking = _renewed(newest, new, order)
     taken = Assignment.objects.filter(query=query, is_extra=False).aggregate(last=Max("slot"))["last"] or 0
-    is_steerable = not query.is_evaluation
     place = {
         "project": project,
         "query": query,
@@ -128,8 +127,8 @@ def _top_ups(query: Query, new: Mapping[int, int]) -> list[Assignment]:
         "order": order,
         "is_top_up": True,
         "chance": random.random(),
-        "value": VALUE if is_steerable else 0.0,
-        "reasons": [because("edited", n=len(order))] if is_steerable else [],
+        "value": 0.0 if query.is_evaluation else VALUE,
+        "reasons": [because("edited", n=len(order))],
     }
     recording.note("asked_anew", project=project, query=query, data={"passages": order})
     return [Assignment(**place, slot=taken + number + 1) for number in range(query.overlap or project.overlap)]

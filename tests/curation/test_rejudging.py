@@ -199,7 +199,10 @@ def test_the_evaluation_sample_is_asked_anew_but_not_steered(project: Project, a
     _settle(query, alice)
     _edit(project, lion="The lion never sleeps.")
     slot = query.assignments.open().get()
-    assert (slot.value, slot.reasons) == (0, [])
+    assert slot.value == 0
+    turn = assigning.claim_next(project, alice)
+    assert turn is not None and turn.drawn == Assignment.Drawn.RANDOM
+    assert wording.why(turn) == "The text of 1 passage was edited after it was judged."
 
 
 def test_the_page_of_a_top_up_shows_one_passage_and_says_so(
