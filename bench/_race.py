@@ -70,7 +70,9 @@ class Curator:
         if self.random.random() < 0.05:
             first, second = self.browser.post_twice(address, {}, ("", ""))
             self.did["claimed in two tabs"] += 1
-            if self._told(first, "claim").json() != self._told(second, "claim").json():
+            is_one = self._told(first, "claim").json() == self._told(second, "claim").json()
+            # A server so slow that the lease ran out between the two may give the second something else.
+            if not is_one and max(first.seconds, second.seconds) < LEASE_SECONDS:
                 self.wrong.append("two tabs were given two questions")
             return first.json()
         return self._told(self.browser.post(address, {}), "claim").json()
