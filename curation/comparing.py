@@ -68,7 +68,7 @@ def measures(evaluation: Any) -> list[Group]:
         stem = item[0].partition(" ")[0].partition("@")[0]
         return (ORDER.index(stem) if stem in ORDER else len(ORDER), item[0])
 
-    groups = {_group(name): [] for name in ("", " part", GUARD)}
+    groups: dict[str, list[tuple[str, dict[str, Any]]]] = {_group(name): [] for name in ("", " part", GUARD)}
     for name, figures in sorted(evaluation.measures.items(), key=place):
         groups[_group(name)].append((name, figures))
     return [(title, rows) for title, rows in groups.items() if rows]

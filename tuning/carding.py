@@ -10,7 +10,9 @@ from django.db.models import Count
 
 from curation.models import Judgement, Project
 from tuning import lineage
-from tuning.models import Dataset, Run
+from tuning.models import Dataset, Run, Split
+
+COUNTED = ("queries", "grades", "answers", "unanswerable")
 
 
 def card(dataset: Dataset) -> str:
@@ -61,11 +63,11 @@ def _body(dataset: Dataset) -> Iterable[str]:
     yield ""
     yield from _table(_facts(dataset))
     yield from ("", "## Splits", "")
-    names = list(next(iter(dataset.counts.values()), {}))
-    yield f"| split | {' | '.join(names)} |"
-    yield f"|---|{'---|' * len(names)}"
-    for split, counts in dataset.counts.items():
-        yield f"| {split} | {' | '.join(str(counts.get(name, 0)) for name in names)} |"
+    yield f"| split | {' | '.join(COUNTED)} |"
+    yield f"|---|{'---|' * len(COUNTED)}"
+    for split in Split.values:  # in this order: a database may keep the counts in another
+        counts = dataset.counts.get(split, {})
+        yield f"| {split} | {' | '.join(str(counts.get(name, 0)) for name in COUNTED)} |"
     yield from ("", "## People", "")
     yield from _table([(_cell(name), f"{count} judgements") for name, count in people(dataset)])
     settled_by = ", ".join(reviewers(dataset))

@@ -35,7 +35,7 @@ SAMPLE = Path(__file__).parent / "sample"
 CORPUS, QUERIES, QRELS, ANSWERS = "corpus.jsonl", "queries.jsonl", "qrels.tsv", "answers.jsonl"
 FILES = (CORPUS, QUERIES, QRELS, ANSWERS)
 MOST_QUERIES, MOST_PASSAGES, LEAST_QUERIES = 300, 2000, 5
-MOST_TOKENS = 32
+MOST_TOKENS = 16
 PROMPT = "Answer in a few words. {question}"  # not the deployed one: without a passage that asks for a refusal
 
 Progress = Callable[[int, int, str], None]

@@ -58,6 +58,9 @@ class CannotLearn(CurationError):
     """A learning curve cannot be drawn, with the reason."""
 
 
+REASONS: tuple[type[Exception], ...] = (*turning.REASONS, CannotLearn)
+
+
 def start(
     project: Project,
     part: str = Part.RETRIEVER,
@@ -103,7 +106,7 @@ def draw(curve: Curve, worker: str, on_progress: Progress | None = None) -> bool
                 artifacts.remove_folder(out)
     except LostClaim as error:  # cancelled, or taken up by another: the row is theirs
         logger.warning("%s stopped: %s", curve, error)
-    except (*turning.REASONS, CannotLearn) as error:
+    except REASONS as error:
         curve.fail(str(error))
     except Exception as error:  # what nobody thought of: the row says it, the log has the rest
         curve.fail(f"{type(error).__name__}: {error}")
@@ -248,8 +251,10 @@ def _ranks(run: Run, rows: list[JudgedQuery], on_progress: Progress) -> Callable
     texts = [passages[int(passage_id)].full_text for passage_id in pool]
 
     def measure(result: dict[str, Any] | None) -> Values:
-        paths = (result["query_path"], result["passage_path"]) if result else indexing.weights(parent)
-        encoder = TextEncoder(*paths, parent.query_prefix, parent.passage_prefix)
+        query_path, passage_path = map(str, indexing.weights(parent))
+        if result:
+            query_path, passage_path = result["query_path"], result["passage_path"]
+        encoder = TextEncoder(query_path, passage_path, parent.query_prefix, parent.passage_prefix)
         vectors = encoder.encode_passages(texts, lambda done, total: on_progress(done, total, _("measuring")))
         scores = encoder.encode_queries([row.text for row in test]) @ vectors.T  # (test queries, pool)
         order = np.argsort(-scores, axis=1, kind="stable")[:, :10]

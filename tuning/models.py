@@ -319,7 +319,7 @@ class Policy(models.Model):
     asks = models.CharField(max_length=10, choices=Ask, default=Ask.BETTER)
     guard_rule = models.CharField(max_length=10, choices=GuardRule, default=GuardRule.AUTO)
     log_margin = models.FloatField(
-        default=0.1,
+        default=0.5,  # a new manner of answering alone moves it by some tenths
         validators=[MinValueValidator(0.0), MaxValueValidator(10.0)],
         help_text=_("How far the mean log-probability of a guard's answers may fall, in nats per token."),
     )

@@ -90,7 +90,7 @@ def dataset_changes(request: MemberRequest, project: Project, number: int) -> Ht
 
 
 def _splits(found: Dataset) -> list[tuple[str, dict[str, int]]]:
-    return [(str(Split(name).label), counts) for name, counts in found.counts.items() if name in Split.values]
+    return [(str(Split(name).label), found.counts[name]) for name in Split.values if name in found.counts]
 
 
 def _parts(found: differing.Difference) -> list[dict[str, Any]]:
