@@ -85,7 +85,7 @@ def _last(out: Path, pid: int) -> dict[str, Any] | None:
     steps = [json.loads(line) for line in lines if '"loss"' in line]
     if not own or not steps:
         return None
-    course = steps[-1]["note"]
+    course = steps[-1]["candidate"]
     return {
         "course": course,
         "step": steps[-1]["step"],

@@ -182,7 +182,12 @@ def test_a_killed_training_goes_on_and_ends_where_it_would_have_ended(
     assert result["adapter_hash"] == whole["adapter_hash"]
     assert result["curves"] == whole["curves"]
     assert not list(out.glob("*.bookmark"))
-    assert "going on" in (out / "metrics.jsonl").read_text()
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert any("going on" in line.get("note", "") for line in lines)
+    for name, points in (("sft", whole["curves"]["loss"]), ("dpo", whole["curves"]["dpo"]["loss"])):
+        assert [
+            [line["step"], line["loss"]] for line in lines if line.get("candidate") == name and "loss" in line
+        ] == points
 
 
 def test_a_bookmark_of_another_training_or_a_broken_one_is_not_taken_up(tmp_path: Path) -> None:

@@ -133,9 +133,15 @@ class Course:
         return self.seconds / max(self.done, 1)
 
     def _write(self, **values: float) -> None:
-        left = self._step_seconds() * (self.steps - self.done) if self.done else self.budget_seconds
-        left = min(left, max(self.budget_seconds - self.seconds, 0.0))
-        self.log.write(self.done, self.steps, seconds_left=left, note=self.lesson.name, **values)
+        self.log.write(self.done, self.steps, seconds_left=self._seconds_left(), candidate=self.lesson.name, **values)
+
+    def _seconds_left(self) -> float:
+        """By the pace so far; before the first step all of the budget, or nothing known without one."""
+        budget = 0.0 if math.isinf(self.budget_seconds) else max(self.budget_seconds - self.seconds, 0.0)
+        if not self.done:
+            return budget
+        left = self._step_seconds() * (self.steps - self.done)
+        return min(left, budget) if budget else left
 
     def _state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
         own = {name: value.detach() for name, value in learned(self.model).items()}
@@ -166,7 +172,16 @@ class Course:
         self.losses, self.looks = state["losses"], state["looks"]
         self.was_cut, self.is_over, self.choice = state["was_cut"], state["is_over"], state["choice"]
         self._earlier = state["seconds"]
-        self.log.write(self.done, self.steps, seconds_left=0.0, note=f"{self.lesson.name}: going on from a bookmark")
+        self._tell_again()
+
+    def _tell_again(self) -> None:
+        """The lines the killed process wrote went with it: its curves are told once more."""
+        name, left = self.lesson.name, self._seconds_left()
+        self.log.write(self.done, self.steps, seconds_left=left, candidate=name, note="going on from a bookmark")
+        for step, loss in self.losses:
+            self.log.write(int(step), self.steps, seconds_left=left, candidate=name, loss=loss)
+        for look in self.looks:
+            self.log.write(int(look["step"]), self.steps, seconds_left=left, candidate=name, dev=look["loss"])
 
 
 def learned(model: Any) -> dict[str, Any]:
