@@ -180,7 +180,7 @@ def attend(
     import torch
 
     grouped = query.shape[1] != key.shape[1]
-    queries, keys, values = (states.split(packed.sizes, dim=2) for states in (query, key, value))
+    queries, keys, values = (torch.functional.split(states, packed.sizes, dim=2) for states in (query, key, value))
     found, begin = [], 0
     for place, calls in enumerate(packed.parts):
         own_keys, own_values = (_after(states, place) for states in (keys, values))
