@@ -1,7 +1,7 @@
 """ℓ of ten passages a query: shared beginnings, like lengths and answer places only, against one call per pair.
 
 The limit is the machine's own matrix product in the same precision, measured in the same run. Retrieved passages
-of XQuAD English (BENCH_DATA, by default ../shared/data) and SmolLM2-135M. `--queries=32` says how many. With
+of XQuAD English (BENCH_DATA, by default ../shared/data) and SmolLM2-135M. `--queries=64` says how many. With
 `--threads=1` everything is counted in processor time, which a busy machine changes little; otherwise by the clock.
 """
 
@@ -39,7 +39,7 @@ def main(options: Sequence[str]) -> dict[str, Any]:
     import torch
 
     asked = dict(option.removeprefix("--").split("=") for option in options if "=" in option)
-    count, threads = int(asked.get("queries", 32)), int(asked.get("threads", 0))
+    count, threads = int(asked.get("queries", 64)), int(asked.get("threads", 0))
     compute.set_threads(threads)
     Clock.read = time.process_time if threads == 1 else time.perf_counter
     folder = Path(os.environ.get("BENCH_DATA", ROOT.parent / "shared" / "data")) / "xquad_en"

@@ -132,6 +132,26 @@ def test_the_file_is_what_the_retriever_reads(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "scores.jsonl").read_text())["query_id"] == "1"
 
 
+@pytest.mark.parametrize(
+    "pace, left, size",
+    [(1.0, 100.0, 50), (1.0, 10.0, 16), (1.0, -5.0, 16), (10.0, 1e6, 512), (0.2, float("inf"), 512)],
+)
+def test_half_of_what_the_time_is_enough_for_is_scored_together_next(pace: float, left: float, size: int) -> None:
+    assert scores._next_size(pace, left) == size
+
+
+def test_in_a_limited_time_the_first_queries_are_whole_before_all_are_begun(
+    tiny: TextGenerator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scores, "LEAST_AT_ONCE", 1)
+    generator = Counting(tiny)
+    with closing(ScoreCache(tmp_path / "scores.sqlite")) as cache:
+        found = scores.score(Asker(generator, "a"), todo(tiny), cache, budget_seconds=1000)
+        first = next(found)
+        assert generator.asked == len(first.scores) + 1
+        assert len(list(found)) == 1
+
+
 def by_process(folder: Path, url: str) -> tuple[int, str, Path]:
     """The scoring process as a run starts it, with a generator elsewhere: its status, its last word, its folder."""
     write_queries(folder / "queries.jsonl", QUERIES)

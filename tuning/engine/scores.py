@@ -36,8 +36,9 @@ NORMALISATION_VERSION = 1
 
 DEFAULT_BUDGET_SECONDS = 480.0
 DEFAULT_DEPTH = 10
-# Queries whose pairs are scored together: more share more of their prompts, fewer are sooner whole.
-QUERIES_AT_ONCE = 64
+# Queries whose pairs are scored together: more share more of their prompts, fewer are sooner whole. The first few
+# tell the pace; of what the time is then enough for, half is taken next.
+LEAST_AT_ONCE, MOST_AT_ONCE = 16, 512
 _KEYS_AT_ONCE = 500
 
 Progress = Callable[[int, int], None]
@@ -156,10 +157,12 @@ def score(
     """
     end = time.monotonic() + budget_seconds
     total, done = sum(len(job.prompts) for job in jobs), 0
-    for start in range(0, len(jobs), QUERIES_AT_ONCE):
-        chunk = jobs[start : start + QUERIES_AT_ONCE]
+    start, size = 0, LEAST_AT_ONCE if math.isfinite(budget_seconds) else MOST_AT_ONCE
+    while start < len(jobs):
+        chunk, began = jobs[start : start + size], time.monotonic()
         pairs = {asker.key(prompt, job.answer): (prompt, job.answer) for job in chunk for prompt in job.prompts}
         known = cache.get(list(pairs))
+        to_score = len(pairs) - len(known)
         for fresh in _missing(asker, {key: pair for key, pair in pairs.items() if key not in known}, end):
             cache.put(fresh)
             known |= fresh
@@ -173,6 +176,10 @@ def score(
             whole = [value for value in found if value is not None]
             if len(whole) == len(found):
                 yield QueryScores(job.query_id, dict(zip(job.passage_ids, whole[:-1], strict=True)), whole[-1])
+        start += len(chunk)
+        if to_score:  # what was in the cache says nothing about the pace
+            pace = to_score / max(time.monotonic() - began, 1e-9) * len(chunk) / len(pairs)
+            size = _next_size(pace, end - time.monotonic())
 
 
 def write(path: Path, scored: Iterable[QueryScores]) -> int:
@@ -254,6 +261,11 @@ def _open(spec: dict[str, Any]) -> Asker:
         artifacts.folder_hash(Path(path)) for path in (generator.base_path, adapter) if path and Path(path).is_dir()
     ]
     return Asker(generator, " ".join([*(hashes or [generator.base_path]), dtype]))
+
+
+def _next_size(queries_per_second: float, seconds_left: float) -> int:
+    """How many queries to score together next."""
+    return int(min(max(queries_per_second * seconds_left / 2, LEAST_AT_ONCE), MOST_AT_ONCE))
 
 
 def _missing(asker: Asker, pairs: Mapping[bytes, tuple[str, str]], end: float) -> Iterator[dict[bytes, float]]:
