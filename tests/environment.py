@@ -16,6 +16,12 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 # Playwright's event loop lives in the thread that also queries the database.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
 
+# Workers of pytest-xdist side by side: each has a Redis database of its own, or one would take the other's tasks.
+_side = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+if _side and os.environ.get("REDIS_URL"):
+    _server, _, _number = os.environ["REDIS_URL"].rpartition("/")
+    os.environ["REDIS_URL"] = f"{_server}/{int(_number or 0) + _side}"
+
 _folder = tempfile.mkdtemp(prefix="tandem-tests-")
 os.environ["DATA_DIR"] = _folder
 
