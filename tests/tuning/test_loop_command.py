@@ -74,9 +74,9 @@ def test_ctrl_c_ends_the_training_and_cancels_the_turn(
 ) -> None:
     environment = process_environment() | {"DJANGO_SETTINGS_MODULE": "tests.tuning.stand_in_settings"}
     Path(tmp_path / "go.py").write_text(
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background shell is deaf to it
         "import django; django.setup()\n"
         "from tuning import turning\n"
-        "from curation.models import Project\n"
         "whole = turning.start\n"
         "turning.start = lambda *a, **k: whole(*a, **k | {'settings': {'retriever': {'seconds': 60}}})\n"
         "from django.core.management import execute_from_command_line\n"
