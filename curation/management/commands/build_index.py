@@ -7,30 +7,28 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from curation import serving
+from curation.commanding import ProjectCommand
 from curation.errors import CurationError
 from curation.models import Project, Release
 from retrieval import indexing
-from retrieval.commanding import TandemCommand
 from retrieval.engine.encoder import NoEncoder
 from retrieval.jobs import JobState, worker_name
 from retrieval.models import Encoder, IndexBuild
 
 
-class Command(TandemCommand):
+class Command(ProjectCommand):
     help = "Embed and index the project's passages. The first build serves at once, a later one with --serve."
     errors = (indexing.CannotBuild, indexing.ClaimLost, CurationError)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--project", required=True, metavar="SLUG")
+        super().add_arguments(parser)
         parser.add_argument(
             "--encoder", metavar="NAME_OR_PATH", help="Default: the one in service, or else what ENCODER names."
         )
         parser.add_argument("--serve", action="store_true", help="Put the new build in service without measuring it.")
 
     def run(self, **options: Any) -> dict[str, Any]:
-        project = Project.objects.select_related("corpus").filter(slug=options["project"]).first()
-        if project is None:
-            self.usage(f"there is no project {options['project']}")
+        project = self.project(options["project"])
         if not project.corpus.passages.active().exists():
             self.usage(f"{project.slug} has no passages yet: import some first")
         build = indexing.request(project.corpus, self._encoder(project, options["encoder"]))

@@ -6,20 +6,17 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from curation import importing
+from curation.commanding import ProjectCommand
 from curation.management.commands.import_beir import report
-from curation.models import Project
-from retrieval.commanding import TandemCommand
 
 
-class Command(TandemCommand):
+class Command(ProjectCommand):
     help = 'Import judgements: JSONL rows {"query_id", "corpus_id", "curator", "grade", "comment"?}.'
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("path", type=Path)
-        parser.add_argument("--project", required=True, metavar="SLUG")
+        super().add_arguments(parser)
 
     def run(self, **options: Any) -> dict[str, Any]:
-        project = Project.objects.filter(slug=options["project"]).first()
-        if project is None:
-            self.usage(f"there is no project {options['project']!r}")
+        project = self.project(options["project"])
         return report(self, importing.import_judgements(project, options["path"]))

@@ -6,24 +6,21 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from curation import asking, importing, serving
+from curation.commanding import ProjectCommand
 from curation.management.commands.import_beir import report
-from curation.models import Project
-from retrieval.commanding import TandemCommand
 from retrieval.searching import CannotSearch
 
 
-class Command(TandemCommand):
+class Command(ProjectCommand):
     help = 'Import queries: JSONL rows {"_id", "text", "passages": [ids]?, "answer"?}.'
     errors = (CannotSearch,)
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("path", type=Path)
-        parser.add_argument("--project", required=True, metavar="SLUG")
+        super().add_arguments(parser)
 
     def run(self, **options: Any) -> dict[str, Any]:
-        project = Project.objects.filter(slug=options["project"]).first()
-        if project is None:
-            self.usage(f"there is no project {options['project']!r}")
+        project = self.project(options["project"])
         done = importing.import_queries(project, options["path"])
         try:
             asking.take_up(project, on_progress=lambda done, total: self.progress(done, total, "searching"))

@@ -5,22 +5,19 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from curation import serving
+from curation.commanding import ProjectCommand
 from curation.errors import CurationError
-from curation.models import Project
-from retrieval.commanding import TandemCommand
 
 
-class Command(TandemCommand):
+class Command(ProjectCommand):
     help = "Put the release before the serving one back in service."
     errors = (CurationError,)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--project", required=True, metavar="SLUG")
+        super().add_arguments(parser)
 
     def run(self, **options: Any) -> dict[str, Any]:
-        project = Project.objects.filter(slug=options["project"]).first()
-        if project is None:
-            self.usage(f"there is no project {options['project']!r}")
+        project = self.project(options["project"])
         now = serving.roll_back(project)
         self.say(f"Release {now.number} serves.")
         return {"release": now.number, "build": now.build.number}

@@ -6,27 +6,25 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from curation.commanding import ProjectCommand
 from curation.models import Project
 from retrieval import searching
-from retrieval.commanding import TandemCommand
 from retrieval.engine.fusion import DEFAULT_WEIGHT
 from retrieval.models import IndexBuild, Passage
 
 
-class Command(TandemCommand):
+class Command(ProjectCommand):
     help = "Search the build in service, or the newest one while nothing serves."
     errors = (searching.CannotSearch,)
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("text", metavar="TEXT")
-        parser.add_argument("--project", required=True, metavar="SLUG")
+        super().add_arguments(parser)
         parser.add_argument("-k", type=int, default=10, help="How many passages.")
         parser.add_argument("--mode", choices=searching.MODES, default="hybrid")
 
     def run(self, **options: Any) -> dict[str, Any]:
-        project = Project.objects.select_related("corpus").filter(slug=options["project"]).first()
-        if project is None:
-            self.usage(f"there is no project {options['project']}")
+        project = self.project(options["project"])
         if options["k"] < 1:
             self.usage("-k is 1 or more")
         build, weight = _searched(project)

@@ -6,26 +6,24 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from curation.commanding import ProjectCommand
 from curation.models import Project
-from retrieval.commanding import TandemCommand
 from retrieval.engine.artifacts import Damaged
 from tuning import differing
 from tuning.models import Dataset
 
 
-class Command(TandemCommand):
+class Command(ProjectCommand):
     help = "Say which queries of a dataset are new, gone or changed since another one."
     errors = (Damaged,)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--project", required=True, metavar="SLUG")
+        super().add_arguments(parser)
         parser.add_argument("old", type=int, metavar="OLD", help="A dataset's number.")
         parser.add_argument("new", type=int, metavar="NEW")
 
     def run(self, **options: Any) -> dict[str, Any]:
-        project = Project.objects.filter(slug=options["project"]).first()
-        if project is None:
-            self.usage(f"there is no project {options['project']}")
+        project = self.project(options["project"])
         found = differing.differ(self._dataset(project, options["old"]), self._dataset(project, options["new"]))
         for mark, rows in (("+", found.added), ("-", found.removed)):
             for row in rows:

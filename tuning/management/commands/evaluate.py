@@ -10,22 +10,22 @@ import numpy as np
 from django.core.management.base import CommandParser
 
 from curation import serving
+from curation.commanding import ProjectCommand
 from curation.engine.api_generator import ApiError
 from curation.engine.gguf import NoGenerator
 from curation.models import Project, Release
 from retrieval import searching
-from retrieval.commanding import TandemCommand
 from tuning import checking
 from tuning.engine.significance import bootstrap_interval, compare
 from tuning.trying import PerQuery
 
 
-class Command(TandemCommand):
+class Command(ProjectCommand):
     help = "Measure what a release retrieves, and with --answers what it answers, against a qrels file."
     errors = (serving.NothingServes, searching.CannotSearch, ApiError, NoGenerator)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--project", required=True, metavar="SLUG")
+        super().add_arguments(parser)
         parser.add_argument("--qrels", required=True, type=Path, help="BEIR or TREC.")
         parser.add_argument("--queries", type=Path, help="JSONL with _id and text, for queries the project lacks.")
         parser.add_argument("--answers", type=Path, help="JSONL with _id and answers: measures EM and F1 too.")
@@ -40,9 +40,7 @@ class Command(TandemCommand):
     def run(self, **options: Any) -> dict[str, Any]:
         if options["k"] < 1 or (options["limit"] is not None and options["limit"] < 1):
             self.usage("-k and --limit are 1 or more")
-        project = Project.objects.select_related("corpus").filter(slug=options["project"]).first()
-        if project is None:
-            self.usage(f"there is no project {options['project']}")
+        project = self.project(options["project"])
         outside = checking.read(project, options["qrels"], options["queries"], options["answers"])
         release = self._release(project, options["release"])
         per_query, without = self._measured(release, outside, options, options["run_out"])

@@ -8,21 +8,20 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from curation import serving
+from curation.commanding import ProjectCommand
 from curation.engine.gguf import NoGenerator
-from curation.models import Project
-from retrieval.commanding import TandemCommand
 from retrieval.engine.artifacts import Damaged
 from tuning import collecting, exporting
 from tuning.models import Split
 
 
-class Command(TandemCommand):
+class Command(ProjectCommand):
     help = "Export settled work: training files, qrels, judgements, or a BEIR folder."
     errors = (exporting.NothingToExport, serving.NothingServes, NoGenerator, Damaged)
 
     def add_arguments(self, parser: CommandParser) -> None:
         formats = "; ".join(f"{what}: {', '.join(forms)}" for what, forms in exporting.FORMATS.items())
-        parser.add_argument("--project", required=True, metavar="SLUG")
+        super().add_arguments(parser)
         parser.add_argument("--what", required=True, choices=list(exporting.FORMATS))
         parser.add_argument("--format", default="", help=formats)
         parser.add_argument("--out", required=True, type=Path, metavar="PATH")
@@ -30,9 +29,7 @@ class Command(TandemCommand):
         parser.add_argument("--split", choices=Split.values, help="Of the dataset; all three without it.")
 
     def run(self, **options: Any) -> dict[str, Any]:
-        project = Project.objects.filter(slug=options["project"]).first()
-        if project is None:
-            self.usage(f"there is no project {options['project']}")
+        project = self.project(options["project"])
         if options["split"] and options["dataset"] is None:
             self.usage("--split needs --dataset: splits belong to a frozen dataset")
         rows = None

@@ -7,25 +7,24 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from curation.models import Project
-from retrieval.commanding import TandemCommand
+from curation.commanding import ProjectCommand
 from tuning import guarding
 
 
-class Command(TandemCommand):
+class Command(ProjectCommand):
     help = "Freeze another project's settled work, or a BEIR-like folder, as a guard set of a project."
     errors = (guarding.CannotGuard,)
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", metavar="NAME")
-        parser.add_argument("--project", required=True, metavar="SLUG")
+        super().add_arguments(parser)
         source = parser.add_mutually_exclusive_group(required=True)
         source.add_argument("--from-project", metavar="SLUG")
         source.add_argument("--folder", type=Path, metavar="DIR", help=", ".join(guarding.FILES))
         parser.add_argument("--margin", type=float, help="How much worse nDCG@10 may be on it; 0.03 without it.")
 
     def run(self, **options: Any) -> dict[str, Any]:
-        project = self._project(options["project"])
+        project = self.project(options["project"])
         if options["margin"] is not None and not 0 <= options["margin"] <= 1:
             self.usage("--margin is between 0 and 1")
         if not options["name"].replace("-", "").replace("_", "").isalnum() or not options["name"].isascii():
@@ -33,7 +32,7 @@ class Command(TandemCommand):
         if options["folder"] is not None:
             made = guarding.from_folder(project, options["folder"], options["name"], options["margin"])
         else:
-            source = self._project(options["from_project"])
+            source = self.project(options["from_project"])
             made = guarding.from_project(project, source, options["name"], options["margin"])
         self.say(f"guard set {made.name}: {made.counts['queries']} questions")
         return {
@@ -42,9 +41,3 @@ class Command(TandemCommand):
             "margin": made.margin,
             "sha256": made.sha256,
         } | made.counts
-
-    def _project(self, slug: str) -> Project:
-        found = Project.objects.filter(slug=slug).first()
-        if found is None:
-            self.usage(f"there is no project {slug}")
-        return found

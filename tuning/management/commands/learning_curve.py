@@ -6,8 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from curation.models import Project
-from retrieval.commanding import TandemCommand
+from curation.commanding import ProjectCommand
 from retrieval.jobs import JobState, worker_name
 from tuning import learning
 from tuning.models import Curve, Part
@@ -17,21 +16,19 @@ class NotDrawn(Exception):
     """The learning curve ended before its last point; the message is its reason."""
 
 
-class Command(TandemCommand):
+class Command(ProjectCommand):
     help = "Train on nested parts of the settled work, measure each, say what the next hundred queries would bring."
     errors = (learning.AlreadyLearning, NotDrawn)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--project", required=True, metavar="SLUG")
+        super().add_arguments(parser)
         parser.add_argument("--part", choices=Part.values, default=Part.RETRIEVER)
         parser.add_argument("--sizes", default="", metavar="50,100,…", help="Judged queries of each training.")
         parser.add_argument("--budget", type=float, metavar="SECONDS", help="For each training, about.")
         parser.add_argument("--seed", type=int, default=0)
 
     def run(self, **options: Any) -> dict[str, Any]:
-        project = Project.objects.filter(slug=options["project"]).first()
-        if project is None:
-            self.usage(f"there is no project {options['project']}")
+        project = self.project(options["project"])
         if options["seed"] < 0 or (options["budget"] is not None and options["budget"] <= 0):
             self.usage("--seed is 0 or more, --budget more than 0")
         sizes = [part.strip() for part in options["sizes"].split(",") if part.strip()]

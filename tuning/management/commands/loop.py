@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from curation.commanding import ProjectCommand
 from curation.models import Project
-from retrieval.commanding import TandemCommand
 from retrieval.jobs import JobState, worker_name
 from tuning import training, turning
 from tuning.models import Gate, Part, Turn
@@ -18,21 +18,19 @@ class TurnFailed(Exception):
     """The turn ended without a decision; the message is its reason."""
 
 
-class Command(TandemCommand):
+class Command(ProjectCommand):
     help = "Collect settled work, train, evaluate, decide and put the better pair in service."
     errors = (turning.AlreadyTurning, TurnFailed, *turning.REASONS)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--project", required=True, metavar="SLUG")
+        super().add_arguments(parser)
         parser.add_argument("--only", choices=Part.values, default="", help="Which half learns; both without it.")
         parser.add_argument("--gate", choices=Gate.values, default=Gate.AUTO)
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--budget", type=float, metavar="SECONDS", help="For each training, about.")
 
     def run(self, **options: Any) -> dict[str, Any]:
-        project = Project.objects.filter(slug=options["project"]).first()
-        if project is None:
-            self.usage(f"there is no project {options['project']}")
+        project = self.project(options["project"])
         if options["seed"] < 0 or (options["budget"] is not None and options["budget"] <= 0):
             self.usage("--seed is 0 or more, --budget more than 0")
         settings = {} if options["budget"] is None else {"budget_seconds": options["budget"]}
