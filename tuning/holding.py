@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -61,3 +63,22 @@ class Hold:
                 self._lost.set()
         except DatabaseError as error:  # a busy or restarting database: the next beat may pass
             logger.warning("the heartbeat of %s was not written: %s", self.row, error)
+
+
+@contextmanager
+def carried(row: Job, reasons: tuple[type[Exception], ...]) -> Iterator[Hold]:
+    """Hold a claimed row while the block works on it; what ends the block too soon ends the row with its reason.
+
+    One of `reasons` goes no further: the row says it. Anything else is raised on, so that the log has the rest. A
+    claim lost on the way leaves the row to whoever has it now.
+    """
+    try:
+        with Hold(row) as hold:
+            yield hold
+    except LostClaim as error:
+        logger.warning("%s stopped: %s", row, error)
+    except reasons as error:
+        row.fail(str(error))
+    except Exception as error:
+        row.fail(f"{type(error).__name__}: {error}")
+        raise

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import json
-import logging
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -35,10 +34,8 @@ from tuning.engine import growth, metrics
 from tuning.engine.examples import TEST, TRAIN, JudgedQuery, write_queries
 from tuning.engine.significance import bootstrap_interval
 from tuning.following import RESULT, SPEC, Follower
-from tuning.holding import Hold, LostClaim
+from tuning.holding import Hold, carried
 from tuning.models import Curve, Part, Run, Turn
-
-logger = logging.getLogger(__name__)
 
 BUDGET_SECONDS = 300.0  # of each training
 ANSWER_SECONDS = 60.0
@@ -95,23 +92,14 @@ def draw(curve: Curve, worker: str, on_progress: Progress | None = None) -> bool
     """
     if not curve.claim(worker):
         return False
-    try:
-        with Hold(curve) as hold:
-            out = Path(django_settings.DATA_DIR) / "learning" / f"{curve.pk}-{curve.attempts}"
+    with carried(curve, REASONS) as hold:
+        out = Path(django_settings.DATA_DIR) / "learning" / f"{curve.pk}-{curve.attempts}"
+        artifacts.remove_folder(out)
+        out.mkdir(parents=True)
+        try:
+            _draw(curve, hold, out, on_progress or (lambda done, total, note: None))
+        finally:
             artifacts.remove_folder(out)
-            out.mkdir(parents=True)
-            try:
-                _draw(curve, hold, out, on_progress or (lambda done, total, note: None))
-            finally:
-                artifacts.remove_folder(out)
-    except LostClaim as error:  # cancelled, or taken up by another: the row is theirs
-        logger.warning("%s stopped: %s", curve, error)
-    except REASONS as error:
-        curve.fail(str(error))
-    except Exception as error:  # what nobody thought of: the row says it, the log has the rest
-        curve.fail(f"{type(error).__name__}: {error}")
-        raise
-    else:
         curve.finish()
     return True
 

@@ -6,7 +6,6 @@ again by the next one and finds what is finished already, so that nothing is tra
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -26,10 +25,8 @@ from retrieval.engine.artifacts import Damaged
 from retrieval.engine.encoder import NoEncoder
 from retrieval.jobs import JobState, is_gone
 from tuning import challenging, collecting, evaluating, promoting, training
-from tuning.holding import Hold, LostClaim
+from tuning.holding import Hold, carried
 from tuning.models import Evaluation, Gate, Run, Turn
-
-logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int, str], None]
 
@@ -88,17 +85,9 @@ def advance(turn: Turn, worker: str, on_progress: Progress | None = None) -> boo
     if not turn.claim(worker):
         return False
     step = Turn.Step(turn.step)
-    try:
-        with Hold(turn) as hold:
-            _take_up(turn)
-            _DOING[step](turn, worker, _heard(turn, hold, on_progress))
-    except LostClaim as error:
-        logger.warning("%s stopped %s: %s", turn, step.value, error)
-    except REASONS as error:
-        turn.fail(str(error))
-    except Exception as error:  # what nobody thought of: the row says it, the log has the rest
-        turn.fail(f"{type(error).__name__}: {error}")
-        raise
+    with carried(turn, REASONS) as hold:
+        _take_up(turn)
+        _DOING[step](turn, worker, _heard(turn, hold, on_progress))
     turn.refresh_from_db()
     return True
 
