@@ -85,6 +85,8 @@ def test_a_killed_worker_is_started_again(
     first = workers()[0]
     first.kill()
     until(lambda: workers() and workers()[0].pid != first.pid, 30, "a new compute worker")
+    assert len(workers()) == 1 and not first.is_running()
+    assert _answers(port)  # the others did not notice
 
 
 def test_a_child_that_keeps_dying_at_once_is_given_up() -> None:

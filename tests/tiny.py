@@ -1,7 +1,8 @@
-"""A language model made from nothing: real architecture, random weights, a byte tokenizer, a chat template."""
+"""Models made from nothing, with real architectures and random weights: a language model, and an encoder."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 CHAT = (
@@ -45,3 +46,38 @@ def tiny_generator(folder: Path, *, chat: bool = True, window: int = 512, seed: 
     LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+SYLLABLES = [a + b for a in "bdfgklmnprst" for b in "aeiou"]  # the encoder's 60 words
+
+
+def said(words: Sequence[int], shift: int) -> str:
+    """A text of the encoder's words, by their numbers."""
+    return " ".join(SYLLABLES[word + shift] for word in words)
+
+
+def tiny_encoder(folder: Path, *, hears_places: bool = True) -> Path:
+    """A whole sentence-transformers folder: BERT of one layer, 32 dimensions, a vocabulary of SYLLABLES.
+
+    Without places, texts that have no word in common are apart.
+    """
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *SYLLABLES]
+    (folder / "vocab.txt").write_text("\n".join(words))
+    torch.manual_seed(1)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    model = BertModel(BertConfig(vocab_size=len(words), max_position_embeddings=64, **sizes))
+    if not hears_places:
+        with torch.no_grad():
+            model.embeddings.position_embeddings.weight *= 0.05
+            model.embeddings.token_type_embeddings.weight *= 0.05
+    model.save_pretrained(folder / "bert")
+    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder / "bert")
+    layers = Transformer(str(folder / "bert"), max_seq_length=32)
+    whole = SentenceTransformer(modules=[layers, Pooling(32), Normalize()], device="cpu")
+    whole.save(str(folder / "encoder"), create_model_card=False)
+    return folder / "encoder"

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,41 +15,17 @@ import numpy as np
 import pytest
 
 from retrieval.engine import artifacts
+from tests.tiny import said, tiny_encoder
 from tuning.engine import dev, encoder_spec, examples, fit_encoder, roads
 from tuning.engine.examples import JudgedQuery, PassageText
 from tuning.engine.fitting import CannotFit, Log
 
 Fit = Callable[..., dict[str, Any]]
 
-SYLLABLES = [a + b for a in "bdfgklmnprst" for b in "aeiou"]  # 60 words
-
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A whole sentence-transformers folder: BERT of one layer, 32 dimensions, a vocabulary of 60 words."""
-    import torch
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
-    from transformers import BertConfig, BertModel, BertTokenizerFast
-
-    folder = tmp_path_factory.mktemp("tiny")
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *SYLLABLES]
-    (folder / "vocab.txt").write_text("\n".join(words))
-    torch.manual_seed(1)
-    config = BertConfig(
-        vocab_size=len(words),
-        hidden_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=64,
-    )
-    BertModel(config).save_pretrained(folder / "bert")
-    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder / "bert")
-    layers = Transformer(str(folder / "bert"), max_seq_length=32)
-    model = SentenceTransformer(modules=[layers, Pooling(32), Normalize()], device="cpu")
-    model.save(str(folder / "encoder"), create_model_card=False)
-    return folder / "encoder"
+    return tiny_encoder(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture
@@ -94,10 +70,6 @@ def fit(tmp_path: Path) -> Iterator[Fit]:
     yield carry_out
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(False)
-
-
-def said(words: Sequence[int], shift: int) -> str:
-    return " ".join(SYLLABLES[word + shift] for word in words)
 
 
 def command(spec: dict[str, Any], out: Path) -> list[str]:

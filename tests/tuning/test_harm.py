@@ -15,7 +15,7 @@ from curation.models import Project, Query, Release, Review, SettledGrade
 from retrieval import indexing, ingesting
 from retrieval.jobs import JobState
 from retrieval.models import Corpus, Passage
-from tests.tuning.test_fit_encoder import SYLLABLES, said
+from tests.tiny import said, tiny_encoder
 from tuning import collecting, evaluating, turning
 from tuning.models import Evaluation, GuardSet, Part, Turn
 
@@ -49,26 +49,7 @@ def test_a_paraphrase_on_the_other_side_of_the_split_stops_the_evaluation(
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One small layer that hears words and hardly their places, so that questions without a common word are apart."""
-    import torch
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
-    from transformers import BertConfig, BertModel, BertTokenizerFast
-
-    folder = tmp_path_factory.mktemp("words")
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *SYLLABLES]
-    (folder / "vocab.txt").write_text("\n".join(vocabulary))
-    torch.manual_seed(1)
-    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
-    model = BertModel(BertConfig(vocab_size=len(vocabulary), max_position_embeddings=64, **sizes))
-    with torch.no_grad():
-        model.embeddings.position_embeddings.weight *= 0.05
-        model.embeddings.token_type_embeddings.weight *= 0.05
-    model.save_pretrained(folder / "bert")
-    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder / "bert")
-    layers = Transformer(str(folder / "bert"), max_seq_length=32)
-    whole = SentenceTransformer(modules=[layers, Pooling(32), Normalize()], device="cpu")
-    whole.save(str(folder / "encoder"), create_model_card=False)
-    return folder / "encoder"
+    return tiny_encoder(tmp_path_factory.mktemp("words"), hears_places=False)
 
 
 @pytest.fixture

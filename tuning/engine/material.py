@@ -101,15 +101,15 @@ def _preferences(
     recipe: instances.Recipe,
 ) -> tuple[dict[str, list[preferences.Pair]], str]:
     """split → drafts and edits as ids; none, and why, where they are not to be learned from."""
-    none: dict[str, list[preferences.Pair]] = {examples.TRAIN: [], examples.DEV: []}
+    found: dict[str, list[preferences.Pair]] = {examples.TRAIN: [], examples.DEV: []}
     if not settings.dpo:
-        return none, "the settings ask for none"
+        return found, "the settings ask for none"
     if not spec.get("drafted"):
-        return none, "it is not known what the drafts were written from"
+        return found, "it is not known what the drafts were written from"
     drafted = preferences.read_drafted(Path(spec["drafted"]))
     dialogue, end = generator.dialogue, generator.dialogue.end_id
     window = generator.window or math.inf
-    for split, pairs in none.items():
+    for split, pairs in found.items():
         chosen = [row for row in rows if row.split == split]
         for one in preferences.make(chosen, passages, drafted, recipe, count_tokens=dialogue.count):
             edit, draft = [*dialogue.answer_ids(one.chosen), end], [*dialogue.answer_ids(one.rejected), end]
@@ -118,9 +118,9 @@ def _preferences(
             fits = longest <= settings.most_answer_tokens and len(pair.prompt) + longest <= window
             if edit != draft and fits:
                 pairs.append(pair)
-    if (count := len(none[examples.TRAIN])) < settings.least_pairs:
-        return {split: [] for split in none}, f"{count} edited drafts are too few to learn from"
-    return none, ""
+    if (count := len(found[examples.TRAIN])) < settings.least_pairs:
+        return {split: [] for split in found}, f"{count} edited drafts are too few to learn from"
+    return found, ""
 
 
 def _known(
