@@ -58,10 +58,10 @@ SELECT {project}, q, s, false, CASE WHEN q % {settled} = 0 THEN 'submitted' ELSE
 FROM generate_series({first}, {last}) q, generate_series(1, {overlap}) s;
 
 INSERT INTO curation_judgement (assignment_id, query_id, passage_id, curator_id, grade, content_hash, evidence,
-    active_seconds, comment, is_provisional, created_at, changed_at)
+    active_seconds, comment, created_at, changed_at)
 SELECT a.id, a.query_id, p.passage_id, a.curator_id,
     greatest(0, least(3, (a.query_id + p.rank) % 4 + CASE WHEN hashint8(a.id * 10 + p.rank) % 5 = 0 THEN 1 ELSE 0 END)),
-    'hash', '[]', 6, '', false, now(), now()
+    'hash', '[]', 6, '', now(), now()
 FROM curation_assignment a JOIN curation_shownpassage p ON p.ranking_id = a.ranking_id
 WHERE a.state = 'submitted' AND a.query_id BETWEEN {first} AND {last};
 

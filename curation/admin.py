@@ -268,8 +268,8 @@ class AssignmentAdmin(BigReadOnlyAdmin):
 
 @admin.register(Judgement)
 class JudgementAdmin(BigReadOnlyAdmin):
-    list_display = ["query", "passage", "curator", "grade", "is_provisional", "changed_at", "withdrawn_at"]
-    list_filter = ["grade", "is_provisional", ("withdrawn_at", admin.EmptyFieldListFilter), "query__project"]
+    list_display = ["query", "passage", "curator", "grade", "changed_at", "withdrawn_at"]
+    list_filter = ["grade", ("withdrawn_at", admin.EmptyFieldListFilter), "query__project"]
     list_select_related = ["query", "passage", "curator"]
     search_fields = ["query__external_id", "passage__external_id", "curator__username"]
     readonly_fields = ["history"]

@@ -110,7 +110,6 @@ def record(
     else:
         data["was"] = judgement.grade
     judgement.grade = grade
-    judgement.is_provisional = False
     judgement.active_seconds += max(seconds or 0.0, 0.0)
     if position is not None:
         judgement.shown_position = position

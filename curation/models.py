@@ -513,9 +513,6 @@ class Judgement(models.Model):
     shown_position = models.PositiveSmallIntegerField(null=True, blank=True, help_text=_("Where it stood, from 1."))
     active_seconds = models.FloatField(default=0)
     comment = models.TextField(blank=True)
-    is_provisional = models.BooleanField(
-        default=False, help_text=_("Inherited from a near-duplicate; to be confirmed.")
-    )
     created_at = models.DateTimeField(auto_now_add=True)
     changed_at = models.DateTimeField(auto_now=True)
     withdrawn_at = models.DateTimeField(null=True, blank=True)
