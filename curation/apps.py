@@ -4,3 +4,6 @@ from django.apps import AppConfig
 class CurationConfig(AppConfig):
     name = "curation"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from curation import wording  # noqa: F401  the sentences its rows keep have their words from the start

@@ -22,6 +22,7 @@ from curation.models import Generator, Project, Release, ReleaseQuerySet
 from retrieval.engine import compute
 from retrieval.engine.artifacts import folder_hash
 from retrieval.models import IndexBuild
+from retrieval.wording import Said, say, stored
 
 if TYPE_CHECKING:
     from curation.engine.generator import ApiGenerator, TextGenerator
@@ -45,7 +46,7 @@ def serving(project: Project) -> Release:
     """The release that answers. Raises NothingServes when the project has none yet."""
     found = _whole().filter(project=project).serving().first()
     if found is None:
-        raise NothingServes(_("Nothing serves yet: build the index of %(project)s first.") % {"project": project.slug})
+        raise NothingServes(say("nothing_serves", project=project.slug))
     return found
 
 
@@ -134,11 +135,11 @@ def roll_back(project: Project, actor: AbstractBaseUser | None = None) -> Releas
 
 
 @transaction.atomic
-def decline(release: Release, actor: AbstractBaseUser | None = None, reason: str = "") -> Release:
+def decline(release: Release, actor: AbstractBaseUser | None = None, reason: Said = "") -> Release:
     """Say no to a candidate. Any other state is left as it is."""
     declined = Release.objects.filter(pk=release.pk, state=Release.State.CANDIDATE).update(state=Release.State.DECLINED)
     if declined:
-        data = {"release": release.number, "reason": reason}
+        data = {"release": release.number, "reason": stored(reason)}
         recording.note("release.declined", project=release.project_id, actor=actor, data=data)
     release.refresh_from_db(fields=["state"])
     return release
@@ -199,11 +200,10 @@ def _put(release: Release, state: str, *also: str) -> None:
 
 
 def _check_servable(release: Release) -> None:
-    numbers = {"number": release.number, "build": release.build.number}
     if release.build.corpus_id != release.project.corpus_id:
-        raise NotServable(_("Build %(build)s is of another corpus.") % numbers)
+        raise NotServable(say("build_elsewhere", build=release.build.number))
     if not IndexBuild.objects.searchable().filter(pk=release.build_id).exists():
-        raise NotServable(_("Release %(number)s cannot serve: build %(build)s is not there any more.") % numbers)
+        raise NotServable(say("build_not_there", number=release.number, build=release.build.number))
 
 
 def _version(name: str) -> str:

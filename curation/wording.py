@@ -1,7 +1,7 @@
 """What the record, the reasons and the measures are called, in the reader's language.
 
 A row keeps no sentence, or everybody would read it in the language of whoever wrote it: it keeps a code with its
-arguments, and the words stand here.
+arguments (retrieval.wording), and the words stand here.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 from django.utils.translation import gettext, gettext_lazy, ngettext_lazy
 
 from curation.models import Assignment, Event, Review
+from retrieval.wording import known, read, say, teach
 
 Reason = dict[str, Any]  # {"code": a key of REASONS, "args": what the sentence names}
 
@@ -97,6 +98,15 @@ REASONS = {
     "opened_again_for": gettext_lazy("Opened again: %(comment)s"),
 }
 
+REFUSALS = {
+    "nothing_serves": gettext_lazy("Nothing serves yet: build the index of %(project)s first."),
+    "build_elsewhere": gettext_lazy("Build %(build)s is of another corpus."),
+    "build_not_there": gettext_lazy("Release %(number)s cannot serve: build %(build)s is not there any more."),
+}
+
+teach(REASONS)
+teach(REFUSALS)
+
 SLICES = {
     "seen": gettext_lazy("passages seen in training"),
     "unseen": gettext_lazy("passages never trained on"),
@@ -126,14 +136,12 @@ def of_event(event: Event) -> str:
 
 def because(code: str, **args: object) -> Reason:
     """A reason to be stored. Raises KeyError for a code without words, or words that miss an argument."""
-    str(REASONS[code] % args)
-    return {"code": code, "args": args}
+    return say(code, **args).stored()
 
 
 def of_reasons(reasons: Iterable[Reason]) -> str:
     """The reasons as sentences, one after the other; a code that is no longer known is left out."""
-    known = (reason for reason in reasons if reason["code"] in REASONS)
-    return " ".join(str(REASONS[reason["code"]] % reason["args"]) for reason in known)
+    return " ".join(str(read(reason)) for reason in reasons if reason["code"] in known())
 
 
 def why(row: Assignment | Review) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.http import HttpRequest
-from django.utils.translation import gettext, gettext_lazy
 
 from retrieval.models import Corpus, Document, Encoder, IndexBuild, Passage
 
@@ -59,11 +58,6 @@ class EncoderAdmin(ReadOnlyAdmin):
 
 @admin.register(IndexBuild)
 class IndexBuildAdmin(ReadOnlyAdmin):
-    list_display = ["__str__", "state", "encoder", "passage_count", "seconds", "finished_at", "retired_at", "said"]
+    list_display = ["__str__", "state", "encoder", "passage_count", "seconds", "finished_at", "retired_at", "reason"]
     list_filter = ["state", "corpus"]
     list_select_related = ["corpus", "encoder"]
-
-    @admin.display(description=gettext_lazy("reason"))
-    def said(self, build: IndexBuild) -> str:
-        """A reason the program gave is stored in English; an error says what it said."""
-        return gettext(build.reason) if build.reason else ""

@@ -14,6 +14,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
 from retrieval.reading import BadInput
+from retrieval.wording import Said
 
 _WIDTH = 30
 _REDRAW_SECONDS = 0.1
@@ -63,7 +64,7 @@ class TandemCommand(BaseCommand):
         self._bar.end()
         (self.stderr if self._as_json else self.stdout).write(text, lambda plain: plain)
 
-    def progress(self, done: int, total: int, note: str = "") -> None:
+    def progress(self, done: int, total: int, note: Said = "") -> None:
         """Move the bar on standard error; drawn from the second second on, and only where something waits."""
         self._bar.move(done, total, note)
 
@@ -87,9 +88,9 @@ class _Bar:
         self._drawn_at = 0.0
         self._tenth = -1
         self._open = False
-        self._note = ""
+        self._note: Said = ""
 
-    def move(self, done: int, total: int, note: str) -> None:
+    def move(self, done: int, total: int, note: Said) -> None:
         now = time.monotonic()
         if note != self._note:
             self.end()

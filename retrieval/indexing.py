@@ -23,16 +23,15 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import Max, Q
 from django.utils import timezone
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
 
 from retrieval.engine import artifacts, compute, lexical, vectors
 from retrieval.engine import encoder as encoders
 from retrieval.engine.vectors import FloatArray, IntArray
 from retrieval.jobs import JobState
 from retrieval.models import Corpus, Encoder, IndexBuild, Passage
+from retrieval.wording import Said, of_error, say
 
-Progress = Callable[[int, int, str], None]
+Progress = Callable[[int, int, Said], None]
 
 # Some encoders were trained with a mark on each side; without it they are a good deal worse.
 _PREFIXES = {"e5": ("query: ", "passage: ")}
@@ -117,10 +116,10 @@ def build(index_build: IndexBuild, *, worker: str, on_progress: Progress | None 
     except ClaimLost:
         raise
     except (CannotBuild, encoders.NoEncoder, artifacts.Damaged, OSError) as error:
-        index_build.fail(str(error))
-        raise CannotBuild(str(error)) from error
+        index_build.fail(of_error(error))
+        raise CannotBuild(of_error(error)) from error
     except KeyboardInterrupt:
-        index_build.cancel(gettext_noop("interrupted"))
+        index_build.cancel(say("interrupted"))
         raise
     except Exception as error:
         index_build.fail(f"{type(error).__name__}: {error}")
@@ -135,7 +134,7 @@ def take_up_lost() -> list[IndexBuild]:
     every ten minutes, not at every sweep: its message may only be waiting behind a long job.
     """
     now = timezone.now()
-    again = [lost for lost in IndexBuild.objects.stale() if lost.requeue(gettext_noop("its worker fell silent"))]
+    again = [lost for lost in IndexBuild.objects.stale() if lost.requeue(say("worker_silent"))]
     unheard = now - timedelta(seconds=_UNHEARD_SECONDS)
     untaken = Q(heartbeat_at__lt=unheard) | Q(heartbeat_at=None, created_at__lt=unheard)
     named = {lost.pk for lost in again}
@@ -197,16 +196,16 @@ class _Builder:
 
     def run(self) -> None:
         _tidy()
-        self.tell(0, 1, _("reading"))
+        self.tell(0, 1, say("reading"))
         passages = _Passages.of(self.row.corpus)
         if not passages.texts:
-            raise CannotBuild(_("%(corpus)s has no passages to index") % {"corpus": self.row.corpus.slug})
+            raise CannotBuild(say("no_passages", corpus=self.row.corpus.slug))
         key = self.embed(passages)
         folder = Path("builds") / f"{self.row.corpus.slug}-{self.row.number}"
         sha256 = self.write(settings.DATA_DIR / folder, passages, key)
         self.finish(folder, sha256, len(passages.texts))
 
-    def tell(self, done: int, total: int, note: str) -> None:
+    def tell(self, done: int, total: int, note: Said) -> None:
         """Beat when it is time to; raises ClaimLost when the row is no longer this worker's."""
         if self.on_progress:
             self.on_progress(done, total, note)
@@ -215,7 +214,7 @@ class _Builder:
             return
         self.beaten_at = now
         if not self.row.beat(done, total, note):
-            raise ClaimLost(_("%(build)s is no longer this worker's") % {"build": self.row})
+            raise ClaimLost(say("build_lost", build=str(self.row)))
 
     def embed(self, passages: _Passages) -> str:
         """The key of the passages' vectors, which are on disk now."""
@@ -235,14 +234,14 @@ class _Builder:
         done = 0
 
         def encode(texts: list[str]) -> FloatArray:
-            return text_encoder.encode_passages(texts, lambda n, _all: self.tell(done + n, total, _("embedding")))
+            return text_encoder.encode_passages(texts, lambda n, _all: self.tell(done + n, total, say("embedding")))
 
         def shard_done(n: int, _total: int) -> None:
             nonlocal done
             done = n
-            self.tell(done, total, _("embedding"))
+            self.tell(done, total, say("embedding"))
 
-        self.tell(0, total, _("embedding"))
+        self.tell(0, total, say("embedding"))
         vectors.embed_in_shards(shards, encode, passages.texts, shard_done)
         meta = {"encoder": encoder.passage_hash, "prefix": encoder.passage_prefix, "dtype": dtype}
         try:
@@ -261,7 +260,7 @@ class _Builder:
         def fill(part: Path) -> None:
             np.save(part / "passages.npy", passages.ids)
             index = lexical.LexicalIndex.build(
-                passages.texts, lambda done, total: self.tell(done, total, _("indexing words"))
+                passages.texts, lambda done, total: self.tell(done, total, say("indexing_words"))
             )
             index.save(part / "lexical")
 
@@ -279,8 +278,8 @@ class _Builder:
         try:
             sha256 = artifacts.write_folder(target, fill, meta)
         except FileExistsError as error:
-            raise ClaimLost(_("%(build)s is no longer this worker's") % {"build": self.row}) from error
-        self.tell(len(passages.ids), len(passages.ids), _("checking"))
+            raise ClaimLost(say("build_lost", build=str(self.row))) from error
+        self.tell(len(passages.ids), len(passages.ids), say("checking_build"))
         self.check(target, passages, key)
         return sha256
 
@@ -304,7 +303,7 @@ class _Builder:
         with transaction.atomic():
             held = IndexBuild.objects.filter(pk=self.row.pk, state=JobState.RUNNING, worker=self.row.worker)
             if not held.update(path=str(folder), sha256=sha256, passage_count=count, seconds=seconds):
-                raise ClaimLost(_("%(build)s is no longer this worker's") % {"build": self.row})
+                raise ClaimLost(say("build_lost", build=str(self.row)))
             self.row.finish()
 
 

@@ -21,6 +21,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from kombu.exceptions import OperationalError
 
+from retrieval.wording import Said, SentenceField
+
 logger = logging.getLogger(__name__)
 
 
@@ -99,12 +101,12 @@ class Job(models.Model):
     MOST_ATTEMPTS = 3
 
     state = models.CharField(max_length=12, choices=JobState, default=JobState.QUEUED, db_index=True)
-    reason = models.TextField(blank=True, help_text=_("Why it failed, was cancelled or was taken up again."))
+    reason = SentenceField(blank=True, help_text=_("Why it failed, was cancelled or was taken up again."))
     attempts = models.PositiveSmallIntegerField(default=0)
     worker = models.CharField(max_length=100, blank=True, help_text=_("Who holds the claim: host:pid:token."))
     progress_done = models.PositiveIntegerField(default=0)
     progress_total = models.PositiveIntegerField(default=0)
-    progress_note = models.CharField(max_length=200, blank=True)
+    progress_note = SentenceField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
     heartbeat_at = models.DateTimeField(null=True, blank=True)
@@ -132,7 +134,7 @@ class Job(models.Model):
             self.refresh_from_db()
         return bool(taken)
 
-    def beat(self, done: int | None = None, total: int | None = None, note: str | None = None) -> bool:
+    def beat(self, done: int | None = None, total: int | None = None, note: Said | None = None) -> bool:
         """Say that the worker is alive; false when the claim is no longer its own (cancelled or taken up anew)."""
         changes: dict[str, object] = {"heartbeat_at": timezone.now()}
         if done is not None:
@@ -140,22 +142,22 @@ class Job(models.Model):
         if total is not None:
             changes["progress_total"] = self.progress_total = total
         if note is not None:
-            changes["progress_note"] = self.progress_note = note[:200]
+            changes["progress_note"] = self.progress_note = note
         return bool(self._held().update(**changes))
 
-    def finish(self, note: str = "") -> bool:
+    def finish(self, note: Said = "") -> bool:
         """running → done, by its holder only; false when the claim was lost."""
-        return self._end(JobState.DONE, reason="", progress_note=note[:200])
+        return self._end(JobState.DONE, reason="", progress_note=note)
 
-    def fail(self, reason: str) -> bool:
+    def fail(self, reason: Said) -> bool:
         """queued or running → failed; the reason is one a curator could read."""
         return self._end(JobState.FAILED, reason=reason)
 
-    def cancel(self, reason: str = "") -> bool:
+    def cancel(self, reason: Said = "") -> bool:
         """queued or running → cancelled; a running worker learns it from its next beat."""
         return self._end(JobState.CANCELLED, reason=reason, any_holder=True)
 
-    def requeue(self, reason: str) -> bool:
+    def requeue(self, reason: Said) -> bool:
         """A row that lost its worker → queued, or failed after MOST_ATTEMPTS; true when it is to run again."""
         again = self.attempts < self.MOST_ATTEMPTS
         state = JobState.QUEUED if again else JobState.FAILED

@@ -16,7 +16,6 @@ from typing import Generic, Literal, TypeVar, get_args
 
 import numpy as np
 from django.conf import settings
-from django.utils.translation import gettext as _
 
 from retrieval import indexing
 from retrieval.engine import artifacts, fusion, vectors
@@ -24,6 +23,7 @@ from retrieval.engine.encoder import NoEncoder, TextEncoder
 from retrieval.engine.lexical import LexicalIndex
 from retrieval.engine.vectors import FloatArray, IntArray
 from retrieval.models import Encoder, IndexBuild
+from retrieval.wording import say
 
 T = TypeVar("T")
 Mode = Literal["dense", "lexical", "hybrid"]
@@ -152,9 +152,9 @@ class OpenBuild:
 def open_build(build: IndexBuild) -> OpenBuild:
     """The build, open; from this process's few last ones when it is there. Raises CannotSearch."""
     if not build.sha256:
-        raise CannotSearch(_("%(build)s is not finished") % {"build": build})
+        raise CannotSearch(say("build_unfinished", build=str(build)))
     if build.retired_at:
-        raise CannotSearch(_("%(build)s was retired") % {"build": build})
+        raise CannotSearch(say("build_retired", build=str(build)))
     try:
         return _open_builds.get((build.pk, build.sha256), lambda: OpenBuild(build))
     except artifacts.Damaged as error:

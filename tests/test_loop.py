@@ -65,7 +65,7 @@ def test_a_question_goes_all_the_way_round(
     assert turn.state == JobState.DONE, turn.reason
 
     retriever, generator = turn.runs.get(part=Part.RETRIEVER), turn.runs.get(part=Part.GENERATOR)
-    assert "scores" in retriever.record["taught_by"] and retriever.encoder is not None
+    assert retriever.record["taught_by"]["code"] == "taught_by_both" and retriever.encoder is not None
     assert project.queries.filter(disagreement__range=(0, 1), is_evaluation=False).exists()  # for the queue
     assert generator.generator is not None and generator.generator.parent == base.generator
     assert {"ndcg@10", "f1"} <= turn.evaluation.measures.keys()

@@ -4,3 +4,6 @@ from django.apps import AppConfig
 class TuningConfig(AppConfig):
     name = "tuning"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from tuning import wording  # noqa: F401  the sentences its rows keep have their words from the start

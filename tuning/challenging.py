@@ -6,14 +6,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from django.utils.translation import gettext as _
-
 from curation import serving
 from curation.models import Project, Release
 from retrieval import indexing, searching
 from retrieval.engine import fusion
 from retrieval.jobs import JobState
 from retrieval.models import IndexBuild
+from retrieval.wording import Said, of_error, say
 from tuning import choosing, collecting
 from tuning.engine.examples import DEV
 from tuning.models import Part, Run, Turn
@@ -22,7 +21,7 @@ KEPT_BEFORE = 2  # releases before the serving one whose builds stay, to roll ba
 _LOOK_SECONDS = 1.0
 _CARRIED = ("project", "number", "prompt", "refusal", "answer_passages", "answering")
 
-Progress = Callable[[int, int, str], None]
+Progress = Callable[[int, int, Said], None]
 
 
 class CannotBuild(Exception):
@@ -86,17 +85,17 @@ def _build(turn: Turn, run: Run, champion: Release, worker: str, on_progress: Pr
         try:
             build = indexing.build(build, worker=worker, on_progress=on_progress)
         except indexing.CannotBuild as error:
-            raise CannotBuild(str(error)) from error
+            raise CannotBuild(of_error(error)) from error
         except indexing.ClaimLost:  # its row says what happened
             build.refresh_from_db()
         if build.state == JobState.DONE:
             return build
         if build.state not in (JobState.QUEUED, JobState.RUNNING):
-            raise CannotBuild(build.reason or _("%(build)s was cancelled") % {"build": build})
-        on_progress(build.progress_done, build.progress_total, _("another worker builds"))
+            raise CannotBuild(build.reason or say("build_cancelled", build=str(build)))
+        on_progress(build.progress_done, build.progress_total, say("another_builds"))
         time.sleep(_LOOK_SECONDS)
         if IndexBuild.objects.stale().filter(pk=build.pk).exists():
-            build.requeue(_("its worker fell silent"))
+            build.requeue(say("worker_silent"))
 
 
 def _weight(turn: Turn, build: IndexBuild, default: float) -> float:

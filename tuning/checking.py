@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from curation.models import Project, Release
 from retrieval.models import Document, Passage
 from retrieval.reading import BadInput, read_jsonl, read_qrels, text_of
+from retrieval.wording import Said
 from tuning import trying
 from tuning.engine import metrics
 from tuning.engine.metrics import Gain, Measured
@@ -27,7 +28,7 @@ from tuning.trying import PerQuery
 _BATCH = 5000
 
 T = TypeVar("T")
-Progress = Callable[[int, int, str], None]
+Progress = Callable[[int, int, Said], None]
 Ranked = dict[str, list[tuple[str, float]]]  # query_id → (id, score), best first
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from curation import answering, serving
 from curation.engine.api_generator import ApiError
 from curation.models import Release
+from retrieval.wording import Said
 from tuning import collecting, trying
 from tuning.engine.examples import DEV, JudgedQuery
 from tuning.models import Run
@@ -21,7 +22,7 @@ MOST_QUERIES = 24
 LEAST_QUERIES = 4
 SECONDS = 60.0  # for the answers of the first way; the second answers the same queries
 
-Progress = Callable[[int, int, str], None]
+Progress = Callable[[int, int, Said], None]
 
 
 @dataclass(frozen=True)

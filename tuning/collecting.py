@@ -16,7 +16,6 @@ import numpy as np
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Max, Prefetch
-from django.utils.translation import gettext as _
 
 from curation import serving
 from curation.models import Answer, Judgement, Project, Query, Review, SettledGrade
@@ -24,6 +23,7 @@ from retrieval import indexing
 from retrieval.engine import artifacts
 from retrieval.engine.encoder import TextEncoder
 from retrieval.models import Encoder, Passage
+from retrieval.wording import Said, say
 from tuning.engine import clusters
 from tuning.engine.examples import (
     DEV,
@@ -42,7 +42,7 @@ LEAST_QUERIES = 8
 ROWS, PASSAGES, CARD = "rows.jsonl", "passages.jsonl", "README.md"
 _BATCH = 2000
 
-Progress = Callable[[int, int, str], None]
+Progress = Callable[[int, int, Said], None]
 
 
 class TooLittle(Exception):
@@ -58,14 +58,11 @@ def collect(project: Project, seed: int = 0, on_progress: Progress | None = None
     settled = list(_settled(project))
     rows = [row for query in settled if (row := _row(query)) is not None]
     if len(rows) < LEAST_QUERIES:
-        raise TooLittle(
-            _("%(n)d settled queries teach something; a dataset needs %(least)d")
-            % {"n": len(rows), "least": LEAST_QUERIES}
-        )
+        raise TooLittle(say("too_little", n=len(rows), least=LEAST_QUERIES))
     held_out = {str(query.pk) for query in settled if query.is_evaluation}
     rows = _split(rows, _vectors(project, rows, on_progress), held_out, seed)
     if not any(row.split == TRAIN for row in rows):
-        raise TooLittle(_("the settled queries are too much alike: none is left to learn from"))
+        raise TooLittle(say("too_alike"))
     return _freeze(project, seed, rows, settled)
 
 
@@ -152,7 +149,7 @@ def _vectors(project: Project, rows: Sequence[JudgedQuery], on_progress: Progres
     for start in range(0, len(rows), _BATCH // 8):
         parts.append(encoder.encode_queries([row.text for row in rows[start : start + _BATCH // 8]]))
         if on_progress:
-            on_progress(min(start + _BATCH // 8, len(rows)), len(rows), _("comparing queries"))
+            on_progress(min(start + _BATCH // 8, len(rows)), len(rows), say("comparing_queries"))
     return np.concatenate(parts)
 
 

@@ -11,10 +11,9 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from django.utils.translation import gettext as _
-
 from curation import serving
 from retrieval.jobs import JobState
+from retrieval.wording import Said, of_error, say
 from tuning import collecting, guarding, trying, voting
 from tuning.engine import answers, clusters
 from tuning.engine import slices as slicing
@@ -30,7 +29,7 @@ MOST_ANSWERS = 200
 APART = ("ndcg@10", "f1")  # the measures that are reported of parts of the split too
 LEAST_APART = 5  # queries of a part: an interval of fewer says nothing
 
-Progress = Callable[[int, int, str], None]
+Progress = Callable[[int, int, Said], None]
 Pair = tuple[PerQuery, PerQuery]  # champion's, challenger's
 Written = tuple[dict[str, str], dict[str, str]]  # query_id → answer, likewise
 
@@ -58,12 +57,12 @@ def evaluate(evaluation: Evaluation, worker: str, on_progress: Progress) -> Eval
     if evaluation.state == JobState.DONE:
         return evaluation
     if not evaluation.claim(worker):
-        raise CannotMeasure(_("the evaluation is %(state)s") % {"state": evaluation.get_state_display()})
+        raise CannotMeasure(say("is_in_state", what=say("evaluation"), state=evaluation.state))
     try:
         with Hold(evaluation):
             _measure(evaluation, on_progress)
     except CannotMeasure as error:
-        evaluation.fail(str(error))
+        evaluation.fail(of_error(error))
         raise
     evaluation.save(update_fields=["measures", "per_query"])
     evaluation.finish()
@@ -74,7 +73,7 @@ def _measure(evaluation: Evaluation, on_progress: Progress) -> None:
     rows = collecting.rows(evaluation.dataset)
     test = [row for row in rows if row.split == TEST]
     if not test:
-        raise CannotMeasure(_("the test split is empty"))
+        raise CannotMeasure(say("test_empty"))
     nearness = _nearness(evaluation, rows)
     _check_leaks(test, rows, nearness)
     rankings = _rankings(evaluation, test, on_progress)
@@ -173,8 +172,7 @@ def _check_leaks(test: list[JudgedQuery], rows: list[JudgedQuery], nearness: dic
     taught = {clusters.normalised(row.text) for row in rows if row.split == TRAIN}
     for row in test:
         if nearness[row.query_id] >= clusters.SAME_FROM + 0.001 or clusters.normalised(row.text) in taught:
-            told = _("the test split leaks: “%(text)s”, or a paraphrase of it, is in training too")
-            raise CannotMeasure(told % {"text": row.text[:120]})
+            raise CannotMeasure(say("test_leaks", text=row.text[:120]))
 
 
 def _apart(found: Pair, parts: slicing.Slices, seed: int) -> dict[str, dict[str, Any]]:

@@ -17,6 +17,8 @@ from typing import Any
 
 from django.conf import settings
 
+from retrieval.wording import Said, say
+
 SPEC, METRICS, CHECKPOINT, RESULT = "spec.json", "metrics.jsonl", "checkpoint", "result.json"
 ERRORS = "stderr.txt"
 LOOK_SECONDS = 0.3
@@ -68,7 +70,7 @@ class Follower:
             except subprocess.TimeoutExpired:
                 continue
 
-    def reason(self) -> str:
+    def reason(self) -> Said:
         """Why it failed: its last line on standard error."""
         try:
             lines = (self.out / ERRORS).read_text(encoding="utf-8", errors="replace").split("\n")
@@ -76,7 +78,9 @@ class Follower:
             lines = []
         said = next((line.strip() for line in reversed(lines) if line.strip()), "")
         code = self.process.returncode
-        return said or (f"it was ended by signal {-code}" if code and code < 0 else f"it ended with status {code}")
+        if said or code is None:
+            return said
+        return say("process_signalled", number=-code) if code < 0 else say("process_ended", number=code)
 
     def _read(self) -> list[dict[str, Any]]:
         try:

@@ -24,6 +24,7 @@ from curation.models import Project, Release
 from retrieval.engine import artifacts
 from retrieval.models import Passage
 from retrieval.reading import BadInput, read_jsonl, read_qrels, text_of
+from retrieval.wording import Said, say
 from tuning import collecting
 from tuning.engine import answers, metrics
 from tuning.engine.significance import compare
@@ -38,7 +39,7 @@ MOST_QUERIES, MOST_PASSAGES, LEAST_QUERIES = 300, 2000, 5
 MOST_TOKENS = 16
 PROMPT = "Answer in a few words. {question}"  # not the deployed one: without a passage that asks for a refusal
 
-Progress = Callable[[int, int, str], None]
+Progress = Callable[[int, int, Said], None]
 Values = dict[str, float]  # query_id → value
 T = TypeVar("T")
 
@@ -167,7 +168,7 @@ def measure(evaluation: Evaluation, on_progress: Progress) -> dict[str, dict[str
                 figure = asdict(compare(before, after, seed=evaluation.turn.seed))
                 extra = {"margin": guard.margin, "is_reading": name == "f1"}
                 figures[f"{PREFIX}{guard.name} {name}"] = figure | extra
-        on_progress(1, 1, _("guard set %(name)s") % {"name": guard.name})
+        on_progress(1, 1, say("guard_set", name=guard.name))
     return figures
 
 
@@ -203,7 +204,7 @@ def _remembered(release: Release, contents: Contents, on_progress: Progress) -> 
     generator = serving.generator_for(release)
     asked = list(contents.answers)
     prompts = [PROMPT.replace("{question}", contents.questions[name]) for name in asked]
-    note = _("answering from memory with release %(number)d") % {"number": release.number}
+    note = say("remembering", number=release.number)
     found: dict[str, Values] = {}
     if generator.can_score:
         pairs = [(prompt, contents.answers[name][0]) for name, prompt in zip(asked, prompts, strict=True)]

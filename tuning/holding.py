@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import DatabaseError, connections
 
 from retrieval.jobs import Job
+from retrieval.wording import of_error
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ def carried(row: Job, reasons: tuple[type[Exception], ...]) -> Iterator[Hold]:
     except LostClaim as error:
         logger.warning("%s stopped: %s", row, error)
     except reasons as error:
-        row.fail(str(error))
+        row.fail(of_error(error))
     except Exception as error:
         row.fail(f"{type(error).__name__}: {error}")
         raise

@@ -29,6 +29,7 @@ from retrieval import indexing
 from retrieval.engine import artifacts
 from retrieval.engine.encoder import TextEncoder
 from retrieval.models import Passage
+from retrieval.wording import Said, say
 from tuning import collecting, specifying, training, trying, turning
 from tuning.engine import growth, metrics
 from tuning.engine.examples import TEST, TRAIN, JudgedQuery, write_queries
@@ -43,7 +44,7 @@ POOL = 1500  # passages
 DEPTH = 30
 MEASURES = {Part.RETRIEVER.value: "ndcg@10", Part.GENERATOR.value: "f1"}
 
-Progress = Callable[[int, int, str], None]
+Progress = Callable[[int, int, Said], None]
 Values = dict[str, float]  # query_id → value
 
 
@@ -123,7 +124,7 @@ def _matrix(points: list[dict[str, Any]]) -> growth.Floats:
 
 def _draw(curve: Curve, hold: Hold, out: Path, on_progress: Progress) -> None:
 
-    def told(done: int, total: int, note: str = "") -> None:
+    def told(done: int, total: int, note: Said = "") -> None:
         hold.check()
         on_progress(done, total, note)
 
@@ -136,13 +137,13 @@ def _draw(curve: Curve, hold: Hold, out: Path, on_progress: Progress) -> None:
     for place, size in enumerate(sizes):
         if place < len(curve.points):
             continue
-        curve.beat(place, len(sizes), _("%(n)d queries") % {"n": size})
+        curve.beat(place, len(sizes), say("n_queries", n=size))
         began = time.monotonic()
         kept = growth.nested([row for row in rows if row.split == TRAIN], size, curve.seed)
         result = _trained(run, specification, rows, kept, out / str(size), hold, told) if size else None
         seconds = time.monotonic() - began
         _note(curve, kept, judge(result), seconds)
-        told(place + 1, len(sizes), _("%(n)d queries") % {"n": size})
+        told(place + 1, len(sizes), say("n_queries", n=size))
 
 
 def _prepare(curve: Curve, on_progress: Progress) -> None:
@@ -157,15 +158,14 @@ def _prepare(curve: Curve, on_progress: Progress) -> None:
     total = dataset.counts[TRAIN]["queries"]
     sizes = [size for size in curve.sizes or growth.sizes(total) if growth.LEAST <= size <= total]
     if not sizes:
-        told = _("The training split has %(n)d queries; a point needs %(least)d.")
-        raise CannotLearn(told % {"n": total, "least": growth.LEAST})
+        raise CannotLearn(say("too_few_for_a_point", n=total, least=growth.LEAST))
     curve.dataset, curve.sizes = dataset, sizes
     curve.save(update_fields=["dataset", "sizes"])
 
 
 def _note(curve: Curve, kept: list[JudgedQuery], found: Values, seconds: float) -> None:
     if not found:
-        raise CannotLearn(_("nothing could be measured on the test split"))
+        raise CannotLearn(say("nothing_measured"))
     values = np.array(list(found.values()))
     low, high = bootstrap_interval(values, resamples=growth.RESAMPLES, seed=curve.seed)
     point = {
@@ -216,7 +216,7 @@ def _trained(
     out.mkdir(parents=True)
     write_queries(out / "rows.jsonl", [*kept, *(row for row in rows if row.split not in (TRAIN, TEST))])
     (out / SPEC).write_text(json.dumps(specification | {"queries": str(out / "rows.jsonl")}), encoding="utf-8")
-    note = _("training on %(n)d queries") % {"n": len(kept)}
+    note = say("training_on", n=len(kept))
     with Follower(django_settings.TRAINERS[run.part], out, django_settings.COMPUTE_THREADS) as follower:
         for lines in follower.lines():
             hold.check()
@@ -243,7 +243,7 @@ def _ranks(run: Run, rows: list[JudgedQuery], on_progress: Progress) -> Callable
         if result:
             query_path, passage_path = result["query_path"], result["passage_path"]
         encoder = TextEncoder(query_path, passage_path, parent.query_prefix, parent.passage_prefix)
-        vectors = encoder.encode_passages(texts, lambda done, total: on_progress(done, total, _("measuring")))
+        vectors = encoder.encode_passages(texts, lambda done, total: on_progress(done, total, say("measuring")))
         scores = encoder.encode_queries([row.text for row in test]) @ vectors.T  # (test queries, pool)
         order = np.argsort(-scores, axis=1, kind="stable")[:, :10]
         rankings = {row.query_id: [pool[place] for place in best] for row, best in zip(test, order, strict=True)}
@@ -302,7 +302,7 @@ def _adapted(base: Generator, result: dict[str, Any]) -> Generator:
 def sweep() -> list[Curve]:
     """The queued curves no message may be on its way for, after those that lost their worker were queued again."""
     for curve in Curve.objects.stale():
-        curve.requeue(_("its worker fell silent"))
+        curve.requeue(say("worker_silent"))
     silent = timezone.now() - timedelta(seconds=django_settings.STALE_SECONDS)
     forgotten = Curve.objects.queued().filter(Q(heartbeat_at__lt=silent) | Q(heartbeat_at=None, created_at__lt=silent))
     return [curve for curve in forgotten if forgotten.filter(pk=curve.pk).update(heartbeat_at=timezone.now())]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
-from django.utils.translation import gettext as _
 
 from curation.engine.gguf import NoGenerator, resolve
 from curation.errors import CurationError
 from retrieval.engine import artifacts
+from retrieval.wording import of_error, say, stored
 from tuning import training
 from tuning.following import CHECKPOINT
 from tuning.models import Part, Run
@@ -25,9 +26,9 @@ def trained(run: Run) -> Path:
     """The folder the run's training wrote: an adapter, or the encoder's weights. Raises NoWeights."""
     found = training.folder(run) / CHECKPOINT
     if run.encoder is None and run.generator is None:
-        raise NoWeights(_("This run has made no weights."))
+        raise NoWeights(say("no_weights"))
     if not found.is_dir():
-        raise NoWeights(_("The weights of this run are no longer on this machine."))
+        raise NoWeights(say("weights_gone"))
     return found
 
 
@@ -40,7 +41,7 @@ def merged(run: Run) -> Path | None:
 def ask(run: Run) -> Run:
     """Note that the merged weights are wanted; who enqueues the merge has the row's word for it. Raises NoWeights."""
     if run.part != Part.GENERATOR or run.generator is None or not run.generator.adapter_path:
-        raise NoWeights(_("Only a generator that was trained here has an adapter to merge."))
+        raise NoWeights(say("nothing_to_merge"))
     trained(run)
     if merged(run) is None:
         _note(run, {"state": ASKED})
@@ -59,7 +60,7 @@ def merge(run: Run) -> Run:
     try:
         digest = artifacts.write_folder(target, lambda part: _write(run, part), {"kind": "generator", "run": run.pk})
     except (NoGenerator, NoWeights, OSError) as error:
-        return _note(run, {"state": "failed", "reason": str(error)})
+        return _note(run, {"state": "failed", "reason": stored(of_error(error))})
     return _note(run, {"state": "done", "sha256": digest})
 
 
@@ -77,7 +78,7 @@ def _target(run: Run) -> Path:
     return training.folder(run) / "merged"
 
 
-def _note(run: Run, found: dict[str, str]) -> Run:
+def _note(run: Run, found: dict[str, Any]) -> Run:
     run.record = run.record | {"merged": found}
     run.save(update_fields=["record"])
     return run

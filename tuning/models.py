@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from curation.models import Generator, Judgement, Project, Query, Release, Review, Unchangeable
 from retrieval.jobs import Job, JobQuerySet, JobState
 from retrieval.models import Encoder
+from retrieval.wording import SentenceField
 
 
 class Part(models.TextChoices):
@@ -229,12 +230,12 @@ class Decision(models.Model):
 
     evaluation = models.OneToOneField(Evaluation, on_delete=models.PROTECT, related_name="decision")
     promoted = models.BooleanField()
-    reason = models.TextField()
+    reason = SentenceField()
     numbers = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
-        return self.reason
+        return str(self.reason)
 
 
 class Pair(models.Model):

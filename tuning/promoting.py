@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import transaction
-from django.utils.translation import gettext as _
 
 from curation import serving
 from curation.models import Release
-from curation.wording import of_measure
+from retrieval.wording import Said, Sentence, say
 from tuning import guarding
 from tuning.models import Ask, Decision, Evaluation, Gate, GuardRule, Part, Policy
+from tuning.wording import measures as by_name
 
 # What each half is promoted for, and what may not get worse meanwhile.
 PRIMARY = {Part.RETRIEVER: "ndcg@10", Part.GENERATOR: "f1"}
 GUARDS = ("recall@20", "f1", "ndcg@10")
 RULES = ("asks", "guard_rule", "guard_margin", "log_margin", "least_judged")
+FIGURES = ("champion", "challenger", "difference", "low", "high", "p", "queries", "smallest_visible")
 
 
 def decide(evaluation: Evaluation, gate: str = Gate.AUTO) -> Decision:
@@ -44,60 +45,52 @@ def decide(evaluation: Evaluation, gate: str = Gate.AUTO) -> Decision:
         )
 
 
-def _verdict(evaluation: Evaluation, gate: str) -> tuple[bool, str]:
+def _verdict(evaluation: Evaluation, gate: str) -> tuple[bool, Sentence]:
     """Whether to promote, and the sentence that says why."""
-    figures = " ".join(_figures(name, evaluation.measures[name]) for name in _primaries(evaluation))
+    figures = say("together", parts=[_figures(name, evaluation.measures[name]) for name in _primaries(evaluation)])
     if gate == Gate.NEVER:
-        return False, _("Measured only. %(figures)s") % {"figures": figures}
+        return False, say("measured_only", figures=figures)
     if gate == Gate.ALWAYS:
-        return True, _("Promoted without asking the gate. %(figures)s") % {"figures": figures}
+        return True, say("not_asked", figures=figures)
     objection = _objection(evaluation)
     if objection:
-        return False, _("Declined: %(why)s. %(figures)s") % {"why": objection, "figures": figures}
+        return False, say("declined", why=objection, figures=figures)
     policy = _policy(evaluation)
     if policy.asks == Ask.NOT_WORSE:
-        told = _("Promoted: measurably not worse than by %(margin).3f. %(figures)s")
+        told = say("promoted_not_worse", margin=policy.guard_margin, figures=figures)
     else:
-        told = _("Promoted: measurably better. %(figures)s")
-    said = [told % {"figures": figures, "margin": policy.guard_margin}, _unproven(evaluation, policy)]
-    return True, " ".join(filter(None, said))
+        told = say("promoted_better", figures=figures)
+    return True, say("together", parts=[told, _unproven(evaluation, policy)])
 
 
-def _objection(evaluation: Evaluation) -> str:
+def _objection(evaluation: Evaluation) -> Said:
     """Why the gate says no; empty when it does not."""
     measures, policy = evaluation.measures, _policy(evaluation)
     champion = evaluation.champion
     if not Release.objects.serving().filter(pk=champion.pk).exists():
-        return _("release %(number)d, which it was measured against, no longer serves") % {"number": champion.number}
+        return say("champion_gone", number=champion.number)
     primaries = _primaries(evaluation)
     if not primaries:
-        return _("nothing could be measured on the test split")
+        return say("nothing_measured")
     return _not_reached(measures, primaries, policy) or _guards(evaluation, policy) or _unjudged(measures, policy)
 
 
-def _not_reached(measures: dict[str, Any], primaries: list[str], policy: Policy) -> str:
+def _not_reached(measures: dict[str, Any], primaries: list[str], policy: Policy) -> Said:
     """Why the primary measures are not what the policy asks; empty when they are."""
-    shown = ", ".join(map(of_measure, primaries))
     lows = [measures[name]["low"] for name in primaries]
     if policy.asks == Ask.NOT_WORSE:
         if min(lows) > -policy.guard_margin:
             return ""
-        told = _("the interval of %(measures)s does not lie above %(least).3f")
-        return told % {"measures": shown, "least": -policy.guard_margin}
-    return "" if max(lows) > 0 else _("the interval of %(measures)s does not lie above 0") % {"measures": shown}
+        return say("not_above_margin", measures=by_name(primaries), least=-policy.guard_margin)
+    return "" if max(lows) > 0 else say("not_above_0", measures=by_name(primaries))
 
 
-def _guards(evaluation: Evaluation, policy: Policy) -> str:
+def _guards(evaluation: Evaluation, policy: Policy) -> Said:
     """Which guard got worse, and by how much; empty when none did."""
     for name, margin in margins(evaluation, policy).items():
-        fall = _fall(evaluation.measures[name], margin, policy.guard_rule)
+        fall = _fall(name, evaluation.measures[name], margin, policy.guard_rule)
         if fall:
-            return fall % {
-                "measure": of_measure(name),
-                "fall": -evaluation.measures[name]["difference"],
-                "low": evaluation.measures[name]["low"],
-                "margin": margin,
-            }
+            return fall
     return ""
 
 
@@ -112,8 +105,8 @@ def margins(evaluation: Evaluation, policy: Policy) -> dict[str, float]:
     return found
 
 
-def _fall(figure: dict[str, Any], margin: float, rule: str) -> str:
-    """The sentence of a guard that fell too far, to be filled in; empty when it did not.
+def _fall(name: str, figure: dict[str, Any], margin: float, rule: str) -> Said:
+    """The sentence of a guard that fell too far; empty when it did not.
 
     By its interval: the whole interval has to lie above −margin, which proves that it is not worse. A small
     split can never prove that, whatever is measured on it: where the interval is wider than the margin to
@@ -121,11 +114,9 @@ def _fall(figure: dict[str, Any], margin: float, rule: str) -> str:
     and the decision names the guards that were judged so.
     """
     if figure["difference"] < -margin:
-        return _("%(measure)s fell by %(fall).3f, more than the margin of %(margin).3f")
+        return say("fell", measure=by_name([name]), fall=-figure["difference"], margin=margin)
     if _by_interval(figure, margin, rule) and figure["low"] < -margin:
-        return _(
-            "%(measure)s may have fallen by more than the margin of %(margin).3f: its interval begins at %(low)+.3f"
-        )
+        return say("may_have_fallen", measure=by_name([name]), margin=margin, low=figure["low"])
     return ""
 
 
@@ -136,33 +127,27 @@ def _by_interval(figure: dict[str, Any], margin: float, rule: str) -> bool:
     return rule == GuardRule.INTERVAL
 
 
-def _unproven(evaluation: Evaluation, policy: Policy) -> str:
+def _unproven(evaluation: Evaluation, policy: Policy) -> Said:
     """Which guards were judged by their difference because there were too few queries to prove anything."""
     if policy.guard_rule != GuardRule.AUTO:
         return ""
     primaries, measures = _primaries(evaluation), evaluation.measures
     names = [
-        of_measure(name)
+        name
         for name, margin in margins(evaluation, policy).items()
         if not _by_interval(measures[name], margin, policy.guard_rule)
         and not (name in primaries and measures[name]["low"] > 0)
     ]
-    if not names:
-        return ""
-    return _(
-        "Too few queries to prove that these did not get worse, so only their difference was asked: %(guards)s."
-    ) % {"guards": ", ".join(names)}
+    return say("unproven", guards=by_name(names)) if names else ""
 
 
-def _unjudged(measures: dict[str, Any], policy: Policy) -> str:
+def _unjudged(measures: dict[str, Any], policy: Policy) -> Said:
     """Why what was judged is too little; empty when it is enough."""
     judged = measures.get("judged@10")
     if not judged or min(judged["champion"], judged["challenger"]) >= policy.least_judged:
         return ""
-    return _("only %(share).0f %% of the first ten passages were judged; %(least).0f %% are asked for") % {
-        "share": 100 * min(judged["champion"], judged["challenger"]),
-        "least": 100 * policy.least_judged,
-    }
+    share = 100 * min(judged["champion"], judged["challenger"])
+    return say("little_judged", share=share, least=100 * policy.least_judged)
 
 
 def _rules(policy: Policy) -> dict[str, Any]:
@@ -182,9 +167,7 @@ def _policy(evaluation: Evaluation) -> Policy:
     return Policy.objects.filter(project=project).first() or Policy(project=project)
 
 
-def _figures(name: str, figure: dict[str, Any]) -> str:
+def _figures(name: str, figure: dict[str, Any]) -> Sentence:
     """One measure as a sentence: before, after, the interval, and what the split could have seen."""
-    return _(
-        "%(measure)s %(champion).3f → %(challenger).3f (%(difference)+.3f; 95 %% interval %(low)+.3f to %(high)+.3f,"
-        " p = %(p).4f; %(queries)d queries: cannot see less than %(smallest_visible).2g)."
-    ) % (figure | {"measure": of_measure(name)})
+    shown = {part: figure[part] for part in FIGURES}
+    return say("figures", measure=by_name([name]), **shown)

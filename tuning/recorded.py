@@ -6,6 +6,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from retrieval.wording import read
 from tuning.models import Run
 
 Group = tuple[str, list[tuple[str, Any]]]  # title, (name, value)
@@ -14,9 +15,14 @@ _HARDWARE = ("processor", "cores", "memory_bytes", "accelerator", "platform")
 _ELSEWHERE = ("choice", "curves", "merged", "seconds", "seed")  # shown in places of their own
 
 
+def read_out(run: Run) -> dict[str, Any]:
+    """The run's record with its sentences to be read, not as they are stored."""
+    return {name: read(value) for name, value in run.record.items()}
+
+
 def groups(run: Run) -> list[Group]:
     """Code, versions, hardware, what was learned from, and the settings that counted; what is empty is left out."""
-    record = dict(run.record)
+    record = read_out(run)
     for name in _ELSEWHERE:
         record.pop(name, None)
     hardware = [(name, _value(name, record.pop(name))) for name in _HARDWARE if record.get(name)]

@@ -20,6 +20,7 @@ from curation.models import Release
 from retrieval import indexing, searching
 from retrieval.engine import artifacts
 from retrieval.models import IndexBuild, Passage
+from retrieval.wording import Said
 from tuning import collecting, instructing, trying
 from tuning.engine import preferences
 from tuning.engine.examples import TEST, JudgedQuery, PassageText, write_passages
@@ -31,7 +32,7 @@ SCORE_SECONDS = 480.0
 CANDIDATE_DEPTH = 30
 _BATCH = 2000
 
-Progress = Callable[[int, int, str], None]
+Progress = Callable[[int, int, Said], None]
 
 
 def specification(run: Run, out: Path, on_progress: Progress) -> dict[str, Any]:

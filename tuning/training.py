@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.utils.translation import gettext as _
 
 from curation import serving
 from curation.models import Generator, Release
@@ -18,12 +17,13 @@ from retrieval import indexing
 from retrieval.engine import artifacts, code
 from retrieval.jobs import JobState
 from retrieval.models import Encoder
+from retrieval.wording import Said, Sentence, of_error, say
 from tuning import collecting, diverging, specifying
 from tuning.following import CHECKPOINT, RESULT, SPEC, Follower, end_stray
 from tuning.holding import Hold
 from tuning.models import Part, Run, Turn
 
-Progress = Callable[[int, int, str], None]
+Progress = Callable[[int, int, Said], None]
 
 
 class CannotTrain(Exception):
@@ -44,7 +44,7 @@ def prepare(turn: Turn) -> list[Run]:
         if not why:
             runs.append(_run(turn, part, release))
     if not runs:
-        raise CannotTrain(_("neither half has anything to learn from"))
+        raise CannotTrain(say("nothing_to_learn"))
     return runs
 
 
@@ -52,20 +52,20 @@ def wanted(turn: Turn) -> list[Part]:
     return [Part(turn.only)] if turn.only else [Part.RETRIEVER, Part.GENERATOR]
 
 
-def why_not(turn: Turn, part: Part, release: Release) -> str:
+def why_not(turn: Turn, part: Part, release: Release) -> Said:
     """Why this half cannot learn in this turn; empty when it can."""
     assert turn.dataset is not None
     counts = turn.dataset.counts["train"]
     if part == Part.RETRIEVER:
-        return "" if counts["grades"] else _("the retriever learns from grades, and the training split has none")
+        return "" if counts["grades"] else say("no_grades")
     if release.generator.kind == Generator.Kind.API:
-        return _("the generator is on a server elsewhere: export its training file instead")
+        return say("generator_elsewhere")
     if counts["answers"] + counts["unanswerable"] == 0:
-        return _("the generator learns from answers, and the training split has none")
+        return say("no_answers")
     return ""
 
 
-def left_out(turn: Turn) -> dict[str, str]:
+def left_out(turn: Turn) -> dict[str, Said]:
     """The halves that this turn does not train, each with the reason."""
     release = serving.serving(turn.project)
     reasons = {part.value: why_not(turn, part, release) for part in wanted(turn)}
@@ -80,13 +80,13 @@ def train(run: Run, worker: str, on_progress: Progress) -> Run:
     if run.state == JobState.DONE:
         return run
     if not run.claim(worker):
-        raise CannotTrain(run.reason or _("%(run)s is %(state)s") % {"run": run, "state": run.get_state_display()})
+        raise CannotTrain(run.reason or say("is_in_state", what=str(run), state=run.state))
     try:
         with Hold(run) as hold:
             _fit(run, hold, on_progress)
             _register(run)
     except CannotTrain as error:
-        run.fail(str(error))
+        run.fail(of_error(error))
         raise
     run.finish()
     return run
@@ -137,7 +137,8 @@ def _fit(run: Run, hold: Hold, on_progress: Progress) -> None:
     specification = specifying.specification(run, out, on_progress)
     began = time.monotonic()
     if run.part == Part.RETRIEVER:
-        specification["scores"], run.record["taught_by"] = _scores(run, specification, out, hold, on_progress)
+        specification["scores"], taught_by = _scores(run, specification, out, hold, on_progress)
+        run.record["taught_by"] = taught_by.stored()
     run.record |= {"code": code.version()}
     _note(run, settings=specification, record=run.record)
     _follow(run, settings.TRAINERS[run.part], specification, out, hold, on_progress)
@@ -146,16 +147,17 @@ def _fit(run: Run, hold: Hold, on_progress: Progress) -> None:
 
 def _scores(
     run: Run, specification: dict[str, Any], out: Path, hold: Hold, on_progress: Progress
-) -> tuple[str | None, str]:
+) -> tuple[str | None, Sentence]:
     """The file of the language model's scores, if there is one to be had, and who teaches the retriever.
 
     People's grades are enough, so whatever is in the way of the scores is written down and ends nothing.
     """
-    why, module = "", settings.TRAINERS.get("scores")
+    why: Said = ""
+    module = settings.TRAINERS.get("scores")
     if module is None or not run.dataset.counts["train"]["answers"]:
-        why = _("no settled answer to score")
+        why = say("nothing_to_score")
     elif specification["settings"].get("lm") == 0:
-        why = _("the settings ask for nothing else")
+        why = say("settings_ask")
     else:
         place = out / "scores"
         place.mkdir(exist_ok=True)
@@ -164,14 +166,13 @@ def _scores(
                 _follow(run, module, specifying.scoring(run, specification), place, hold, on_progress)
             result = json.loads((place / RESULT).read_text(encoding="utf-8"))
         except CannotTrain as error:
-            why = str(error)
+            why = of_error(error)
         else:
             if result["queries"]:
                 diverging.note(run.turn.project, Path(result["scores"]), Path(specification["candidates"]))
-                told = {"n": result["queries"], "of": result["of"]}
-                return result["scores"], _("grades, and the generator's scores for %(n)d of %(of)d answers") % told
-            why = _("no answer could be scored in the time")
-    return None, _("grades alone: %(why)s") % {"why": why}
+                return result["scores"], say("taught_by_both", n=result["queries"], of=result["of"])
+            why = say("no_time_to_score")
+    return None, say("taught_by_grades", why=why)
 
 
 def _follow(run: Run, module: str, specification: dict[str, Any], out: Path, hold: Hold, on_progress: Progress) -> None:
@@ -190,11 +191,11 @@ def _follow(run: Run, module: str, specification: dict[str, Any], out: Path, hol
 def _heed(run: Run, line: dict[str, Any], on_progress: Progress) -> None:
     """One line of the training's metrics, into the row and to whoever watches."""
     step, steps = int(line.get("step", 0)), int(line.get("steps", 0))
-    note = " · ".join(str(line[name]) for name in ("candidate", "note") if line.get(name))
+    said = [str(line[name]) for name in ("candidate", "note") if line.get(name)]
     loss, left = line.get("loss"), line.get("seconds_left")
-    run.beat(step, steps, note)
+    run.beat(step, steps, say("spoken", parts=said) if said else "")
     _note(run, loss=run.loss if loss is None else loss, seconds_left=left, seconds=line.get("seconds", run.seconds))
-    on_progress(step, steps, _("training the %(part)s") % {"part": run.get_part_display()})
+    on_progress(step, steps, say(f"training_{run.part}"))
 
 
 def _note(run: Run, **changes: Any) -> None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from django.utils.translation import gettext as _
-
 from curation import answering
 from curation.models import Release
 from retrieval import searching
 from retrieval.models import Passage
+from retrieval.wording import Said, say
 from tuning.engine import answers, metrics
 
-Progress = Callable[[int, int, str], None]
+Progress = Callable[[int, int, Said], None]
 PerQuery = dict[str, dict[str, float]]  # query_id → measure → value
 Rankings = dict[str, list[searching.Hit]]
 Grades = Mapping[str, Mapping[str, float]]  # query_id → passage_id → grade
@@ -25,7 +24,7 @@ def rank(
     release: Release, texts: Mapping[str, str], depth: int, on_progress: Progress, mode: str = "hybrid"
 ) -> Rankings:
     """query_id → hits, best first, for query_id → text."""
-    note = _("searching with release %(number)d") % {"number": release.number}
+    note = say("searching", number=release.number)
     found = searching.search_many(
         release.build,
         list(texts.values()),
@@ -48,7 +47,7 @@ def write(
 
     With `seconds`, as many as that time allows, in the order of `texts`; at least one batch.
     """
-    note = _("answering with release %(number)d") % {"number": release.number}
+    note = say("answering", number=release.number)
     ids = list(texts)
     limit = None if seconds is None else time.monotonic() + seconds
     written: dict[str, str] = {}

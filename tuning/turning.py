@@ -24,11 +24,12 @@ from retrieval import searching
 from retrieval.engine.artifacts import Damaged
 from retrieval.engine.encoder import NoEncoder
 from retrieval.jobs import JobState, is_gone
+from retrieval.wording import Said, say
 from tuning import challenging, collecting, evaluating, promoting, training
 from tuning.holding import Hold, carried
 from tuning.models import Evaluation, Gate, Run, Turn
 
-Progress = Callable[[int, int, str], None]
+Progress = Callable[[int, int, Said], None]
 
 # What ends a turn with a reason a curator could read, rather than with a traceback.
 REASONS: tuple[type[Exception], ...] = (
@@ -71,7 +72,7 @@ def left_behind(project: Project) -> Turn | None:
     turn: Turn
     for turn in Turn.objects.running().filter(project=project):
         silent = Turn.objects.stale().filter(pk=turn.pk).exists()
-        if (silent or is_gone(turn.worker)) and turn.requeue(_("taken up again after its worker was lost")):
+        if (silent or is_gone(turn.worker)) and turn.requeue(say("taken_up_again")):
             return turn
     return None
 
@@ -92,7 +93,7 @@ def advance(turn: Turn, worker: str, on_progress: Progress | None = None) -> boo
     return True
 
 
-def cancel(turn: Turn, reason: str = "") -> bool:
+def cancel(turn: Turn, reason: Said = "") -> bool:
     """Stop the turn and what runs for it; its worker learns it from the next heartbeat."""
     with transaction.atomic():
         stopped = turn.cancel(reason)
@@ -107,7 +108,7 @@ def sweep() -> list[Turn]:
     A turn is given once per STALE_SECONDS: until then its message may still wait behind longer work.
     """
     for turn in Turn.objects.stale():
-        again = turn.requeue(_("its worker fell silent while %(step)s") % {"step": turn.get_step_display()})
+        again = turn.requeue(say("silent_at", step=turn.step))
         if not again and turn.state == JobState.FAILED:
             for row in _parts(turn):
                 row.fail(turn.reason)
@@ -128,15 +129,15 @@ def _take_up(turn: Turn) -> None:
             continue
         if isinstance(row, Run):
             training.stop_stray(row)
-        if not row.requeue(_("taken up again after its worker was lost")) and row.state == JobState.FAILED:
-            raise training.CannotTrain(_("%(row)s lost its worker too often") % {"row": row})
+        if not row.requeue(say("taken_up_again")) and row.state == JobState.FAILED:
+            raise training.CannotTrain(say("lost_too_often", row=str(row)))
 
 
 def _heard(turn: Turn, hold: Hold, on_progress: Progress | None) -> Progress:
     """Progress into the turn's row once a second, and to whoever watches; ends the work when the claim is lost."""
     last = 0.0
 
-    def report(done: int, total: int, note: str = "") -> None:
+    def report(done: int, total: int, note: Said = "") -> None:
         nonlocal last
         hold.check()
         if on_progress:

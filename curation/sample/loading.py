@@ -32,8 +32,9 @@ from retrieval.ingesting import Source
 from retrieval.jobs import worker_name
 from retrieval.models import Corpus, Encoder, Passage
 from retrieval.searching import Hit
+from retrieval.wording import Said
 
-Progress = Callable[[int, int, str], None]
+Progress = Callable[[int, int, Said], None]
 
 SLUG = "python"
 GRADES = [

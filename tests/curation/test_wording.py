@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from django.contrib import admin
 from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import translation
 
 from curation import assigning, judging, wording
 from curation.models import Assignment, Event, Project, Query, Review
-from retrieval import indexing
-from retrieval.admin import IndexBuildAdmin
-from retrieval.models import Corpus, Encoder, IndexBuild
 
 Wait = Callable[..., Query]
 
@@ -75,16 +71,3 @@ def test_every_verb_of_the_record_has_words() -> None:
         for one, other in noted.findall(path.read_text(encoding="utf-8"))
     }
     assert verbs and verbs <= set(wording.EVENTS)
-
-
-def test_why_a_build_was_taken_up_again_is_read_in_the_readers_language(keyword_encoder: Encoder) -> None:
-    corpus = Corpus.objects.create(slug="empty", name="Empty")
-    with translation.override("zh-hans"):
-        build = indexing.request(corpus, keyword_encoder)
-        assert build.claim("gone")
-        IndexBuild.objects.update(heartbeat_at=None)
-        indexing.take_up_lost()
-        build.refresh_from_db()
-        page = IndexBuildAdmin(IndexBuild, admin.site)
-        assert page.said(build) == "其工作进程失去响应"
-    assert page.said(build) == build.reason == "its worker fell silent"

@@ -24,7 +24,7 @@ django.setup()
 from retrieval import indexing
 from retrieval.models import IndexBuild
 def progress(done, total, note):
-    if note == sys.argv[2] and done >= int(sys.argv[3]):
+    if str(note) == sys.argv[2] and done >= int(sys.argv[3]):
         os.kill(os.getpid(), signal.SIGKILL)
 indexing.build(IndexBuild.objects.get(pk=sys.argv[1]), worker="killed", on_progress=progress)
 """
@@ -102,7 +102,7 @@ def test_a_cancelled_build_stops_at_its_next_beat(corpus: Corpus, keyword_encode
     row = indexing.request(corpus, keyword_encoder)
 
     def cancel(done: int, total: int, note: str) -> None:
-        if note == "embedding":
+        if str(note) == "embedding":
             IndexBuild.objects.get(pk=row.pk).cancel("changed my mind")
 
     with pytest.raises(indexing.ClaimLost):

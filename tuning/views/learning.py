@@ -17,6 +17,7 @@ from curation.models import Membership, Project
 from curation.permissions import require
 from curation.views._request import MemberRequest
 from retrieval.jobs import JobState, enqueue
+from retrieval.wording import say
 from tuning import learning as acts
 from tuning import tasks
 from tuning.forms import LearnForm
@@ -76,7 +77,7 @@ def curve_points(request: MemberRequest, project: Project, pk: int) -> JsonRespo
 @require(Membership.Role.ENGINEER)
 def cancel_curve(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
     found = get_object_or_404(project.curves, pk=pk)
-    if found.cancel(_("cancelled by %(person)s") % {"person": request.user.get_username()}):
+    if found.cancel(say("cancelled_by", person=request.user.get_username())):
         messages.success(request, _("The learning curve is being stopped; its points stay."))
     else:
         messages.warning(request, _("The learning curve had already ended."))

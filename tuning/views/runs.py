@@ -17,6 +17,7 @@ from curation.models import Membership, Project
 from curation.permissions import require
 from curation.views._request import MemberRequest
 from retrieval.jobs import JobState, enqueue
+from retrieval.wording import read, say
 from tuning import curves, recorded, scheduling, tasks, turning
 from tuning.forms import PolicyForm, StartForm
 from tuning.models import Policy, Run, Split, Turn
@@ -60,7 +61,7 @@ def turn(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
 def cancel(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
     found = get_object_or_404(_turns(project), pk=pk)
     if request.method == "POST":
-        if turning.cancel(found, reason=_("cancelled by %(person)s") % {"person": request.user.get_username()}):
+        if turning.cancel(found, reason=say("cancelled_by", person=request.user.get_username())):
             messages.success(request, _("The turn is being stopped."))
         else:
             messages.warning(request, _("The turn had already ended."))
@@ -77,7 +78,7 @@ def run(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
     context = {"project": project, "run": found, "is_live": _is_live(found)}
     if not request.htmx:
         context |= {"curves": curves.read(found), "recorded": recorded.groups(found)}
-        context["merged"] = found.record.get("merged", {})
+        context["merged"] = {name: read(value) for name, value in found.record.get("merged", {}).items()}
     return render(request, template, context)
 
 

@@ -8,6 +8,7 @@ from django.core.management.base import CommandParser
 
 from curation.commanding import ProjectCommand
 from retrieval.jobs import JobState, worker_name
+from retrieval.wording import say
 from tuning import learning
 from tuning.models import Curve, Part
 
@@ -40,7 +41,7 @@ class Command(ProjectCommand):
         try:
             learning.draw(curve, worker_name(), self.progress)
         except KeyboardInterrupt:
-            curve.cancel("stopped at the keyboard")
+            curve.cancel(say("stopped_at_keyboard"))
             raise
         if curve.state != JobState.DONE:
             raise NotDrawn(curve.reason or f"the learning curve is {curve.get_state_display()}")

@@ -10,7 +10,8 @@ from django.core.management.base import CommandParser
 from curation.commanding import ProjectCommand
 from curation.models import Project
 from retrieval.jobs import JobState, worker_name
-from tuning import training, turning
+from retrieval.wording import say
+from tuning import recorded, training, turning
 from tuning.models import Gate, Part, Turn
 
 
@@ -39,7 +40,7 @@ class Command(ProjectCommand):
         try:
             self._go_round(turn)
         except KeyboardInterrupt:
-            turning.cancel(turn, "stopped at the keyboard")
+            turning.cancel(turn, say("stopped_at_keyboard"))
             raise TurnFailed("stopped at the keyboard") from None
         if turn.state != JobState.DONE:
             raise TurnFailed(turn.reason or f"the turn is {turn.get_state_display()}")
@@ -53,7 +54,7 @@ class Command(ProjectCommand):
         if all(getattr(left, name) == value for name, value in wanted.items()):
             self.say(f"going on with turn {left.pk}, which lost its worker while {left.get_step_display()}")
             return left
-        turning.cancel(left, "its worker was lost, and a turn with other settings was started")
+        turning.cancel(left, say("given_up"))
         return None
 
     def _go_round(self, turn: Turn) -> None:
@@ -104,7 +105,7 @@ _TOLD: dict[Turn.Step, Callable[[Turn], str]] = {
     Turn.Step.TRAIN: _trained,
     Turn.Step.INDEX: _indexed,
     Turn.Step.EVALUATE: _evaluated,
-    Turn.Step.DECIDE: lambda turn: turn.evaluation.decision.reason,
+    Turn.Step.DECIDE: lambda turn: str(turn.evaluation.decision.reason),
 }
 
 
@@ -116,11 +117,11 @@ def _result(turn: Turn) -> dict[str, Any]:
     return {
         "dataset": {"number": dataset.number, "sha256": dataset.sha256, "counts": dataset.counts},
         "runs": [
-            {"id": run.pk, "part": run.part, "seconds": run.seconds, "loss": run.loss, "record": run.record}
+            {"id": run.pk, "part": run.part, "seconds": run.seconds, "loss": run.loss, "record": recorded.read_out(run)}
             for run in turn.runs.order_by("pk")
         ],
         "evaluation": turn.evaluation.measures,
-        "decision": {"promoted": decision.promoted, "reason": decision.reason},
+        "decision": {"promoted": decision.promoted, "reason": str(decision.reason)},
         "release": {
             "challenger": turn.challenger.number,
             "serving": turn.project.releases.serving().values_list("number", flat=True).get(),

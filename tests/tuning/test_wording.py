@@ -1,0 +1,109 @@
+"""What a worker wrote of turns, runs and decisions is read in the reader's language, on the pages and over the API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import translation
+
+from curation.models import Event, Project, Query, Release
+from retrieval.jobs import JobState
+from retrieval.wording import say
+from tests.measured import challenge
+from tuning import promoting, turning
+from tuning.models import Decision, Gate, Run, Turn
+
+CHINESE = {"HTTP_ACCEPT_LANGUAGE": "zh-hans"}
+
+
+@pytest.fixture(autouse=True)
+def _back_to_english() -> Iterator[None]:
+    """A request leaves its language behind, in a test as in a thread of a server."""
+    with translation.override("en"):
+        yield
+
+
+@pytest.fixture
+def undecided(release: Release) -> Release:
+    """A measured challenger without its decision."""
+    challenger = challenge(release)
+    Decision.objects.all().delete()
+    return challenger
+
+
+def test_a_decision_is_read_in_the_reader_s_language(undecided: Release) -> None:
+    evaluation = undecided.evaluations.get()
+    with translation.override("zh-hans"):
+        promoting.decide(evaluation)
+    reason = Decision.objects.get().reason
+    assert str(reason).startswith("Promoted: measurably better. nDCG@10 0.500 → 0.600 (+0.100; 95 % interval +0.020")
+    with translation.override("zh-hans"):
+        assert str(reason).startswith("已启用：经测量更好。nDCG@10 0.500 → 0.600")
+
+
+def test_a_declined_one_too_with_the_guard_that_fell(undecided: Release) -> None:
+    evaluation = undecided.evaluations.get()
+    evaluation.measures["guard:general ndcg@10"] = evaluation.measures["ndcg@10"] | {"difference": -0.05}
+    evaluation.save()
+    promoting.decide(evaluation)
+    decision = Decision.objects.get()
+    assert "Guard set general: nDCG@10 fell by 0.050, more than the margin of 0.010" in decision.reason
+    with translation.override("zh-hans"):
+        assert "守护集 general：nDCG@10 下降了 0.050，超过容差 0.010" in decision.reason
+    assert Event.objects.get(verb="release.declined").data["reason"]["code"] == "declined"
+
+
+def test_a_turn_s_reason_and_note_over_the_api(
+    client: Client, project: Project, release: Release, settle: Callable[..., Query], erin: User
+) -> None:
+    settle("One question", {"lion": 1})
+    turn = turning.start(project)
+    with translation.override("zh-hans"):
+        assert turning.advance(turn, "test")
+    Turn.objects.update(progress_note=say("searching", number=3))
+    client.force_login(erin)
+    english = client.get(f"/api/v1/projects/zoo/turns/{turn.pk}/").json()
+    assert english["reason"] == "1 settled queries teach something; a dataset needs 8"
+    assert english["progress_note"] == "searching with release 3"
+    chinese = client.get(f"/api/v1/projects/zoo/turns/{turn.pk}/", **CHINESE).json()
+    assert chinese["reason"] == "有 1 个定论问题可供学习；数据集至少需要 8 个"
+    assert chinese["progress_note"] == "正在用版本 3 检索"
+
+
+def test_pages_read_a_run_s_notes_reasons_and_record(
+    client: Client, project: Project, undecided: Release, erin: User
+) -> None:
+    run = Run.objects.get()
+    run.record = {"taught_by": say("taught_by_grades", why=say("no_time_to_score")).stored()}
+    run.record["merged"] = {"state": "failed", "reason": say("weights_gone").stored()}
+    run.state, run.reason = JobState.FAILED, say("process_signalled", number=9)
+    run.progress_note = say("spoken", parts=["both", "a note without words"])
+    run.save()
+    client.force_login(erin)
+    english = client.get(f"/p/zoo/runs/{run.pk}/").content.decode()
+    assert "grades alone: no answer could be scored in the time" in english
+    assert "it was ended by signal 9" in english
+    assert str(Run.objects.get().progress_note) == "both encoders · a note without words"
+    chinese = client.get(f"/p/zoo/runs/{run.pk}/", **CHINESE).content.decode()
+    assert "仅用评分：时间内没有答案得到打分" in chinese and "被信号 9 终止" in chinese
+
+
+def test_what_was_written_in_words_still_reads(client: Client, undecided: Release, erin: User) -> None:
+    evaluation = undecided.evaluations.get()
+    Decision.objects.create(evaluation=evaluation, promoted=False, reason="Declined: too dear.")
+    Turn.objects.update(reason="cancelled by erin", progress_note="comparing queries")
+    client.force_login(erin)
+    page = client.get("/p/zoo/runs/", **CHINESE).content.decode()
+    assert "Declined: too dear." in page
+    answer = client.get(f"/api/v1/projects/zoo/turns/{evaluation.turn_id}/", **CHINESE).json()
+    assert (answer["reason"], answer["progress_note"]) == ("cancelled by erin", "comparing queries")
+
+
+def test_measured_only_needs_no_measure(undecided: Release) -> None:
+    evaluation = undecided.evaluations.get()
+    evaluation.measures = {}
+    evaluation.save()
+    assert str(promoting.decide(evaluation, Gate.NEVER).reason).strip() == "Measured only."
