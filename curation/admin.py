@@ -166,9 +166,9 @@ class GeneratorAdmin(ReadOnlyAdmin):
 
 @admin.register(Release)
 class ReleaseAdmin(ReadOnlyAdmin):
-    list_display = ["project", "number", "state", "build", "generator", "fusion_weight", "served_at"]
+    list_display = ["project", "number", "state", "build", "generator", "fusion_weight", "reranker", "served_at"]
     list_filter = ["project", "state"]
-    list_select_related = ["project", "build__corpus", "generator"]
+    list_select_related = ["project", "build__corpus", "generator", "reranker"]
     search_fields = ["project__slug", "generator__name"]
     actions = ["put_in_service", "decline"]
 

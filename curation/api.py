@@ -99,10 +99,14 @@ class ReleaseSerializer(serializers.ModelSerializer[Release]):
     build = serializers.IntegerField(source="build.number")
     encoder = serializers.CharField(source="build.encoder.name")
     generator = serializers.CharField(source="generator.name")
+    reranker = serializers.CharField(source="reranker.name", default=None, allow_null=True)
 
     class Meta:
         model = Release
-        fields = ["number", "state", "build", "encoder", "generator", "fusion_weight", "created_at", "served_at"]
+        fields = [
+            *("number", "state", "build", "encoder", "generator", "fusion_weight"),
+            *("reranker", "rerank_depth", "rerank_share", "created_at", "served_at"),
+        ]
 
 
 class ProvisionalGradeSerializer(serializers.ModelSerializer[ProvisionalGrade]):
@@ -198,4 +202,4 @@ class Releases(ProjectMixin, generics.ListAPIView[Release]):
     queryset = Release.objects.none()
 
     def get_queryset(self) -> QuerySet[Release]:
-        return self.project().releases.select_related("build__encoder", "generator")
+        return self.project().releases.select_related("build__encoder", "generator", "reranker")

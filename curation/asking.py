@@ -16,10 +16,9 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
 
-from curation import answering, placing, recording, serving
+from curation import answering, placing, recording, retrieving, serving
 from curation.errors import CurationError
 from curation.models import Assignment, Draft, Project, Query, Ranking, Release, ShownPassage
-from retrieval import searching
 from retrieval.searching import Hit
 
 # Of the queries that arrive, so many are the random sample to evaluate on; which ones follows from their ids.
@@ -50,7 +49,7 @@ def ask(
     known = project.queries.filter(external_id=external_id).first() if external_id else None
     if known is not None:
         return known
-    hits = _search(release, [text], project.pool_depth)[0]  # before the transaction: it may load an encoder
+    hits = retrieving.search(release, text, project.pool_depth)  # before the transaction: it may load an encoder
     with transaction.atomic():
         query, is_new = Query.objects.get_or_create(
             project=project,
@@ -67,15 +66,15 @@ def ask(
 
 def freeze(query: Query, release: Release, k: int | None = None) -> Ranking:
     """What the release ranks for the query now, kept as it is: the project's pool depth, or k."""
-    hits = _search(release, [query.text], k or release.project.pool_depth)
-    return freeze_hits([query], release, hits)[0]
+    hits = retrieving.search(release, query.text, k or release.project.pool_depth)
+    return freeze_hits([query], release, [hits])[0]
 
 
 @transaction.atomic
 def freeze_hits(queries: Sequence[Query], release: Release | None, hits: Sequence[Sequence[Hit]]) -> list[Ranking]:
     """A ranking for each query from passages already found; without a release, from somewhere outside."""
     build_id = release.build_id if release else None
-    mode = "hybrid" if release else "given"
+    mode = Ranking.Mode.GIVEN if release is None else Ranking.Mode.of(release)
     rankings = Ranking.objects.bulk_create(
         Ranking(query=query, build_id=build_id, release=release, mode=mode) for query in queries
     )
@@ -137,7 +136,7 @@ def take_up(project: Project, limit: int | None = None, on_progress: Callable[[i
     release = serving.serving(project)
     for start in range(0, len(queries), _AT_ONCE):
         some = queries[start : start + _AT_ONCE]
-        hits = _search(release, [query.text for query in some], project.pool_depth)
+        hits = retrieving.search_many(release, [query.text for query in some], project.pool_depth)
         with transaction.atomic():
             freeze_hits(some, release, hits)
             open_slots_of(project, some)
@@ -173,10 +172,6 @@ def undrafted(project: Project, limit: int) -> list[int]:
     waiting = blank.filter(pk__in=queue).order_by("chance", "pk")
     ids = [*held.values_list("ranking_id", flat=True), *waiting.values_list("ranking_id", flat=True)]
     return [ranking_id for ranking_id in dict.fromkeys(ids) if ranking_id is not None][:limit]
-
-
-def _search(release: Release, texts: Sequence[str], k: int) -> list[list[Hit]]:
-    return searching.search_many(release.build, texts, k, "hybrid", release.fusion_weight)
 
 
 def _is_sampled(project: Project, query: Query) -> bool:

@@ -19,6 +19,7 @@ from curation import recording
 from curation.engine.prompting import DEFAULT_API_PASSAGES, DEFAULT_PASSAGES, DEFAULT_PROMPT, DEFAULT_REFUSAL
 from curation.errors import CurationError
 from curation.models import Generator, Project, Release, ReleaseQuerySet
+from retrieval import reranking
 from retrieval.engine import compute
 from retrieval.engine.artifacts import folder_hash
 from retrieval.models import IndexBuild
@@ -27,7 +28,10 @@ from retrieval.wording import Said, say, stored
 if TYPE_CHECKING:
     from curation.engine.generator import ApiGenerator, TextGenerator
 
-_CARRIED = ("fusion_weight", "prompt", "refusal", "answer_passages", "answering")
+_CARRIED = (
+    *("fusion_weight", "reranker", "rerank_depth", "rerank_share"),
+    *("prompt", "refusal", "answer_passages", "answering"),
+)
 
 
 class NothingServes(CurationError):
@@ -35,7 +39,7 @@ class NothingServes(CurationError):
 
 
 class NotServable(CurationError):
-    """The release cannot serve: its build is not whole, was retired, or belongs to another corpus."""
+    """The release cannot serve: its build or reranker is not there, or the build belongs to another corpus."""
 
 
 class NothingBefore(CurationError):
@@ -76,7 +80,7 @@ def next_release(
 ) -> Release:
     """A candidate after the release in service; what is not given is carried over from it.
 
-    changes: fusion_weight, prompt, refusal, answer_passages, answering.
+    changes: fusion_weight, reranker, rerank_depth, rerank_share, prompt, refusal, answer_passages, answering.
     """
     unknown = set(changes) - set(_CARRIED)
     if unknown:
@@ -186,7 +190,7 @@ def generator_for(release: Release) -> TextGenerator | ApiGenerator:
 
 
 def _whole() -> ReleaseQuerySet:
-    return Release.objects.select_related("project", "generator", "build__corpus", "build__encoder")
+    return Release.objects.select_related("project", "generator", "reranker", "build__corpus", "build__encoder")
 
 
 def _lock(project: Project) -> None:
@@ -204,6 +208,8 @@ def _check_servable(release: Release) -> None:
         raise NotServable(say("build_elsewhere", build=release.build.number))
     if not IndexBuild.objects.searchable().filter(pk=release.build_id).exists():
         raise NotServable(say("build_not_there", number=release.number, build=release.build.number))
+    if release.reranker is not None and not reranking.folder(release.reranker).is_dir():
+        raise NotServable(say("reranker_not_there", number=release.number))
 
 
 def _version(name: str) -> str:

@@ -102,6 +102,7 @@ REFUSALS = {
     "nothing_serves": gettext_lazy("Nothing serves yet: build the index of %(project)s first."),
     "build_elsewhere": gettext_lazy("Build %(build)s is of another corpus."),
     "build_not_there": gettext_lazy("Release %(number)s cannot serve: build %(build)s is not there any more."),
+    "reranker_not_there": gettext_lazy("Release %(number)s cannot serve: its reranker is not there any more."),
 }
 
 teach(REASONS)

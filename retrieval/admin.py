@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.http import HttpRequest
 
-from retrieval.models import Corpus, Document, Encoder, IndexBuild, Passage
+from retrieval.models import Corpus, Document, Encoder, IndexBuild, Passage, Reranker
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
@@ -54,6 +54,12 @@ class EncoderAdmin(ReadOnlyAdmin):
     list_display = ["name", "dim", "temperature", "parent", "created_at"]
     list_select_related = ["parent"]
     search_fields = ["name", "query_path", "passage_path"]
+
+
+@admin.register(Reranker)
+class RerankerAdmin(ReadOnlyAdmin):
+    list_display = ["name", "path", "created_at"]
+    search_fields = ["name"]
 
 
 @admin.register(IndexBuild)

@@ -115,6 +115,18 @@ class Encoder(models.Model):
         return self.name
 
 
+class Reranker(models.Model):
+    """Weights of a cross-encoder that reorders the first passages of a ranking."""
+
+    name = models.CharField(max_length=200)
+    path = models.CharField(max_length=300, help_text=_("Folder under DATA_DIR."))
+    sha256 = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class BuildQuerySet(JobQuerySet):
     def searchable(self) -> Self:
         """Builds whose files are whole and kept."""

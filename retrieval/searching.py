@@ -7,35 +7,35 @@ that is open never waits for a build that is being opened.
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Literal, TypeVar, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from django.conf import settings
 
-from retrieval import indexing
+from retrieval import indexing, reranking
 from retrieval.engine import artifacts, fusion, vectors
 from retrieval.engine.encoder import NoEncoder, TextEncoder
 from retrieval.engine.lexical import LexicalIndex
+from retrieval.engine.reranker import NoReranker
 from retrieval.engine.vectors import FloatArray, IntArray
+from retrieval.keeping import Kept
 from retrieval.models import Encoder, IndexBuild
 from retrieval.wording import say
 
-T = TypeVar("T")
 Mode = Literal["dense", "lexical", "hybrid"]
 MODES: tuple[str, ...] = get_args(Mode)
 
 _DEPTH = 100  # of each list before they are fused
 _BATCH = 256  # queries: bounds the memory of a batch
+_RERANKED = 16  # the same where a reranker reads with: bounds the time between two words of progress
 _OPEN_BUILDS = 4
 
 
 class CannotSearch(Exception):
-    """The build is not finished, was retired, or its files are gone or damaged."""
+    """The build is not finished, was retired, or its files (or the reranker's) are gone or damaged."""
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,20 @@ class Candidates:
 
 
 def search(
-    build: IndexBuild, text: str, k: int = 10, mode: str = "hybrid", weight: float = fusion.DEFAULT_WEIGHT
+    build: IndexBuild,
+    text: str,
+    k: int = 10,
+    mode: str = "hybrid",
+    weight: float = fusion.DEFAULT_WEIGHT,
+    stage: reranking.Stage | None = None,
 ) -> list[Hit]:
     """The k best passages for the text, best first; fewer when the corpus, or the words found, give fewer.
 
     dense ranks by inner product, lexical by BM25 (only passages that share a word), hybrid by both, weight
-    being the dense share. Equal scores rank by passage id. Raises CannotSearch; ValueError for a mode there
-    is not.
+    being the dense share; stage reorders the first of a hybrid ranking. Equal scores rank by passage id.
+    Raises CannotSearch; ValueError for a mode there is not.
     """
-    return search_many(build, [text], k, mode, weight)[0]
+    return search_many(build, [text], k, mode, weight, stage)[0]
 
 
 def search_many(
@@ -74,16 +79,20 @@ def search_many(
     k: int = 10,
     mode: str = "hybrid",
     weight: float = fusion.DEFAULT_WEIGHT,
+    stage: reranking.Stage | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[list[Hit]]:
     """`search` for each text, in their order, with one encoding and one matrix product a batch."""
     if mode not in MODES:
         raise ValueError(f"no mode {mode!r}: {', '.join(MODES)}")
     opened = open_build(build)
+    last = stage if mode == "hybrid" and k > 0 else None
+    size = _RERANKED if last else _BATCH
     found: list[list[Hit]] = []
-    for start in range(0, len(texts), _BATCH):
-        batch = texts[start : start + _BATCH]
-        found += opened.search(batch, max(k, 0), mode, weight)
+    for start in range(0, len(texts), size):
+        batch = texts[start : start + size]
+        some = opened.search(batch, max(k, last.depth if last else 0, 0), mode, weight)
+        found += [hits[:k] for hits in _reranked(last, batch, some)] if last else some
         if on_progress:
             on_progress(len(found), len(texts))
     return found
@@ -162,45 +171,14 @@ def open_build(build: IndexBuild) -> OpenBuild:
 
 
 def close_all() -> None:
-    """Forget every open build and encoder: their memory comes back when the last search has ended."""
+    """Forget every open build, encoder and reranker: their memory comes back when the last search has ended."""
     _open_builds.clear()
     _encoders.clear()
+    reranking.close_all()
 
 
-class _Kept(Generic[T]):
-    """The few things last asked for. Each is made once, however many ask at once, and nobody waits for another's."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._lock = threading.Lock()
-        self._things: OrderedDict[Hashable, T] = OrderedDict()
-        self._making: dict[Hashable, threading.Lock] = {}
-
-    def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        with self._lock:
-            if key in self._things:
-                self._things.move_to_end(key)
-                return self._things[key]
-            making = self._making.setdefault(key, threading.Lock())
-        with making:
-            with self._lock:
-                if key in self._things:  # somebody made it while this one waited
-                    return self._things[key]
-            thing = make()
-            with self._lock:
-                self._things[key] = thing
-                self._making.pop(key, None)
-                while len(self._things) > self._most:
-                    self._things.popitem(last=False)
-            return thing
-
-    def clear(self) -> None:
-        with self._lock:
-            self._things.clear()
-
-
-_open_builds: _Kept[OpenBuild] = _Kept(_OPEN_BUILDS)
-_encoders: _Kept[TextEncoder] = _Kept(_OPEN_BUILDS)
+_open_builds: Kept[OpenBuild] = Kept(_OPEN_BUILDS)
+_encoders: Kept[TextEncoder] = Kept(_OPEN_BUILDS)
 
 
 def _query_encoder(row: Encoder) -> TextEncoder:
@@ -214,6 +192,13 @@ def _query_encoder(row: Encoder) -> TextEncoder:
         return TextEncoder(query_path, passage_path, row.query_prefix, row.passage_prefix)
 
     return _encoders.get((row.query_hash, row.query_prefix), load)
+
+
+def _reranked(stage: reranking.Stage, texts: Sequence[str], rankings: list[list[Hit]]) -> list[list[Hit]]:
+    try:
+        return reranking.apply(stage, texts, rankings)
+    except NoReranker as error:
+        raise CannotSearch(str(error)) from error
 
 
 def _numbered(scores: FloatArray, ids: IntArray) -> list[Hit]:

@@ -61,23 +61,44 @@ def tiny_encoder(folder: Path, *, hears_places: bool = True) -> Path:
 
     Without places, texts that have no word in common are apart.
     """
-    import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+
+    _tiny_bert(folder, SYLLABLES, hears_places)
+    layers = Transformer(str(folder / "bert"), max_seq_length=32)
+    whole = SentenceTransformer(modules=[layers, Pooling(32), Normalize()], device="cpu")
+    whole.save(str(folder / "encoder"), create_model_card=False)
+    return folder / "encoder"
+
+
+def tiny_reranker(folder: Path, words: Sequence[str] = SYLLABLES) -> Path:
+    """The folder of a cross-encoder of the same kind, with opinions of its own: its head is random and loud."""
+    import torch
+    from sentence_transformers import CrossEncoder
+
+    from tuning.engine.checkpoints import save_reranker
+
+    _tiny_bert(folder, words, hears_places=True)
+    model = CrossEncoder(str(folder / "bert"), num_labels=1, max_length=48, device="cpu")
+    torch.manual_seed(2)
+    with torch.no_grad():
+        torch.nn.init.normal_(model.model.classifier.weight, std=20)
+    save_reranker(model, folder / "reranker", {})
+    return folder / "reranker"
+
+
+def _tiny_bert(folder: Path, words: Sequence[str], hears_places: bool) -> None:
+    import torch
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *SYLLABLES]
-    (folder / "vocab.txt").write_text("\n".join(words))
+    known = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
+    (folder / "vocab.txt").write_text("\n".join(known))
     torch.manual_seed(1)
     sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
-    model = BertModel(BertConfig(vocab_size=len(words), max_position_embeddings=64, **sizes))
+    model = BertModel(BertConfig(vocab_size=len(known), max_position_embeddings=64, **sizes))
     if not hears_places:
         with torch.no_grad():
             model.embeddings.position_embeddings.weight *= 0.05
             model.embeddings.token_type_embeddings.weight *= 0.05
     model.save_pretrained(folder / "bert")
     BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder / "bert")
-    layers = Transformer(str(folder / "bert"), max_seq_length=32)
-    whole = SentenceTransformer(modules=[layers, Pooling(32), Normalize()], device="cpu")
-    whole.save(str(folder / "encoder"), create_model_card=False)
-    return folder / "encoder"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from curation import answering
+from curation import answering, retrieving
 from curation.models import Release
 from retrieval import searching
 from retrieval.models import Passage
@@ -25,13 +25,8 @@ def rank(
 ) -> Rankings:
     """query_id → hits, best first, for query_id → text."""
     note = say("searching", number=release.number)
-    found = searching.search_many(
-        release.build,
-        list(texts.values()),
-        depth,
-        mode,
-        release.fusion_weight,
-        on_progress=lambda done, total: on_progress(done, total, note),
+    found = retrieving.search_many(
+        release, list(texts.values()), depth, mode, on_progress=lambda done, total: on_progress(done, total, note)
     )
     return dict(zip(texts, found, strict=True))
 

@@ -111,12 +111,22 @@ class Query(models.Model):
 
 
 class Ranking(models.Model):
-    """What a build answered to a query, frozen as it was shown."""
+    """What a build answered to a query, frozen as it was shown. mode: which stage had the last word on the order."""
+
+    class Mode(models.TextChoices):
+        HYBRID = "hybrid", _("fused of dense and lexical")
+        RERANKED = "reranked", _("fused, its first passages reranked")
+        GIVEN = "given", _("from outside")
+
+        @classmethod
+        def of(cls, release: Release) -> Ranking.Mode:
+            """How the release orders."""
+            return cls.HYBRID if release.reranker_id is None else cls.RERANKED
 
     query = models.ForeignKey(Query, on_delete=models.CASCADE, related_name="rankings")
     build = models.ForeignKey(IndexBuild, null=True, blank=True, on_delete=models.PROTECT, related_name="rankings")
     release = models.ForeignKey(Release, null=True, blank=True, on_delete=models.PROTECT, related_name="rankings")
-    mode = models.CharField(max_length=10, default="hybrid")
+    mode = models.CharField(max_length=10, choices=Mode, default=Mode.HYBRID)
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:

@@ -10,7 +10,8 @@ from django.utils.translation import gettext_lazy as _
 
 from curation.models.projects import SHARE, Project
 from retrieval.engine.fusion import DEFAULT_WEIGHT
-from retrieval.models import IndexBuild
+from retrieval.engine.reranker import DEFAULT_DEPTH, DEFAULT_SHARE
+from retrieval.models import IndexBuild, Reranker
 
 
 class Generator(models.Model):
@@ -60,6 +61,20 @@ class Release(models.Model):
     generator = models.ForeignKey(Generator, on_delete=models.PROTECT, related_name="releases")
     fusion_weight = models.FloatField(
         default=DEFAULT_WEIGHT, validators=SHARE, help_text=_("Share of the dense score.")
+    )
+    reranker = models.ForeignKey(
+        Reranker,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="releases",
+        help_text=_("Empty: the fused order is the last word."),
+    )
+    rerank_depth = models.PositiveSmallIntegerField(
+        default=DEFAULT_DEPTH, help_text=_("How many passages of the fused ranking are put in another order.")
+    )
+    rerank_share = models.FloatField(
+        default=DEFAULT_SHARE, validators=SHARE, help_text=_("Share of the reranker's score beside the fused one.")
     )
     prompt = models.TextField(help_text=_("With {passages} and {question}."))
     refusal = models.CharField(max_length=300, help_text=_("The answer when the passages hold none."))

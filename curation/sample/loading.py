@@ -19,7 +19,7 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils.translation import gettext as _
 
-from curation import asking, assigning, judging, serving
+from curation import asking, assigning, judging, retrieving, serving
 from curation.models import Guidelines, Membership, Project, Query, Release
 from curation.sample import questions
 from curation.sample.corpus import SampleCorpus, python_version
@@ -27,7 +27,7 @@ from curation.sample.corpus import read as read_corpus
 from curation.sample.people import PASSWORD, PEOPLE
 from curation.sample.questions import Question, Sample
 from curation.sample.resolving import Resolver
-from retrieval import indexing, ingesting, searching
+from retrieval import indexing, ingesting
 from retrieval.ingesting import Source
 from retrieval.jobs import worker_name
 from retrieval.models import Corpus, Encoder, Passage
@@ -164,7 +164,7 @@ def _questions(
         return 0
     ids = dict(Passage.objects.active().filter(corpus=project.corpus).values_list("external_id", "pk"))
     texts = [one.text for one in fresh]
-    hits = searching.search_many(release.build, texts, project.pool_depth, weight=release.fusion_weight)
+    hits = retrieving.search_many(release, texts, project.pool_depth)
     with transaction.atomic():
         queries = _ask(project, release, fresh, hits, ids)
         judged = [(query, one) for query, one in zip(queries, fresh, strict=True) if one.turns]

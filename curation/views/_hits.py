@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from curation import serving
+from curation import retrieving, serving
 from curation.engine.excerpts import excerpt
 from curation.models import Assignment
-from retrieval import searching
 from retrieval.models import Passage
 
 MOST = 10
@@ -21,7 +20,7 @@ def hits_of(assignment: Assignment, text: str) -> dict[str, Any]:
         release = serving.serving(assignment.project)
     except serving.NothingServes as error:
         return {"hits": [], "reason": str(error)}
-    found = searching.search(release.build, text, k=MOST, weight=release.fusion_weight)
+    found = retrieving.search(release, text, MOST)
     passages = Passage.objects.select_related("document").in_bulk([hit.passage_id for hit in found])
     shown = set(assignment.order)
     hits = [

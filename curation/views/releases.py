@@ -85,7 +85,7 @@ def roll_back(request: MemberRequest, project: Project) -> HttpResponse:
 
 
 def _whole(project: Project) -> Any:
-    parts = project.releases.select_related("build__encoder", "generator", "previous").order_by("-number")
+    parts = project.releases.select_related("build__encoder", "generator", "reranker", "previous").order_by("-number")
     return parts.prefetch_related("evaluations__decision", "evaluations__champion", "turns")
 
 

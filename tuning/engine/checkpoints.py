@@ -14,22 +14,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from retrieval.engine import artifacts
+from retrieval.engine.reranker import KIND as RERANKER
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+    from sentence_transformers import CrossEncoder, SentenceTransformer
 
 _NOT_WEIGHTS = ("README.md",)  # the model card: it carries a date
 
 
 def save_encoder(model: SentenceTransformer, target: Path, meta: dict[str, Any]) -> str:
     """The hash of the folder `target`, which appears whole. `meta` must not hold times: it is part of the hash."""
+    return artifacts.write_folder(target, lambda folder: _write(model, folder), {"kind": "encoder"} | meta)
 
-    def fill(folder: Path) -> None:
-        model.save_pretrained(str(folder), create_model_card=False, safe_serialization=True)
-        for name in _NOT_WEIGHTS:
-            (folder / name).unlink(missing_ok=True)
 
-    return artifacts.write_folder(target, fill, {"kind": "encoder"} | meta)
+def save_reranker(model: CrossEncoder, target: Path, meta: dict[str, Any]) -> str:
+    """The same for a cross-encoder."""
+    return artifacts.write_folder(target, lambda folder: _write(model, folder), {"kind": RERANKER} | meta)
 
 
 BOOKMARK_SECONDS = 30.0
@@ -75,3 +75,9 @@ class Bookmark:
 def key_of(*parts: Any) -> str:
     """sha256 of values JSON can write: the same ones give the same key."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def _write(model: SentenceTransformer | CrossEncoder, folder: Path) -> None:
+    model.save_pretrained(str(folder), create_model_card=False, safe_serialization=True)
+    for name in _NOT_WEIGHTS:
+        (folder / name).unlink(missing_ok=True)

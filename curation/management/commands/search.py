@@ -6,10 +6,10 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from curation import retrieving
 from curation.commanding import ProjectCommand
 from curation.models import Project
 from retrieval import searching
-from retrieval.engine.fusion import DEFAULT_WEIGHT
 from retrieval.models import IndexBuild, Passage
 
 
@@ -27,24 +27,23 @@ class Command(ProjectCommand):
         project = self.project(options["project"])
         if options["k"] < 1:
             self.usage("-k is 1 or more")
-        build, weight = _searched(project)
-        hits = searching.search(build, options["text"], options["k"], options["mode"], weight)
+        build, hits = _searched(project, options["text"], options["k"], options["mode"])
         results = _results(hits)
         for result in results:
             self.say(f"{result['rank']:>3}  {result['score']:.4f}  {result['passage']}\n     {_line(result['text'])}")
         return {"build": build.number, "results": results}
 
 
-def _searched(project: Project) -> tuple[IndexBuild, float]:
-    """The build that answers and its dense share."""
-    release = project.releases.serving().select_related("build__corpus", "build__encoder").first()
+def _searched(project: Project, text: str, k: int, mode: str) -> tuple[IndexBuild, list[searching.Hit]]:
+    """The build that answers, and what is found: by the serving release where there is one."""
+    release = project.releases.serving().select_related("reranker", "build__corpus", "build__encoder").first()
     if release is not None:
-        return release.build, release.fusion_weight
+        return release.build, retrieving.search_many(release, [text], k, mode)[0]
     builds = IndexBuild.objects.searchable().select_related("corpus", "encoder")
     newest = builds.filter(corpus=project.corpus).order_by("-number").first()
     if newest is None:
         raise searching.CannotSearch(f"{project.slug} has no build yet: run build_index")
-    return newest, DEFAULT_WEIGHT
+    return newest, searching.search(newest, text, k, mode)
 
 
 def _results(hits: list[searching.Hit]) -> list[dict[str, Any]]:
