@@ -117,6 +117,9 @@ def _database() -> dict[str, object]:
             "timeout": 30,
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-64000;",
         }
+    elif config["ENGINE"] == "django.db.backends.postgresql":
+        # A statement that comes again is planned once for each connection.
+        config["OPTIONS"] = {"server_side_binding": True, "prepare_threshold": 5}
     # A file or a name of its own for each test session, so that worker processes can open it and two sessions may run.
     token = secrets.token_hex(4)
     test_name = str(DATA_DIR / f"test-{token}.sqlite3") if is_sqlite else f"test_tandem_{token}"
