@@ -65,6 +65,10 @@ class LeaseLost(CurationError):
     """The lease ran out and somebody else has the slot. What was graded is kept; a submit counts as an extra."""
 
 
+class NotYours(CurationError):
+    """Somebody else holds the assignment, or nobody does, or it is not there."""
+
+
 class NotHeld(CurationError):
     """The assignment is not in anybody's hands."""
 
@@ -211,13 +215,25 @@ def release(assignment: Assignment, actor: AbstractBaseUser | None = None) -> As
 
 
 def locked(assignment: Assignment) -> Assignment:
-    """The assignment as it is now, locked until the transaction ends, with its project: its caller's, once read."""
+    """The assignment as it is now, locked until the transaction ends, with its project: its caller's, once read.
+
+    Found by its id, and by the curator and the project that the caller's copy names: one that was never read is
+    enough (see `named`). Raises NotYours where there is none such.
+    """
     rows = Assignment.objects.select_for_update(no_key=True, of=("self",))
-    if not Assignment.project.is_cached(assignment):
-        return rows.select_related("project").get(pk=assignment.pk)
-    row = rows.get(pk=assignment.pk)
-    row.project = assignment.project
+    rows = rows.filter(pk=assignment.pk, curator_id=assignment.curator_id, project_id=assignment.project_id)
+    is_known = Assignment.project.is_cached(assignment)
+    row = (rows if is_known else rows.select_related("project")).first()
+    if row is None:
+        raise NotYours(_("This is not yours to judge."))
+    if is_known:
+        row.project = assignment.project
     return row
+
+
+def named(project: Project, user: AbstractBaseUser, assignment_id: int) -> Assignment:
+    """An assignment by its id alone, for an act that locks and reads it, which finds out whether it is the person's."""
+    return Assignment(pk=assignment_id, project=project, curator_id=user.pk)
 
 
 def take_free_slot(row: Assignment) -> bool:

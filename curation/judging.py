@@ -13,13 +13,14 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from curation import assigning, recording, rejudging, reviewing
+from curation.assigning import NotYours
 from curation.errors import CurationError
 from curation.models import Answer, Assignment, Draft, Judgement, Query, Ranking, ShownPassage
 from retrieval.models import Passage
@@ -30,10 +31,6 @@ UNDO_SECONDS = 600
 GRADES = range(4)
 
 State, Drawn = Assignment.State, Assignment.Drawn
-
-
-class NotYours(CurationError):
-    """Somebody else holds the assignment, or nobody does."""
 
 
 class NotInHand(CurationError):
@@ -73,7 +70,6 @@ def mine(user: AbstractBaseUser, assignment_id: int) -> Assignment:
     return found
 
 
-@transaction.atomic
 def record(
     assignment: Assignment,
     passage_id: int,
@@ -87,17 +83,32 @@ def record(
     """The person's grade of a passage, new or changed; none is can't tell.
 
     position: where it stood on the screen, from 1. seconds: looked at since the last grade of it, added up.
-    evidence: spans [start, end) of its text; not given, they stay as they were. Raises NotInHand, NotShown,
+    evidence: spans [start, end) of its text; not given, they stay as they were. Raises NotYours, NotInHand, NotShown,
     BadGrade.
     """
     if grade is not None and grade not in GRADES:
         raise BadGrade(_("A grade is 0, 1, 2 or 3, not %(grade)s.") % {"grade": grade})
+    try:
+        with transaction.atomic():
+            return _record(assignment, passage_id, grade, key, position, seconds, evidence)
+    except (IntegrityError, NotInHand):  # the most frequent act asks only afterwards whether its key had been there
+        if not recording.happened(assignment.curator_id, key):
+            raise
+    return Judgement.objects.filter(assignment=assignment.pk, passage_id=passage_id).order_by("-pk")[0]
+
+
+def _record(
+    assignment: Assignment,
+    passage_id: int,
+    grade: int | None,
+    key: str,
+    position: int | None,
+    seconds: float | None,
+    evidence: Sequence[Sequence[int]] | None,
+) -> Judgement:
     row = assigning.locked(assignment)
-    mine_of_it = Judgement.objects.filter(assignment=row, passage_id=passage_id).order_by("-pk")
-    if recording.happened(row.curator_id, key):
-        return mine_of_it[0]
     _check_in_hand(row)
-    judgement = mine_of_it.standing().first()
+    judgement = Judgement.objects.standing().filter(assignment=row, passage_id=passage_id).order_by("-pk").first()
     data: dict[str, Any] = {"grade": grade}
     if judgement is None:
         judgement = Judgement(
@@ -230,7 +241,7 @@ def submit(assignment: Assignment, *, key: str = "") -> Submitted:
     Without an answer of the person's own the draft counts as accepted. Raises NotGraded when passages are left,
     unless it is flagged or marked unanswerable; NotInHand when it was given back.
     """
-    query = Query.objects.select_for_update(no_key=True).get(pk=assignment.query_id)  # last submits wait here
+    query = _locked_query(assignment)  # last submits wait here
     row = assigning.locked(assignment)
     if row.state == State.SUBMITTED or recording.happened(row.curator_id, key):
         return _submitted(row)
@@ -260,7 +271,7 @@ def take_back(assignment: Assignment, *, key: str = "") -> Assignment:
     Raises AlreadySettled once a reviewer has decided, or the consensus has stood for UNDO_SECONDS; assigning.Taken
     when what was given back has gone to others.
     """
-    query = Query.objects.select_for_update(no_key=True).get(pk=assignment.query_id)
+    query = _locked_query(assignment)
     row = assigning.locked(assignment)
     if row.state == State.CLAIMED or recording.happened(row.curator_id, key):
         return row
@@ -296,6 +307,13 @@ def withdraw(judgement: Judgement, *, key: str = "") -> Judgement:
     judgement.save(update_fields=["withdrawn_at"])
     _note("withdrew", row, key, {"was": judgement.grade}, judgement.passage_id)
     return judgement
+
+
+def _locked_query(assignment: Assignment) -> Query:
+    query = Query.objects.select_for_update(no_key=True, of=("self",)).filter(assignments=assignment.pk).first()
+    if query is None:
+        raise NotYours(_("This is not yours to judge."))
+    return query
 
 
 def _submitted(row: Assignment) -> Submitted:

@@ -10,17 +10,16 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
+from curation.assigning import NotYours, named
 from curation.errors import CurationError
 from curation.models import Assignment, Membership, Project
 from curation.permissions import require
 from curation.views._work import page_of, work_of
-
-_NAMED = Assignment.objects.only("project", "query", "curator")
 
 Act = Callable[[HttpRequest, Assignment, dict[str, Any]], "dict[str, Any] | HttpResponse"]
 
@@ -70,13 +69,15 @@ def acting(form_class: type[forms.Form]) -> Callable[[Act], Callable[..., HttpRe
         def view(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
             if request.headers.get("X-Owner", str(request.user.pk)) != str(request.user.pk):
                 return JsonResponse({"error": _("Somebody else has signed in.")}, status=401)
-            mine = _own(_NAMED, request, project, pk)  # the act reads the rest of the row, locked
+            mine = named(project, request.user, pk)  # the act reads the row, locked
             fields = sent(request)
             form = form_class(fields or {})
             if fields is None or not form.is_valid():
                 return refuse(request, mine, _first_error(form), 422)
             try:
                 result = act(request, mine, form.cleaned_data)
+            except NotYours as error:
+                raise Http404(str(error)) from error
             except CurationError as error:
                 return refuse(request, mine, str(error), 409)
             if isinstance(result, HttpResponse):
@@ -98,10 +99,10 @@ def back_to(assignment: Assignment, passage_id: int | None = None) -> HttpRespon
 
 def refuse(request: HttpRequest, assignment: Assignment, message: str, status: int) -> HttpResponse:
     """The same refusal for a script and for a plain form, whose page keeps the text that was sent."""
+    assignment = shown_assignment(request, assignment.project, assignment.pk)
     if is_json(request):
         return JsonResponse({"error": message}, status=status)
     messages.error(request, message)
-    assignment = shown_assignment(request, assignment.project, assignment.pk)
     work = work_of(assignment, text=request.POST.get("text"))
     context = page_of(request, assignment.project, work)
     return render(request, "curation/assignment.html", context, status=status)

@@ -168,6 +168,7 @@ def renew(request: HttpRequest, mine: Assignment, fields: Fields) -> Fields:
 
 @acting(AnswerForm)
 def preview(request: HttpRequest, mine: Assignment, fields: Fields) -> Fields:
+    own_assignment(request, mine.project, mine.pk)
     return {"html": markdown(fields["text"])}
 
 

@@ -66,6 +66,27 @@ def test_a_repeated_key_changes_nothing_and_returns_the_same(mine: Assignment) -
     assert Event.objects.filter(verb="graded").count() == 2
 
 
+def test_a_grade_that_is_sent_again_after_the_submit_is_the_one_that_arrived(mine: Assignment) -> None:
+    for passage in mine.order:
+        judging.record(mine, passage, 2, key=f"k{passage}")
+    judging.submit(mine)
+    again = judging.record(mine, mine.order[0], 2, key=f"k{mine.order[0]}")
+    assert (again.grade, Event.objects.filter(verb="graded").count()) == (2, len(mine.order))
+    with pytest.raises(judging.NotInHand):
+        judging.record(mine, mine.order[0], 1, key="later")
+
+
+def test_an_assignment_known_by_its_id_alone_is_judged_by_its_curator_alone(
+    mine: Assignment, project: Project, alice: User, bob: User
+) -> None:
+    passage = mine.order[0]
+    assert judging.record(assigning.named(project, alice, mine.pk), passage, 1).curator == alice
+    for act in (lambda row: judging.record(row, passage, 3), judging.submit, assigning.renew, assigning.hand_back):
+        with pytest.raises(assigning.NotYours):
+            act(assigning.named(project, bob, mine.pk))
+    assert mine.judgements.get().grade == 1
+
+
 def test_the_same_key_of_another_person_is_another_act(
     mine: Assignment, project: Project, bob: User, wait: Wait
 ) -> None:
@@ -97,7 +118,7 @@ def test_a_passage_that_was_not_shown_is_refused(mine: Assignment, passages: dic
 
 def test_somebody_elses_assignment_is_not_there(mine: Assignment, alice: User, bob: User) -> None:
     assert judging.mine(alice, mine.pk) == mine
-    with pytest.raises(judging.NotYours):
+    with pytest.raises(assigning.NotYours):
         judging.mine(bob, mine.pk)
 
 

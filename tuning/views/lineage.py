@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from curation import judging
+from curation.assigning import NotYours
 from curation.errors import CurationError
 from curation.models import Judgement, Membership, Project
 from curation.permissions import reaches, require
@@ -42,7 +43,7 @@ def withdraw_judgement(request: MemberRequest, project: Project, pk: int) -> Htt
     found = _found(request, project, pk)
     try:
         if found.curator_id != request.user.pk:
-            raise judging.NotYours(_("Only the person who gave a grade can take it back."))
+            raise NotYours(_("Only the person who gave a grade can take it back."))
         judging.withdraw(found)
     except CurationError as error:
         messages.warning(request, str(error))
