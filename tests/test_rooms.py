@@ -64,7 +64,9 @@ def test_the_pages_and_the_check_load_no_heavy_library() -> None:
     assert not loaded & set(HEAVY)
 
 
-@pytest.mark.parametrize("module", ["config.wsgi", "tuning.engine.fit_encoder", "tuning.engine.fit_generator"])
+@pytest.mark.parametrize(
+    "module", ["config.wsgi", "tuning.engine.fit_encoder", "tuning.engine.fit_generator", "tuning.engine.fit_reranker"]
+)
 def test_a_process_lets_idle_threads_sleep_before_torch_can_load(module: str) -> None:
     code = (
         f"import {module}, os, sys\n"
