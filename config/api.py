@@ -9,11 +9,12 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler as default_handler
 
 from curation.errors import CurationError
+from retrieval.engine.artifacts import Damaged
 from tuning.turning import AlreadyTurning
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """409 with the act's own sentence for what cannot be done as things stand; DRF's answer for the rest."""
-    if isinstance(error, CurationError | AlreadyTurning):
+    if isinstance(error, CurationError | AlreadyTurning | Damaged):
         return Response({"detail": str(error)}, status=status.HTTP_409_CONFLICT)
     return default_handler(error, context)

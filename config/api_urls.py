@@ -4,20 +4,34 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from curation import api as curation_api
-from tuning import api as tuning_api
+from tuning.api import datasets, learning, lineage, turns, voting
+
+in_a_project = [
+    path("queries/", curation_api.Queries.as_view(), name="queries"),
+    path("queries/<int:pk>/", curation_api.OneQuery.as_view(), name="query"),
+    path("queries/<int:pk>/lineage/", lineage.AnswerLineage.as_view(), name="answer_lineage"),
+    path("provisional-grades/", curation_api.ProvisionalGrades.as_view(), name="provisional_grades"),
+    path("judgements/<int:pk>/lineage/", lineage.JudgementLineage.as_view(), name="judgement_lineage"),
+    path("releases/", curation_api.Releases.as_view(), name="releases"),
+    path("releases/<int:number>/lineage/", lineage.ReleaseLineage.as_view(), name="release_lineage"),
+    path("releases/<int:number>/judgements/", lineage.ReleaseJudgements.as_view(), name="release_judgements"),
+    path("releases/<int:number>/votes/", voting.ReleaseVotes.as_view(), name="release_votes"),
+    path("side-by-side/", voting.Pairs.as_view(), name="side_by_side"),
+    path("side-by-side/<int:pk>/", voting.OnePair.as_view(), name="pair"),
+    path("side-by-side/<int:pk>/vote/", voting.Votes.as_view(), name="vote"),
+    path("datasets/", datasets.Datasets.as_view(), name="datasets"),
+    path("datasets/<int:number>/", datasets.OneDataset.as_view(), name="dataset"),
+    path("datasets/<int:number>/changes/", datasets.DatasetChanges.as_view(), name="dataset_changes"),
+    path("turns/", turns.Turns.as_view(), name="turns"),
+    path("turns/<int:pk>/", turns.OneTurn.as_view(), name="turn"),
+    path("runs/<int:pk>/curves/", turns.RunCurves.as_view(), name="run_curves"),
+    path("learning-curves/", learning.Curves.as_view(), name="learning_curves"),
+    path("learning-curves/<int:pk>/", learning.OneCurve.as_view(), name="learning_curve"),
+]
 
 version_1 = [
     path("projects/", curation_api.Projects.as_view(), name="projects"),
-    path("projects/<slug:slug>/queries/", curation_api.Queries.as_view(), name="queries"),
-    path("projects/<slug:slug>/queries/<int:pk>/", curation_api.OneQuery.as_view(), name="query"),
-    path(
-        "projects/<slug:slug>/provisional-grades/",
-        curation_api.ProvisionalGrades.as_view(),
-        name="provisional_grades",
-    ),
-    path("projects/<slug:slug>/releases/", curation_api.Releases.as_view(), name="releases"),
-    path("projects/<slug:slug>/turns/", tuning_api.Turns.as_view(), name="turns"),
-    path("projects/<slug:slug>/turns/<int:pk>/", tuning_api.OneTurn.as_view(), name="turn"),
+    path("projects/<slug:slug>/", include(in_a_project)),
 ]
 
 urlpatterns = [

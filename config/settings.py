@@ -198,6 +198,13 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "ENUM_NAME_OVERRIDES": {  # choices that several things have under one name
+        "JobStateEnum": "retrieval.jobs.JobState",
+        "QueryStateEnum": "curation.models.Query.State",
+        "ReleaseStateEnum": "curation.models.Release.State",
+        "ProvisionalGradeStateEnum": "curation.models.ProvisionalGrade.State",
+        "PartEnum": "tuning.models.Part",
+    },
 }
 
 

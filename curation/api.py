@@ -40,6 +40,10 @@ class ProjectMixin:
     def project(self) -> Project:
         return project_for(self.request.user, self.kwargs["slug"], self.role)[0]
 
+    def membership(self) -> Membership:
+        """The person's own, with the project."""
+        return project_for(self.request.user, self.kwargs["slug"], self.role)[1]
+
 
 class ProjectSerializer(serializers.ModelSerializer[Project]):
     class Meta:

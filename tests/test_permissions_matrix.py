@@ -250,6 +250,20 @@ TABLE = {
     "api:releases": _api(ANNOTATOR),
     "api:turns": _api(ENGINEER, post=201, body=_is(gate="never")),
     "api:turn": _api(ENGINEER, thing="turn"),
+    "api:run_curves": _api(ENGINEER, thing="run"),
+    "api:answer_lineage": _api(ENGINEER, thing="settled"),
+    "api:judgement_lineage": _api(ANNOTATOR, thing="judgement"),
+    "api:release_lineage": _api(ENGINEER, thing="release"),
+    "api:release_judgements": _api(ENGINEER, thing="release"),
+    "api:release_votes": _api(ENGINEER, thing="release"),
+    "api:side_by_side": _api(REVIEWER),
+    "api:pair": _api(REVIEWER, thing="pair"),
+    "api:vote": _api(REVIEWER, 405, 201, thing="pair", body=_is(choice="a")),
+    "api:datasets": _api(ENGINEER),
+    "api:dataset": _api(ENGINEER, thing="dataset"),
+    "api:dataset_changes": _api(ENGINEER, 404, thing="dataset"),
+    "api:learning_curves": _api(ENGINEER, post=201, body=_is(part="retriever")),
+    "api:learning_curve": _api(ENGINEER, thing="curve"),
     "schema": _page(ANYBODY, to_anonymous=200),
     "docs": _page(ANYBODY, to_anonymous=200),
     "favicon": _page(ANYBODY, 302, to_anonymous=302),
@@ -522,7 +536,7 @@ def _stage(slug: str, word: str, people: dict[str, User], *, number: int) -> Sta
     pair = Pair.objects.create(
         evaluation=turn.evaluation, query=project.queries.all()[0], champion=side, challenger=side
     )
-    Vote.objects.create(pair=pair, voter=people[MANAGER], choice=Vote.Choice.TIE, champion_was_a=True)
+    Vote.objects.create(pair=pair, voter=people[ANNOTATOR], choice=Vote.Choice.TIE, champion_was_a=True)
     settled = _query(project, passage, people[ANNOTATOR], word, Assignment.State.SUBMITTED, base)
     Query.objects.filter(pk=settled.query_id).update(state=Query.State.SETTLED, settled_at=timezone.now())
     review = Review.objects.create(

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from django.core.management import get_commands
 
+from config.api_urls import in_a_project
+
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 TREE = README.split("## The tree")[1].split("```")[1]
@@ -41,3 +43,10 @@ def test_every_command_it_names_exists() -> None:
 def test_the_picture_is_there() -> None:
     for path in re.findall(r"!\[[^]]*\]\(([^)]+)\)", README):
         assert (ROOT / path).exists(), path
+
+
+def test_every_address_of_the_api_is_listed() -> None:
+    section = README.split("## For programs")[1].split("\n## ")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    listed = {re.sub(r"\d+", "#", path.partition("?")[0]) for row in rows for path in re.findall("`([^`]+)`", row)}
+    assert listed == {re.sub(r"<[^>]+>", "#", str(address.pattern)) for address in in_a_project}

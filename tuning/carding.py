@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any
 
 from django.db.models import Count
 
-from curation.models import Judgement, Project
+from curation.models import Judgement, Project, Release
 from tuning import lineage
 from tuning.models import Dataset, Run, Split
 
@@ -37,6 +36,12 @@ def runs(dataset: Dataset) -> list[Run]:
     """What was trained on the dataset, oldest first."""
     found = dataset.runs.select_related("turn__challenger", "encoder", "generator").order_by("pk")
     return list(found)
+
+
+def releases(dataset: Dataset) -> list[Release]:
+    """The releases with weights that were trained on the dataset, by number."""
+    done = list(dataset.runs.done())
+    return list(lineage.with_weights_of(done, dataset.project_id))
 
 
 def _front(project: Project) -> Iterable[str]:
@@ -77,7 +82,7 @@ def _body(dataset: Dataset) -> Iterable[str]:
     yield from ("", "## What it trained", "")
     trained = [f"- run {run.pk} ({run.part}, seed {run.seed}, {run.state}){_gave(run)}" for run in runs(dataset)]
     yield from trained or ["Nothing yet."]
-    served = sorted({release.number for release in _releases(dataset)})
+    served = [release.number for release in releases(dataset)]
     yield from ("", f"Releases with these weights: {', '.join(map(str, served)) or 'none'}.")
 
 
@@ -96,14 +101,6 @@ def _facts(dataset: Dataset) -> list[tuple[str, str]]:
         ("people who judge each query", str(project.overlap)),
         ("grades so far apart go to a reviewer", str(project.review_gap)),
     ]
-
-
-def _releases(dataset: Dataset) -> Iterable[Any]:
-    return (
-        release
-        for release in dataset.project.releases.select_related("build")
-        if lineage.runs_of(release).filter(dataset=dataset).exists()
-    )
 
 
 def _table(rows: list[tuple[str, str]]) -> Iterable[str]:

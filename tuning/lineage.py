@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from django.db.models import Q, QuerySet
 
-from curation.models import Draft, Judgement, Release
+from curation.models import Draft, Judgement, Membership, Release
+from curation.permissions import reaches
 from tuning.models import Dataset, DatasetQuery, Run, Split
 
 SHAPED_BY = (Split.TRAIN, Split.DEV)  # what a training sees: dev chooses, test only measures
@@ -35,14 +36,42 @@ class Shaped:
         return [row.dataset for row in self.rows]
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where a release comes from: the trainings behind its encoder and its generator, and how many judgements."""
+
+    release: Release
+    runs: list[Run]
+    judgements: int
+
+    @property
+    def datasets(self) -> list[Dataset]:
+        found = {run.dataset_id: run.dataset for run in self.runs}
+        return sorted(found.values(), key=lambda dataset: dataset.number)
+
+
+def readable_by(membership: Membership) -> QuerySet[Judgement]:
+    """The judgements of the project that the member may look at: one's own, and everybody's as a reviewer."""
+    found = Judgement.objects.filter(query__project=membership.project_id)
+    return found if reaches(membership, Membership.Role.REVIEWER) else found.filter(curator=membership.user_id)
+
+
+def origin(release: Release) -> Origin:
+    """What the release was made of."""
+    runs = runs_of(release).select_related("dataset", "encoder", "generator")
+    return Origin(release, list(runs), behind(release).count())
+
+
 def shaped(judgement: Judgement) -> Shaped:
     """Everything that the judgement took part in, withdrawn or not."""
     links = DatasetQuery.objects.filter(judgements=judgement).select_related("dataset", "query")
     rows = list(links.order_by("-dataset__number"))
     taught = [row.dataset_id for row in rows if row.split in SHAPED_BY]
     tested = [row.dataset_id for row in rows if row.split == Split.TEST]
-    runs = list(Run.objects.done().filter(dataset__in=taught).select_related("encoder", "generator").order_by("-pk"))
-    releases = list(_of_runs(Release.objects.filter(project=judgement.query.project_id), runs))
+    runs = list(
+        Run.objects.done().filter(dataset__in=taught).select_related("dataset", "encoder", "generator").order_by("-pk")
+    )
+    releases = list(with_weights_of(runs, judgement.query.project_id))
     measured = Release.objects.filter(evaluations__dataset__in=tested).exclude(pk__in=[one.pk for one in releases])
     return Shaped(
         rows=rows,
@@ -70,7 +99,9 @@ def runs_of(release: Release) -> QuerySet[Run]:
     return found.order_by("pk")
 
 
-def _of_runs(releases: QuerySet[Release], runs: list[Run]) -> QuerySet[Release]:
+def with_weights_of(runs: list[Run], project_id: int) -> QuerySet[Release]:
+    """The project's releases whose encoder or generator one of the runs gave, by number."""
     encoders = [run.encoder_id for run in runs if run.encoder_id]
     generators = [run.generator_id for run in runs if run.generator_id]
+    releases = Release.objects.filter(project=project_id)
     return releases.filter(Q(build__encoder__in=encoders) | Q(generator__in=generators)).distinct().order_by("number")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -11,13 +12,25 @@ from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
 from curation.errors import CurationError
-from curation.models import Project, Query
+from curation.models import Project, Query, Release
+from retrieval.jobs import JobState
+from retrieval.models import Passage
 from tuning.engine.answers import words
 from tuning.models import Evaluation, Pair, Vote
 from tuning.trying import Rankings
 
 KEPT = 5  # passages of a side: what a person compares at a glance
 A, B = "a", "b"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side as it stands for one person. release: whose it is, None until the person has voted."""
+
+    letter: str
+    answer: str | None
+    passages: list[Passage]
+    release: Release | None
 
 
 class AlreadyVoted(CurationError):
@@ -48,7 +61,7 @@ def keep(
 
 def open_to(project: Project, user: AbstractBaseUser, release: int | None = None) -> QuerySet[Pair]:
     """The pairs the person has not voted on, those of the newest evaluation first; of one challenger, if named."""
-    found = Pair.objects.filter(evaluation__turn__project=project, evaluation__state="done")
+    found = finished(project)
     if release is not None:
         found = found.filter(evaluation__challenger__number=release)
     return found.exclude(votes__voter_id=user.pk).order_by("-evaluation_id", "pk")
@@ -57,6 +70,28 @@ def open_to(project: Project, user: AbstractBaseUser, release: int | None = None
 def champion_is_a(pair: Pair, user: AbstractBaseUser) -> bool:
     """How the sides stand for this person: as good as a coin for each pair, and the same at every look."""
     return salted_hmac("tuning.voting", f"{pair.pk} {user.pk}").digest()[0] % 2 == 0
+
+
+def finished(project: Project) -> QuerySet[Pair]:
+    """The pairs of the project that may be looked at: those of evaluations that are done."""
+    return Pair.objects.filter(evaluation__turn__project=project, evaluation__state=JobState.DONE)
+
+
+def sides(pair: Pair, user: AbstractBaseUser, mine: Vote | None) -> list[Side]:
+    """A and B as they stand for this person; whose they are only with their vote."""
+    known = Passage.objects.in_bulk({*pair.champion["passages"], *pair.challenger["passages"]})
+    ordered = [(pair.champion, pair.evaluation.champion), (pair.challenger, pair.evaluation.challenger)]
+    if not (mine.champion_was_a if mine else champion_is_a(pair, user)):
+        ordered.reverse()
+    return [
+        Side(
+            letter=letter,
+            answer=side["answer"],
+            passages=[known[passage_id] for passage_id in side["passages"] if passage_id in known],
+            release=release if mine else None,
+        )
+        for letter, (side, release) in zip("AB", ordered, strict=True)
+    ]
 
 
 def vote(pair: Pair, user: AbstractBaseUser, said: str) -> Vote:

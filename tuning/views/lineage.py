@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
@@ -13,7 +13,7 @@ from curation import judging
 from curation.assigning import NotYours
 from curation.errors import CurationError
 from curation.models import Judgement, Membership, Project
-from curation.permissions import reaches, require
+from curation.permissions import require
 from curation.views._request import MemberRequest
 from tuning import lineage
 
@@ -24,7 +24,7 @@ PER_PAGE = 50
 @require(Membership.Role.ANNOTATOR)
 def judgement(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
     """One judgement with its history and what it shaped: one's own, or anybody's for a reviewer."""
-    found = _found(request, project, pk)
+    found = _found(request, pk)
     events = project.events.filter(query=found.query_id, passage=found.passage_id, actor=found.curator_id)
     context = {
         "project": project,
@@ -40,7 +40,7 @@ def judgement(request: MemberRequest, project: Project, pk: int) -> HttpResponse
 @require(Membership.Role.ANNOTATOR)
 def withdraw_judgement(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
     """Take one's grade back for good; the answer names the datasets and releases it has gone into."""
-    found = _found(request, project, pk)
+    found = _found(request, pk)
     try:
         if found.curator_id != request.user.pk:
             raise NotYours(_("Only the person who gave a grade can take it back."))
@@ -64,12 +64,9 @@ def release_judgements(request: MemberRequest, project: Project, number: int) ->
     return render(request, "tuning/release_judgements.html", context)
 
 
-def _found(request: MemberRequest, project: Project, pk: int) -> Judgement:
-    rows = Judgement.objects.select_related("query", "passage", "curator", "assignment")
-    found = get_object_or_404(rows, pk=pk, query__project=project)
-    if found.curator_id != request.user.pk and not reaches(request.membership, Membership.Role.REVIEWER):
-        raise Http404
-    return found
+def _found(request: MemberRequest, pk: int) -> Judgement:
+    rows = lineage.readable_by(request.membership)
+    return get_object_or_404(rows.select_related("query", "passage", "curator", "assignment"), pk=pk)
 
 
 def _affected(shaped: lineage.Shaped) -> str:

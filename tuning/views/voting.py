@@ -13,7 +13,6 @@ from django.views.decorators.http import require_POST, require_safe
 from curation.models import Membership, Project
 from curation.permissions import require
 from curation.views._request import MemberRequest
-from retrieval.models import Passage
 from tuning import voting
 from tuning.models import Pair, Vote
 
@@ -56,26 +55,9 @@ def vote(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
 
 
 def _found(project: Project, pk: int) -> Pair:
-    rows = Pair.objects.select_related("query", "evaluation__champion", "evaluation__challenger")
-    return get_object_or_404(rows, pk=pk, evaluation__turn__project=project, evaluation__state="done")
+    rows = voting.finished(project).select_related("query", "evaluation__champion", "evaluation__challenger")
+    return get_object_or_404(rows, pk=pk)
 
 
 def _shown(pair: Pair, request: MemberRequest, mine: Vote | None) -> dict[str, Any]:
-    """The two sides as they stand for this person; whose they are only with their vote."""
-    known = Passage.objects.in_bulk({*pair.champion["passages"], *pair.challenger["passages"]})
-    sides = [(pair.champion, pair.evaluation.champion), (pair.challenger, pair.evaluation.challenger)]
-    is_a = mine.champion_was_a if mine else voting.champion_is_a(pair, request.user)
-    ordered = sides if is_a else sides[::-1]
-    return {
-        "pair": pair,
-        "vote": mine,
-        "sides": [
-            {
-                "letter": letter,
-                "answer": side["answer"],
-                "passages": [known[passage_id] for passage_id in side["passages"] if passage_id in known],
-                "release": release if mine else None,
-            }
-            for letter, (side, release) in zip("AB", ordered, strict=True)
-        ],
-    }
+    return {"pair": pair, "vote": mine, "sides": voting.sides(pair, request.user, mine)}

@@ -1,9 +1,9 @@
-"""The API of tuning: start a turn of the loop and follow it."""
+"""Turns of the loop: start one and follow it; the curves of its trainings."""
 
 from __future__ import annotations
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import generics, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -11,8 +11,8 @@ from rest_framework.response import Response
 from curation.api import ProjectMixin
 from curation.models import Membership
 from retrieval.jobs import enqueue
-from tuning import tasks, turning
-from tuning.models import Gate, Part, Turn
+from tuning import curves, tasks, turning
+from tuning.models import Gate, Part, Run, Turn
 
 
 class TurnSerializer(serializers.ModelSerializer[Turn]):
@@ -22,6 +22,26 @@ class TurnSerializer(serializers.ModelSerializer[Turn]):
         model = Turn
         fields = ["id", "state", "step", "only", "gate", "seed", "reason", "challenger"]
         fields += ["progress_done", "progress_total", "progress_note", "created_at", "started_at", "finished_at"]
+
+
+class LineSerializer(serializers.Serializer[curves.Curve]):
+    """One line of a chart. points: [step, value], step ascending."""
+
+    name = serializers.CharField()
+    kind = serializers.ChoiceField(choices=["loss", "dev"])
+    points = serializers.ListField(child=serializers.ListField(child=serializers.FloatField()))
+
+
+class RunCurvesSerializer(serializers.ModelSerializer[Run]):
+    curves = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Run
+        fields = ["id", "part", "state", "curves"]
+
+    @extend_schema_field(LineSerializer(many=True))
+    def get_curves(self, run: Run) -> list[curves.Curve]:
+        return curves.read(run)
 
 
 class StartSerializer(serializers.Serializer[Turn]):
@@ -60,3 +80,14 @@ class OneTurn(ProjectMixin, generics.RetrieveAPIView[Turn]):
 
     def get_queryset(self) -> QuerySet[Turn]:
         return self.project().turns.select_related("challenger")
+
+
+class RunCurves(ProjectMixin, generics.RetrieveAPIView[Run]):
+    """What one training measured as it went: its loss, and its measure on dev."""
+
+    role = Membership.Role.ENGINEER
+    serializer_class = RunCurvesSerializer
+    queryset = Run.objects.none()
+
+    def get_queryset(self) -> QuerySet[Run]:
+        return Run.objects.filter(turn__project=self.project())

@@ -1,0 +1,125 @@
+"""Learning curves: what more judgements would bring; start one and follow it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema, extend_schema_field
+from rest_framework import generics, serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from curation.api import ProjectMixin
+from curation.models import Membership
+from retrieval.jobs import enqueue
+from tuning import learning, tasks
+from tuning.engine.growth import LEAST, Growth
+from tuning.models import Curve, Part
+
+
+class PointSerializer(serializers.Serializer[Curve]):
+    """One training. The first point is the untuned half, with 0 queries."""
+
+    queries = serializers.IntegerField()
+    grades = serializers.IntegerField()
+    value = serializers.FloatField()
+    low = serializers.FloatField()
+    high = serializers.FloatField()
+    seconds = serializers.FloatField()
+
+
+class GainSerializer(serializers.Serializer[Curve]):
+    """From one point to the next, per hundred further queries."""
+
+    gain = serializers.FloatField()
+    low = serializers.FloatField()
+    high = serializers.FloatField()
+
+
+class OutlookSerializer(serializers.Serializer[Growth]):
+    """What the next queries would likely bring."""
+
+    queries = serializers.IntegerField(source="more")
+    gain = serializers.FloatField()
+    low = serializers.FloatField()
+    high = serializers.FloatField()
+
+
+class CurveSerializer(serializers.ModelSerializer[Curve]):
+    dataset = serializers.IntegerField(source="dataset.number", default=None, allow_null=True)
+
+    class Meta:
+        model = Curve
+        fields = ["id", "part", "measure", "state", "sizes", "seed", "dataset", "reason"]
+        fields += ["progress_done", "progress_total", "progress_note", "created_at", "started_at", "finished_at"]
+
+
+class DrawnCurveSerializer(CurveSerializer):
+    """A curve with its points; `gains` has one entry fewer, `next` is null with too few points to say."""
+
+    points = PointSerializer(many=True)
+    gains = serializers.SerializerMethodField()
+    next = serializers.SerializerMethodField()
+
+    class Meta(CurveSerializer.Meta):
+        fields = [*CurveSerializer.Meta.fields, "points", "gains", "next"]
+
+    @extend_schema_field(GainSerializer(many=True))
+    def get_gains(self, curve: Curve) -> object:
+        names = ("gain", "low", "high")
+        return [dict(zip(names, found, strict=True)) for found in learning.gains(curve)]
+
+    @extend_schema_field(OutlookSerializer(allow_null=True))
+    def get_next(self, curve: Curve) -> object:
+        found = learning.outlook(curve)
+        return OutlookSerializer(found).data if found else None
+
+
+class LearnSerializer(serializers.Serializer[Curve]):
+    part = serializers.ChoiceField(choices=Part.choices, required=False, default=Part.RETRIEVER)
+    sizes = serializers.ListField(
+        child=serializers.IntegerField(min_value=LEAST),
+        required=False,
+        default=list,
+        max_length=30,
+        help_text="Judged queries of each training; without any 50, 100, 200 …",
+    )
+    seed = serializers.IntegerField(min_value=0, max_value=2**31 - 1, required=False, default=0)
+    minutes = serializers.FloatField(
+        min_value=0.1, max_value=600, required=False, default=5, help_text="For each training, at the most."
+    )
+
+
+class Curves(ProjectMixin, generics.ListAPIView[Curve]):
+    """The learning curves of the project, newest first; start one."""
+
+    role = Membership.Role.ENGINEER
+    serializer_class = CurveSerializer
+    queryset = Curve.objects.none()
+
+    def get_queryset(self) -> QuerySet[Curve]:
+        return self.project().curves.select_related("dataset").defer("points")
+
+    @extend_schema(request=LearnSerializer, responses={201: CurveSerializer})
+    def post(self, request: Request, slug: str) -> Response:
+        """Start a curve; 409 while another is unfinished."""
+        project = self.project()
+        wanted = LearnSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        asked: dict[str, Any] = wanted.validated_data
+        settings = {"budget_seconds": asked["minutes"] * 60}
+        curve = learning.start(project, asked["part"], sizes=asked["sizes"], seed=asked["seed"], settings=settings)
+        enqueue(tasks.learn, curve.pk, queue="compute")
+        return Response(CurveSerializer(curve).data, status=status.HTTP_201_CREATED)
+
+
+class OneCurve(ProjectMixin, generics.RetrieveAPIView[Curve]):
+    """One learning curve: its points, what each hundred queries brought, what the next would likely bring."""
+
+    role = Membership.Role.ENGINEER
+    serializer_class = DrawnCurveSerializer
+    queryset = Curve.objects.none()
+
+    def get_queryset(self) -> QuerySet[Curve]:
+        return self.project().curves.select_related("dataset")
