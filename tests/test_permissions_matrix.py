@@ -496,7 +496,7 @@ def _path_to_project(model: type[models.Model], seen: tuple[type[models.Model], 
 
 def test_the_rows_of_a_project_are_found_by_its_links(ours: Stage, theirs: Stage) -> None:
     found = _rows(theirs.project)
-    free = {"retrieval.Encoder", "curation.Generator", "curation.Preferences"}
+    free = {"retrieval.Encoder", "retrieval.Reranker", "curation.Generator", "curation.Preferences"}
     assert {model for model, rows in found.items() if not rows} <= {
         "tuning.DatasetQuery",
         "tuning.DatasetQuery_judgements",
