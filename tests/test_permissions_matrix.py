@@ -139,6 +139,7 @@ POLICY = {
     "guard_margin": 0.01,
     "log_margin": 0.1,
     "least_judged": 0,
+    "most_rerank_ms": 300,
 }
 
 

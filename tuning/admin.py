@@ -46,9 +46,9 @@ class TurnAdmin(ReadOnly):
 
 @admin.register(Run)
 class RunAdmin(ReadOnly):
-    list_display = ["__str__", "turn", "state", "loss", "seconds", "encoder", "generator", "created_at"]
+    list_display = ["__str__", "turn", "state", "loss", "seconds", "encoder", "generator", "reranker", "created_at"]
     list_filter = ["turn__project", "part", "state"]
-    list_select_related = ["turn__project", "encoder", "generator"]
+    list_select_related = ["turn__project", "encoder", "generator", "reranker"]
 
 
 @admin.register(Evaluation)

@@ -34,7 +34,7 @@ def reviewers(dataset: Dataset) -> list[str]:
 
 def runs(dataset: Dataset) -> list[Run]:
     """What was trained on the dataset, oldest first."""
-    found = dataset.runs.select_related("turn__challenger", "encoder", "generator").order_by("pk")
+    found = dataset.runs.select_related("turn__challenger", "encoder", "generator", "reranker").order_by("pk")
     return list(found)
 
 
@@ -87,7 +87,8 @@ def _body(dataset: Dataset) -> Iterable[str]:
 
 
 def _gave(run: Run) -> str:
-    return f": {run.encoder or run.generator}" if run.encoder or run.generator else ""
+    gave = run.encoder or run.generator or run.reranker
+    return f": {gave}" if gave else ""
 
 
 def _facts(dataset: Dataset) -> list[tuple[str, str]]:

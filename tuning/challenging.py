@@ -6,20 +6,23 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from curation import serving
+from curation import retrieving, serving
 from curation.models import Project, Release
 from retrieval import indexing, searching
 from retrieval.engine import fusion
 from retrieval.jobs import JobState
 from retrieval.models import IndexBuild
 from retrieval.wording import Said, of_error, say
-from tuning import choosing, collecting
+from tuning import choosing, collecting, training
 from tuning.engine.examples import DEV
 from tuning.models import Part, Run, Turn
 
 KEPT_BEFORE = 2  # releases before the serving one whose builds stay, to roll back to
 _LOOK_SECONDS = 1.0
-_CARRIED = ("project", "number", "prompt", "refusal", "answer_passages", "answering")
+_CARRIED = (
+    *("project", "number", "prompt", "refusal", "answer_passages", "answering"),
+    *("generator", "reranker", "rerank_depth", "rerank_share"),
+)
 
 Progress = Callable[[int, int, Said], None]
 
@@ -39,10 +42,11 @@ def challenger(turn: Turn, worker: str, on_progress: Progress) -> Release:
         build = _build(turn, runs[Part.RETRIEVER], champion, worker, on_progress)
         weight = _weight(turn, build, weight)
     changes: dict[str, Any] = {"build": build, "fusion_weight": weight}
+    if Part.RETRIEVER in runs and training.wants_reranker(turn.settings):
+        changes |= _reranker(turn, _tried(champion, changes), worker, on_progress)
     if Part.GENERATOR in runs:
         changes["generator"] = runs[Part.GENERATOR].generator
-        tried = Release(**{name: getattr(champion, name) for name in _CARRIED} | changes)
-        changes["answering"] = choosing.way(runs[Part.GENERATOR], tried, on_progress)
+        changes["answering"] = choosing.way(runs[Part.GENERATOR], _tried(champion, changes), on_progress)
     return serving.next_release(turn.project, **changes)
 
 
@@ -71,6 +75,26 @@ def _kept(project: Project) -> set[int]:
         kept.add(at.build_id)
         at = releases.get(at.previous_id or 0)
     return kept
+
+
+def _tried(champion: Release, changes: dict[str, Any]) -> Release:
+    """What the challenger would be, without a row."""
+    return Release(**{name: getattr(champion, name) for name in _CARRIED} | changes)
+
+
+def _reranker(turn: Turn, tried: Release, worker: str, on_progress: Progress) -> dict[str, Any]:
+    """The last stage of the challenger, trained on what `tried` finds; none where dev found it of no use.
+
+    A turn does not end for want of it: its run says why there is none, and the champion's is carried over.
+    """
+    run = training.prepare_reranker(turn)
+    try:
+        run = training.train(run, worker, on_progress, retrieving.plain(tried))
+    except training.CannotTrain:
+        return {}
+    if run.reranker is None:
+        return {"reranker": None}
+    return {"reranker": run.reranker} | {name: run.record[name] for name in ("rerank_depth", "rerank_share")}
 
 
 def _build(turn: Turn, run: Run, champion: Release, worker: str, on_progress: Progress) -> IndexBuild:

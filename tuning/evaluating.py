@@ -11,10 +11,12 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from curation import serving
+from django.db import transaction
+
+from curation import retrieving, serving
 from retrieval.jobs import JobState
 from retrieval.wording import Said, of_error, say
-from tuning import collecting, guarding, trying, voting
+from tuning import collecting, guarding, trying, voting, weighing
 from tuning.engine import answers, clusters
 from tuning.engine import slices as slicing
 from tuning.engine.examples import TEST, TRAIN, JudgedQuery
@@ -27,6 +29,7 @@ DEPTH = 20
 ANSWER_SECONDS = 180.0  # for the champion's answers; the challenger's to the same queries take about as long
 MOST_ANSWERS = 200
 APART = ("ndcg@10", "f1")  # the measures that are reported of parts of the split too
+RETRIEVED_BY = ("build_id", "fusion_weight", "reranker_id", "rerank_depth", "rerank_share")
 LEAST_APART = 5  # queries of a part: an interval of fewer says nothing
 
 Progress = Callable[[int, int, Said], None]
@@ -64,7 +67,9 @@ def evaluate(evaluation: Evaluation, worker: str, on_progress: Progress) -> Eval
     except CannotMeasure as error:
         evaluation.fail(of_error(error))
         raise
-    evaluation.save(update_fields=["measures", "per_query"])
+    with transaction.atomic():  # a challenger without its reranker has numbers that say why
+        evaluation.challenger.save(update_fields=["reranker"])
+        evaluation.save(update_fields=["measures", "per_query", "reranking"])
     evaluation.finish()
     return evaluation
 
@@ -97,12 +102,25 @@ def _measure(evaluation: Evaluation, on_progress: Progress) -> None:
 
 
 def _rankings(evaluation: Evaluation, test: list[JudgedQuery], on_progress: Progress) -> tuple[Rankings, Rankings]:
-    """What each of the two retrieves for the test queries; once, where both retrieve alike."""
+    """What each of the two retrieves for the test queries; once, where both retrieve alike.
+
+    A challenger's reranker is weighed first, and taken away where it does not pay.
+    """
     texts = {row.query_id: row.text for row in test}
     champion, challenger = evaluation.champion, evaluation.challenger
     before = trying.rank(champion, texts, DEPTH, on_progress)
-    alike = (champion.build_id, champion.fusion_weight) == (challenger.build_id, challenger.fusion_weight)
-    return before, before if alike else trying.rank(challenger, texts, DEPTH, on_progress)
+    if all(getattr(champion, name) == getattr(challenger, name) for name in RETRIEVED_BY):
+        return before, before
+    after = trying.rank(challenger, texts, DEPTH, on_progress)
+    if challenger.reranker is None:
+        return before, after
+    without = trying.rank(retrieving.plain(challenger), texts, DEPTH, on_progress)
+    judged = {row.query_id: row.grades for row in test if row.grades}
+    evaluation.reranking = weighing.weigh(evaluation, texts, judged, (without, after))
+    if evaluation.reranking["is_kept"]:
+        return before, after
+    challenger.reranker = None
+    return before, without
 
 
 def _references(evaluation: Evaluation, test: list[JudgedQuery]) -> dict[str, list[str]]:

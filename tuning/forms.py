@@ -10,9 +10,12 @@ from django.utils.translation import gettext_lazy as _
 
 from curation.models import Project
 from retrieval.models import Corpus
-from tuning.models import Gate, GuardSet, Part, Policy
+from tuning import training
+from tuning.models import HALVES, Gate, GuardSet, Policy
 
-BOTH = [("", _("both halves")), *Part.choices]
+BOTH = [("", _("both halves")), *HALVES]
+RERANKER = _("Train a reranker after the retriever")
+RERANKER_HELP = _("It stays only where it is measured to pay for its milliseconds.")
 
 
 class StartForm(forms.Form):
@@ -27,8 +30,16 @@ class StartForm(forms.Form):
         help_text=_("The same work, settings and seed give the same result."),
     )
 
+    reranker = forms.BooleanField(required=False, label=RERANKER, help_text=RERANKER_HELP)
+
     def clean_seed(self) -> int:
         return self.cleaned_data["seed"] or 0
+
+    def wanted(self) -> dict[str, Any]:
+        """What `turning.start` is asked for."""
+        given = dict(self.cleaned_data)
+        settings = training.with_reranker({}, given.pop("reranker"))
+        return given | {"settings": settings}
 
 
 class LicenceForm(forms.ModelForm):
@@ -39,7 +50,7 @@ class LicenceForm(forms.ModelForm):
 
 
 class LearnForm(forms.Form):
-    part = forms.ChoiceField(choices=Part.choices, label=_("What learns"))
+    part = forms.ChoiceField(choices=HALVES, label=_("What learns"))
     minutes = forms.FloatField(
         min_value=0.1, max_value=600, initial=5, label=_("Minutes for each training"), help_text=_("At the most.")
     )
@@ -51,6 +62,7 @@ class LearnForm(forms.Form):
 
 class PolicyForm(forms.ModelForm):
     only = forms.ChoiceField(required=False, choices=BOTH, label=_("What learns"))
+    reranker = forms.BooleanField(required=False, label=RERANKER, help_text=RERANKER_HELP)
 
     class Meta:
         model = Policy
@@ -65,6 +77,7 @@ class PolicyForm(forms.ModelForm):
             "guard_margin",
             "log_margin",
             "least_judged",
+            "most_rerank_ms",
         ]
         labels = {
             "is_active": _("Turn by itself"),
@@ -76,7 +89,16 @@ class PolicyForm(forms.ModelForm):
             "guard_margin": _("Margin of the guards"),
             "log_margin": _("Margin of the guards' answers"),
             "least_judged": _("Least share of judged passages"),
+            "most_rerank_ms": _("Milliseconds a reranker may take"),
         }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["reranker"].initial = training.wants_reranker(self.instance.settings)
+
+    def save(self, commit: bool = True) -> Policy:
+        self.instance.settings = training.with_reranker(self.instance.settings, self.cleaned_data["reranker"])
+        return super().save(commit)
 
 
 class GuardForm(forms.ModelForm):

@@ -58,7 +58,7 @@ def readable_by(membership: Membership) -> QuerySet[Judgement]:
 
 def origin(release: Release) -> Origin:
     """What the release was made of."""
-    runs = runs_of(release).select_related("dataset", "encoder", "generator")
+    runs = runs_of(release).select_related("dataset", "encoder", "generator", "reranker")
     return Origin(release, list(runs), behind(release).count())
 
 
@@ -68,9 +68,8 @@ def shaped(judgement: Judgement) -> Shaped:
     rows = list(links.order_by("-dataset__number"))
     taught = [row.dataset_id for row in rows if row.split in SHAPED_BY]
     tested = [row.dataset_id for row in rows if row.split == Split.TEST]
-    runs = list(
-        Run.objects.done().filter(dataset__in=taught).select_related("dataset", "encoder", "generator").order_by("-pk")
-    )
+    done = Run.objects.done().filter(dataset__in=taught)
+    runs = list(done.select_related("dataset", "encoder", "generator", "reranker").order_by("-pk"))
     releases = list(with_weights_of(runs, judgement.query.project_id))
     measured = Release.objects.filter(evaluations__dataset__in=tested).exclude(pk__in=[one.pk for one in releases])
     return Shaped(
@@ -83,7 +82,7 @@ def shaped(judgement: Judgement) -> Shaped:
 
 
 def behind(release: Release) -> QuerySet[Judgement]:
-    """The judgements that the release's encoder and generator were trained with, newest first; none of a base."""
+    """The judgements that the release's weights were trained with, newest first; none of a base."""
     datasets = runs_of(release).values("dataset")
     rows = DatasetQuery.objects.filter(dataset__in=datasets, split__in=SHAPED_BY)
     links = DatasetQuery.judgements.through.objects.filter(datasetquery__in=rows)
@@ -91,17 +90,20 @@ def behind(release: Release) -> QuerySet[Judgement]:
 
 
 def runs_of(release: Release) -> QuerySet[Run]:
-    """The trainings that gave the release its encoder and its generator. The same work gives the same weights, so
-    there may be several of either.
+    """The trainings that gave the release its encoder, its generator and its reranker. The same work gives the same
+    weights, so there may be several of each.
     """
     gave = Q(encoder=release.build.encoder_id) | Q(generator=release.generator_id)
+    if release.reranker_id:
+        gave |= Q(reranker=release.reranker_id)
     found: QuerySet[Run] = Run.objects.done().filter(gave, turn__project=release.project_id)
     return found.order_by("pk")
 
 
 def with_weights_of(runs: list[Run], project_id: int) -> QuerySet[Release]:
-    """The project's releases whose encoder or generator one of the runs gave, by number."""
+    """The project's releases whose encoder, generator or reranker one of the runs gave, by number."""
     encoders = [run.encoder_id for run in runs if run.encoder_id]
     generators = [run.generator_id for run in runs if run.generator_id]
-    releases = Release.objects.filter(project=project_id)
-    return releases.filter(Q(build__encoder__in=encoders) | Q(generator__in=generators)).distinct().order_by("number")
+    rerankers = [run.reranker_id for run in runs if run.reranker_id]
+    made = Q(build__encoder__in=encoders) | Q(generator__in=generators) | Q(reranker__in=rerankers)
+    return Release.objects.filter(made, project=project_id).distinct().order_by("number")

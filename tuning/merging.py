@@ -25,7 +25,7 @@ class NoWeights(CurationError):
 def trained(run: Run) -> Path:
     """The folder the run's training wrote: an adapter, or the encoder's weights. Raises NoWeights."""
     found = training.folder(run) / CHECKPOINT
-    if run.encoder is None and run.generator is None:
+    if run.encoder is None and run.generator is None and run.reranker is None:
         raise NoWeights(say("no_weights"))
     if not found.is_dir():
         raise NoWeights(say("weights_gone"))

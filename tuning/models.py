@@ -12,15 +12,19 @@ from django.utils.translation import gettext_lazy as _
 
 from curation.models import Generator, Judgement, Project, Query, Release, Review, Unchangeable
 from retrieval.jobs import Job, JobQuerySet, JobState
-from retrieval.models import Encoder
+from retrieval.models import Encoder, Reranker
 from retrieval.wording import SentenceField
 
 
 class Part(models.TextChoices):
-    """Which half of the pair learns."""
+    """What learns: a half of the pair, or the retriever's optional last stage."""
 
     RETRIEVER = "retriever", _("retriever")
     GENERATOR = "generator", _("generator")
+    RERANKER = "reranker", _("reranker")
+
+
+HALVES = [(part.value, part.label) for part in (Part.RETRIEVER, Part.GENERATOR)]
 
 
 class Gate(models.TextChoices):
@@ -102,7 +106,7 @@ class Turn(Job):
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="turns")
     step = models.CharField(max_length=10, choices=Step, default=Step.COLLECT)
-    only = models.CharField(max_length=10, choices=Part, blank=True, help_text=_("Empty: both."))
+    only = models.CharField(max_length=10, choices=HALVES, blank=True, help_text=_("Empty: both."))
     gate = models.CharField(max_length=6, choices=Gate, default=Gate.AUTO)
     seed = models.PositiveIntegerField(default=0)
     settings = models.JSONField(default=dict, blank=True, help_text=_("Overrides of the runs' settings."))
@@ -142,7 +146,10 @@ class Turn(Job):
 
 
 class Run(Job):
-    """One training, in a process of its own. Its result is one row: an Encoder or a Generator."""
+    """One training, in a process of its own. Its result is one row: an Encoder, a Generator or a Reranker.
+
+    A reranker's may end without one: on dev the ranking was better as it was.
+    """
 
     turn = models.ForeignKey(Turn, on_delete=models.CASCADE, related_name="runs")
     dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="runs")
@@ -161,6 +168,7 @@ class Run(Job):
     parent_generator = models.ForeignKey(Generator, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     encoder = models.ForeignKey(Encoder, null=True, blank=True, on_delete=models.PROTECT, related_name="runs")
     generator = models.ForeignKey(Generator, null=True, blank=True, on_delete=models.PROTECT, related_name="runs")
+    reranker = models.ForeignKey(Reranker, null=True, blank=True, on_delete=models.PROTECT, related_name="runs")
 
     objects = JobQuerySet.as_manager()
 
@@ -181,7 +189,7 @@ class Curve(Job):
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="curves")
     dataset = models.ForeignKey(Dataset, null=True, blank=True, on_delete=models.PROTECT, related_name="curves")
-    part = models.CharField(max_length=10, choices=Part)
+    part = models.CharField(max_length=10, choices=HALVES)
     measure = models.CharField(max_length=20)
     sizes = models.JSONField(
         default=list, blank=True, help_text=_("Queries of each training, ascending; empty: 50, 100, 200 …")
@@ -218,6 +226,9 @@ class Evaluation(Job):
         help_text=_("Measure → {champion, challenger, difference, low, high, p, queries, judged@10…}."),
     )
     per_query = models.JSONField(default=dict, help_text=_("Query → measure → [champion, challenger]."))
+    reranking = models.JSONField(
+        default=dict, blank=True, help_text=_("What the challenger's reranker brings and takes; empty: it has none.")
+    )
 
     objects = JobQuerySet.as_manager()
 
@@ -309,7 +320,7 @@ class Policy(models.Model):
     most_every_hours = models.FloatField(
         default=24, validators=[MinValueValidator(0.0)], help_text=_("Hours between two turns, at the least.")
     )
-    only = models.CharField(max_length=10, choices=Part, blank=True, help_text=_("Empty: both."))
+    only = models.CharField(max_length=10, choices=HALVES, blank=True, help_text=_("Empty: both."))
     gate = models.CharField(max_length=6, choices=Gate, default=Gate.AUTO)
     settings = models.JSONField(default=dict, blank=True, help_text=_("Overrides of the runs' settings."))
     guard_margin = models.FloatField(
@@ -330,11 +341,22 @@ class Policy(models.Model):
         help_text=_("judged@10 both must reach; 0 asks nothing."),
     )
 
+    most_rerank_ms = models.FloatField(
+        default=300,
+        validators=[MinValueValidator(0.0)],
+        help_text=_("How many milliseconds a reranker may add to a search."),
+    )
+
     class Meta:
         verbose_name_plural = "policies"
 
     def __str__(self) -> str:
         return f"{self.project}: {self.least_new_queries} queries, {self.most_every_hours} h"
+
+    @classmethod
+    def of(cls, project: Project) -> Policy:
+        """The project's policy, or the defaults of one where it has none."""
+        return cls.objects.filter(project=project).first() or cls(project=project)
 
 
 class GuardSet(models.Model):

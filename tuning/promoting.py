@@ -9,14 +9,14 @@ from django.db import transaction
 from curation import serving
 from curation.models import Release
 from retrieval.wording import Said, Sentence, say
-from tuning import guarding
+from tuning import guarding, weighing
 from tuning.models import Ask, Decision, Evaluation, Gate, GuardRule, Part, Policy
 from tuning.wording import measures as by_name
 
 # What each half is promoted for, and what may not get worse meanwhile.
 PRIMARY = {Part.RETRIEVER: "ndcg@10", Part.GENERATOR: "f1"}
 GUARDS = ("recall@20", "f1", "ndcg@10")
-RULES = ("asks", "guard_rule", "guard_margin", "log_margin", "least_judged")
+RULES = ("asks", "guard_rule", "guard_margin", "log_margin", "least_judged", "most_rerank_ms")
 FIGURES = ("champion", "challenger", "difference", "low", "high", "p", "queries", "smallest_visible")
 
 
@@ -41,13 +41,21 @@ def decide(evaluation: Evaluation, gate: str = Gate.AUTO) -> Decision:
             evaluation=evaluation,
             promoted=promoted,
             reason=reason,
-            numbers=evaluation.measures | {"gate": {"rule": gate} | _rules(_policy(evaluation))},
+            numbers=_numbers(evaluation, gate),
         )
+
+
+def _numbers(evaluation: Evaluation, gate: str) -> dict[str, Any]:
+    """All that was measured, and what the gate asked."""
+    weighed = {"reranking": evaluation.reranking} if evaluation.reranking else {}
+    found: dict[str, Any] = evaluation.measures | weighed
+    return found | {"gate": {"rule": gate} | _rules(Policy.of(evaluation.turn.project))}
 
 
 def _verdict(evaluation: Evaluation, gate: str) -> tuple[bool, Sentence]:
     """Whether to promote, and the sentence that says why."""
-    figures = say("together", parts=[_figures(name, evaluation.measures[name]) for name in _primaries(evaluation)])
+    parts: list[Said] = [_figures(name, evaluation.measures[name]) for name in _primaries(evaluation)]
+    figures = say("together", parts=[*parts, weighing.told(evaluation.reranking)])
     if gate == Gate.NEVER:
         return False, say("measured_only", figures=figures)
     if gate == Gate.ALWAYS:
@@ -55,7 +63,7 @@ def _verdict(evaluation: Evaluation, gate: str) -> tuple[bool, Sentence]:
     objection = _objection(evaluation)
     if objection:
         return False, say("declined", why=objection, figures=figures)
-    policy = _policy(evaluation)
+    policy = Policy.of(evaluation.turn.project)
     if policy.asks == Ask.NOT_WORSE:
         told = say("promoted_not_worse", margin=policy.guard_margin, figures=figures)
     else:
@@ -65,7 +73,7 @@ def _verdict(evaluation: Evaluation, gate: str) -> tuple[bool, Sentence]:
 
 def _objection(evaluation: Evaluation) -> Said:
     """Why the gate says no; empty when it does not."""
-    measures, policy = evaluation.measures, _policy(evaluation)
+    measures, policy = evaluation.measures, Policy.of(evaluation.turn.project)
     champion = evaluation.champion
     if not Release.objects.serving().filter(pk=champion.pk).exists():
         return say("champion_gone", number=champion.number)
@@ -157,14 +165,8 @@ def _rules(policy: Policy) -> dict[str, Any]:
 
 def _primaries(evaluation: Evaluation) -> list[str]:
     """The primary measures of the halves that learned, where they could be measured."""
-    parts = evaluation.turn.runs.done().values_list("part", flat=True)
-    return [PRIMARY[Part(part)] for part in sorted(parts, reverse=True) if PRIMARY[Part(part)] in evaluation.measures]
-
-
-def _policy(evaluation: Evaluation) -> Policy:
-    """The project's policy, or the defaults of one where it has none."""
-    project = evaluation.turn.project
-    return Policy.objects.filter(project=project).first() or Policy(project=project)
+    learned = set(evaluation.turn.runs.done().values_list("part", flat=True))
+    return [name for part, name in PRIMARY.items() if part in learned and name in evaluation.measures]
 
 
 def _figures(name: str, figure: dict[str, Any]) -> Sentence:

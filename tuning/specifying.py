@@ -2,20 +2,20 @@
 
 spec.json        paths, seed, settings; see `specification`
 passages.jsonl   every passage that can be retrieved, in the order of the vectors, then judged ones beside it
-candidates.jsonl {"query_id", "passages": [ids, best first]} of the training and dev queries
+candidates.jsonl {"query_id", "passages": [ids, best first], "scores"} of the training and dev queries
 drafted.jsonl    the same of those whose draft people edited: what it was written from; for a generator alone
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
-from curation import serving
+from curation import retrieving, serving
 from curation.models import Release
 from retrieval import indexing, searching
 from retrieval.engine import artifacts
@@ -35,19 +35,23 @@ _BATCH = 2000
 Progress = Callable[[int, int, Said], None]
 
 
-def specification(run: Run, out: Path, on_progress: Progress) -> dict[str, Any]:
+def specification(run: Run, out: Path, on_progress: Progress, tried: Release | None = None) -> dict[str, Any]:
     """The run's spec.json, after its other files were written to `out`.
 
-    What the turn overrides stands in its settings: `budget_seconds`, and under the name of a half whatever
-    that half's training knows.
+    What the turn overrides stands in its settings: `budget_seconds`, and under the name of a part whatever
+    that part's training knows. tried: the release a reranker is for; the others learn from the serving one.
     """
-    release = serving.serving(run.turn.project)
+    release = tried or serving.serving(run.turn.project)
     rows = collecting.rows(run.dataset)
-    build = _build(run, release)
+    build = release.build if run.part == Part.RERANKER else _build(run, release)
     drafted = _drafted(rows, release) if run.part == Part.GENERATOR else {}
     _write_passages(build, rows, drafted, out / PASSAGES)
-    _write_candidates(release, rows, out / CANDIDATES, on_progress)
+    # Only who writes answers looks at them as they are shown: to all others the last stage is time lost.
+    ranking = release if run.part == Part.GENERATOR else retrieving.plain(release)
     overrides = run.turn.settings
+    own = {name: value for name, value in overrides.get(run.part, {}).items() if name != "enabled"}
+    depth = max(CANDIDATE_DEPTH, own.get("depth", 0))
+    _write_candidates(ranking, rows, out / CANDIDATES, depth, on_progress)
     shared = {
         "seed": run.seed,
         "threads": settings.COMPUTE_THREADS,
@@ -55,11 +59,13 @@ def specification(run: Run, out: Path, on_progress: Progress) -> dict[str, Any]:
         "queries": str(collecting.folder(run.dataset) / collecting.ROWS),
         "passages": str(out / PASSAGES),
         "candidates": str(out / CANDIDATES),
-        "settings": overrides.get(run.part, {}),
+        "settings": own,
     }
+    if run.part == Part.RERANKER:
+        return shared | _of_reranker(run, build)
     if run.part == Part.RETRIEVER:
         return shared | _of_retriever(run, build)
-    _write_lists(drafted, out / DRAFTED)
+    _write_lists({query_id: {"passages": ids} for query_id, ids in drafted.items()}, out / DRAFTED)
     return shared | _of_generator(run, release) | {"drafted": str(out / DRAFTED)}
 
 
@@ -95,6 +101,18 @@ def _of_retriever(run: Run, build: IndexBuild) -> dict[str, Any]:
         "dim": parent.dim,
         "temperature": parent.temperature,
         "vectors": str(_vectors(build)) if same_side else None,
+    }
+
+
+def _of_reranker(run: Run, build: IndexBuild) -> dict[str, Any]:
+    parent = run.parent_encoder
+    assert parent is not None  # `training.prepare_reranker` gives it one
+    query_path, _passage_path = indexing.weights(build.encoder)
+    return {
+        "base": settings.RERANKER or str(indexing.weights(parent)[1]),
+        "query_path": str(query_path),
+        "query_prefix": build.encoder.query_prefix,
+        "vectors": str(_vectors(build)),
     }
 
 
@@ -150,14 +168,25 @@ def _texts(ids: list[int]) -> Iterator[PassageText]:
             yield PassageText(str(passage_id), some[passage_id].full_text)
 
 
-def _write_candidates(release: Release, rows: list[JudgedQuery], target: Path, on_progress: Progress) -> None:
-    """What the serving release finds for each query that may be learned from; test queries stay out."""
+def _write_candidates(
+    release: Release, rows: list[JudgedQuery], target: Path, depth: int, on_progress: Progress
+) -> None:
+    """What the release finds for each query that may be learned from; test queries stay out."""
     texts = {row.query_id: row.text for row in rows if row.split != TEST}
-    found = trying.rank(release, texts, CANDIDATE_DEPTH, on_progress)
-    _write_lists({query_id: [str(hit.passage_id) for hit in hits] for query_id, hits in found.items()}, target)
+    found = trying.rank(release, texts, depth, on_progress)
+    _write_lists(
+        {
+            query_id: {
+                "passages": [str(hit.passage_id) for hit in hits],
+                "scores": [round(hit.score, 6) for hit in hits],
+            }
+            for query_id, hits in found.items()
+        },
+        target,
+    )
 
 
-def _write_lists(passages: dict[str, list[str]], target: Path) -> None:
+def _write_lists(lists: Mapping[str, Mapping[str, Any]], target: Path) -> None:
     with target.open("w", encoding="utf-8") as file:
-        for query_id, ids in passages.items():
-            file.write(json.dumps({"query_id": query_id, "passages": ids}) + "\n")
+        for query_id, found in lists.items():
+            file.write(json.dumps({"query_id": query_id} | dict(found)) + "\n")

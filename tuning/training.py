@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from curation.models import Generator, Release
 from retrieval import indexing
 from retrieval.engine import artifacts, code
 from retrieval.jobs import JobState
-from retrieval.models import Encoder
+from retrieval.models import Encoder, Reranker
 from retrieval.wording import Said, Sentence, of_error, say
 from tuning import collecting, diverging, specifying
 from tuning.following import CHECKPOINT, RESULT, SPEC, Follower, end_stray
@@ -52,6 +52,23 @@ def wanted(turn: Turn) -> list[Part]:
     return [Part(turn.only)] if turn.only else [Part.RETRIEVER, Part.GENERATOR]
 
 
+def wants_reranker(settings: Mapping[str, Any]) -> bool:
+    """Whether a turn's settings ask for a reranker after the retriever: {"reranker": {"enabled": true}}."""
+    return bool(settings.get(Part.RERANKER, {}).get("enabled"))
+
+
+def with_reranker(settings: Mapping[str, Any], is_wanted: bool) -> dict[str, Any]:
+    """The settings, asking for a reranker or not; what else they say of one stays."""
+    if wants_reranker(settings) == is_wanted:
+        return dict(settings)
+    return {**settings, Part.RERANKER.value: {**settings.get(Part.RERANKER, {}), "enabled": is_wanted}}
+
+
+def prepare_reranker(turn: Turn) -> Run:
+    """The run of the turn's reranker; made at the first call."""
+    return _run(turn, Part.RERANKER, serving.serving(turn.project))
+
+
 def why_not(turn: Turn, part: Part, release: Release) -> Said:
     """Why this half cannot learn in this turn; empty when it can."""
     assert turn.dataset is not None
@@ -72,10 +89,11 @@ def left_out(turn: Turn) -> dict[str, Said]:
     return {part: why for part, why in reasons.items() if why}
 
 
-def train(run: Run, worker: str, on_progress: Progress) -> Run:
+def train(run: Run, worker: str, on_progress: Progress, tried: Release | None = None) -> Run:
     """The run, trained; as it is when it was trained before. Raises CannotTrain.
 
-    on_progress is called about every LOOK_SECONDS and may raise to stop the training.
+    on_progress is called about every LOOK_SECONDS and may raise to stop the training. tried: the release whose
+    rankings are learned from, where it is not the serving one.
     """
     if run.state == JobState.DONE:
         return run
@@ -83,7 +101,7 @@ def train(run: Run, worker: str, on_progress: Progress) -> Run:
         raise CannotTrain(run.reason or say("is_in_state", what=str(run), state=run.state))
     try:
         with Hold(run) as hold:
-            _fit(run, hold, on_progress)
+            _fit(run, hold, on_progress, tried)
             _register(run)
     except CannotTrain as error:
         run.fail(of_error(error))
@@ -113,7 +131,7 @@ def _run(turn: Turn, part: Part, release: Release) -> Run:
             "dataset": turn.dataset,
             "seed": turn.seed,
             "path": f"runs/{turn.pk}-{part.value}",
-            "parent_encoder": encoder if part == Part.RETRIEVER else None,
+            "parent_encoder": None if part == Part.GENERATOR else encoder,
             "parent_generator": generator if part == Part.GENERATOR else None,
         },
     )
@@ -127,14 +145,14 @@ def _first(generator: Generator) -> Generator:
     return generator
 
 
-def _fit(run: Run, hold: Hold, on_progress: Progress) -> None:
+def _fit(run: Run, hold: Hold, on_progress: Progress, tried: Release | None) -> None:
     """Run the training process to its end, unless an earlier worker saw it end and died before writing it down."""
     out = folder(run)
     if (out / RESULT).exists():
         return
     out.mkdir(parents=True, exist_ok=True)
     artifacts.remove_folder(out / CHECKPOINT)  # without a result it is what a killed training left
-    specification = specifying.specification(run, out, on_progress)
+    specification = specifying.specification(run, out, on_progress, tried)
     began = time.monotonic()
     if run.part == Part.RETRIEVER:
         specification["scores"], taught_by = _scores(run, specification, out, hold, on_progress)
@@ -210,12 +228,15 @@ def _register(run: Run) -> None:
     try:
         if run.part == Part.RETRIEVER:
             run.encoder = _encoder(run, result)
+        elif run.part == Part.RERANKER:
+            run.reranker = _reranker(run, result)
+            run.record |= {"rerank_depth": result["depth"], "rerank_share": result["share"]}
         else:
             run.generator = _generator(run, result)
     except artifacts.Damaged as error:
         raise CannotTrain(str(error)) from error
     run.record |= result["record"] | {"choice": result.get("choice", ""), "curves": result.get("curves", {})}
-    run.save(update_fields=["encoder", "generator", "record"])
+    run.save(update_fields=["encoder", "generator", "reranker", "record"])
 
 
 def _encoder(run: Run, result: dict[str, Any]) -> Encoder:
@@ -245,6 +266,19 @@ def _encoder(run: Run, result: dict[str, Any]) -> Encoder:
         },
     )
     return encoder
+
+
+def _reranker(run: Run, result: dict[str, Any]) -> Reranker | None:
+    """The row of the reranker; None where dev found that none is best."""
+    if "reranker_path" not in result:
+        return None
+    target = Path(result["reranker_path"])
+    artifacts.verify(target, result["reranker_hash"])
+    name = f"{Path(run.settings['base']).name} · {run.turn.project.slug} {run.turn_id}"
+    row, _made = Reranker.objects.get_or_create(
+        sha256=result["reranker_hash"], defaults={"name": name, "path": indexing.stored_path(target)}
+    )
+    return row
 
 
 def _generator(run: Run, result: dict[str, Any]) -> Generator:

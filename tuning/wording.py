@@ -13,6 +13,8 @@ from tuning.models import Turn
 # What a training process calls its roads and says of itself: it knows no language but English.
 SPOKEN = {
     "both": _("both encoders"),
+    "reranker": _("the reranker"),
+    "no reranker": _("no reranker"),
     "query": _("the query encoder"),
     "loading": _("loading"),
     "scoring": _("scoring"),
@@ -68,6 +70,7 @@ _COLLECTING: dict[str, Words] = {
 _TRAINING: dict[str, Words] = {
     "training_retriever": _("training the retriever"),
     "training_generator": _("training the generator"),
+    "training_reranker": _("training the reranker"),
     "training_on": _("training on %(n)d queries"),
     "nothing_to_learn": _("neither half has anything to learn from"),
     "no_grades": _("the retriever learns from grades, and the training split has none"),
@@ -112,6 +115,19 @@ _DECIDING: dict[str, Words] = {
     ),
     "unproven": _(
         "Too few queries to prove that these did not get worse, so only their difference was asked: %(guards)s."
+    ),
+    "rerank_stays": _("The reranker pays for its time and stays."),
+    "rerank_left_out": _("The reranker was left out: %(why)s."),
+    "rerank_not_asked": _("The reranker stays without having been asked whether it pays."),
+    "rerank_no_gain": _("against the same release without it, the interval of nDCG@10 does not lie above 0"),
+    "rerank_too_slow": _("it takes more time than it is allowed"),
+    "rerank_gain": _(
+        "Without and with it: nDCG@10 %(champion).3f → %(challenger).3f (%(difference)+.3f; 95 %% interval"
+        " %(low)+.3f to %(high)+.3f)."
+    ),
+    "rerank_time": _(
+        "A search takes %(before).0f ms without it and %(after).0f ms with it, %(more).0f ms more;"
+        " %(most).0f ms more are allowed."
     ),
     "little_judged": _("only %(share).0f %% of the first ten passages were judged; %(least).0f %% are asked for"),
     "figures": _(

@@ -72,7 +72,14 @@ def test_starting_a_turn_queues_one_and_follows_it(client: Client, erin: User, p
     turn = Turn.objects.get()
     assert (turn.only, turn.gate, turn.seed, turn.state) == ("retriever", "never", 7, JobState.QUEUED)
     assert answer.redirect_chain == [(f"/p/zoo/turns/{turn.pk}/", 302)]
+    assert turn.settings == {}
     assert "Waits for a worker" in answer.text
+
+
+def test_a_reranker_is_trained_for_whoever_asks(client: Client, erin: User, project: Project) -> None:
+    client.force_login(erin)
+    client.post("/p/zoo/runs/start/", {"gate": "auto", "reranker": "on"})
+    assert Turn.objects.get().settings == {"reranker": {"enabled": True}}
 
 
 def test_a_second_turn_at_the_same_time_is_refused_with_the_reason(client: Client, erin: User, running: Run) -> None:
@@ -177,7 +184,12 @@ def test_a_manager_sets_when_the_loop_turns(client: Client, erin: User, mona: Us
     assert not Policy.objects.exists()
     sent = {"is_active": "on", "least_new_queries": 20, "most_every_hours": 6, "gate": "auto", "only": ""}
     sent |= {"guard_margin": 0.01, "least_judged": 0.5, "asks": "not_worse", "guard_rule": "interval"}
-    sent |= {"log_margin": 0.2}
+    sent |= {"log_margin": 0.2, "most_rerank_ms": 150, "reranker": "on"}
     assert client.post("/p/zoo/runs/policy/", sent).status_code == 302
-    assert Policy.objects.get(project=project).least_new_queries == 20
+    held = Policy.objects.get(project=project)
+    assert (held.least_new_queries, held.most_rerank_ms) == (20, 150)
+    assert held.settings == {"reranker": {"enabled": True}}
+    assert "checked" in client.get("/p/zoo/runs/policy/").text.split('name="reranker"')[1].split(">")[0]
+    assert client.post("/p/zoo/runs/policy/", {**sent, "reranker": ""}).status_code == 302
+    assert Policy.objects.get(project=project).settings == {"reranker": {"enabled": False}}
     assert client.post("/p/zoo/runs/policy/", sent | {"guard_margin": 3}).status_code == 422

@@ -15,7 +15,7 @@ from curation.models import Membership
 from retrieval.jobs import enqueue
 from tuning import learning, tasks
 from tuning.engine.growth import LEAST, Growth
-from tuning.models import Curve, Part
+from tuning.models import HALVES, Curve, Part
 
 
 class PointSerializer(serializers.Serializer[Curve]):
@@ -77,7 +77,7 @@ class DrawnCurveSerializer(CurveSerializer):
 
 
 class LearnSerializer(serializers.Serializer[Curve]):
-    part = serializers.ChoiceField(choices=Part.choices, required=False, default=Part.RETRIEVER)
+    part = serializers.ChoiceField(choices=HALVES, required=False, default=Part.RETRIEVER)
     sizes = serializers.ListField(
         child=serializers.IntegerField(min_value=LEAST),
         required=False,

@@ -27,10 +27,11 @@ class RunSerializer(serializers.ModelSerializer[Run]):
     dataset = serializers.IntegerField(source="dataset.number")
     encoder = serializers.CharField(source="encoder.name", default=None, allow_null=True)
     generator = serializers.CharField(source="generator.name", default=None, allow_null=True)
+    reranker = serializers.CharField(source="reranker.name", default=None, allow_null=True)
 
     class Meta:
         model = Run
-        fields = ["id", "part", "dataset", "seed", "encoder", "generator"]
+        fields = ["id", "part", "dataset", "seed", "encoder", "generator", "reranker"]
 
 
 class NumberedReleaseSerializer(serializers.ModelSerializer[Release]):
@@ -71,7 +72,7 @@ class JudgementLineageSerializer(JudgementSerializer):
 
 class OriginSerializer(serializers.Serializer[lineage.Origin]):
     release = serializers.IntegerField(source="release.number")
-    runs = RunSerializer(many=True, help_text="The trainings that gave its encoder and its generator; none of a base.")
+    runs = RunSerializer(many=True, help_text="The trainings that gave its weights; none of a base.")
     datasets = serializers.SerializerMethodField()
     judgements = serializers.IntegerField(help_text="How many are behind it.")
 

@@ -11,8 +11,8 @@ from rest_framework.response import Response
 from curation.api import ProjectMixin
 from curation.models import Membership
 from retrieval.jobs import enqueue
-from tuning import curves, tasks, turning
-from tuning.models import Gate, Part, Run, Turn
+from tuning import curves, tasks, training, turning
+from tuning.models import HALVES, Gate, Run, Turn
 
 
 class TurnSerializer(serializers.ModelSerializer[Turn]):
@@ -45,9 +45,12 @@ class RunCurvesSerializer(serializers.ModelSerializer[Run]):
 
 
 class StartSerializer(serializers.Serializer[Turn]):
-    only = serializers.ChoiceField(choices=Part.choices, required=False, default="", allow_blank=True)
+    only = serializers.ChoiceField(choices=HALVES, required=False, default="", allow_blank=True)
     gate = serializers.ChoiceField(choices=Gate.choices, required=False, default=Gate.AUTO)
     seed = serializers.IntegerField(min_value=0, required=False, default=0)
+    reranker = serializers.BooleanField(
+        required=False, default=False, help_text="Train one after the retriever; it stays only where it pays."
+    )
 
 
 class Turns(ProjectMixin, generics.ListAPIView[Turn]):
@@ -66,7 +69,9 @@ class Turns(ProjectMixin, generics.ListAPIView[Turn]):
         project = self.project()
         wanted = StartSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
-        turn = turning.start(project, **wanted.validated_data)
+        given = dict(wanted.validated_data)
+        settings = training.with_reranker({}, given.pop("reranker"))
+        turn = turning.start(project, settings=settings, **given)
         enqueue(tasks.advance, turn.pk)
         return Response(TurnSerializer(turn).data, status=status.HTTP_201_CREATED)
 

@@ -38,7 +38,7 @@ def start(request: MemberRequest, project: Project) -> HttpResponse:
     form = StartForm(request.POST)
     if form.is_valid():
         try:
-            turn = turning.start(project, **form.cleaned_data)
+            turn = turning.start(project, **form.wanted())
         except turning.AlreadyTurning as error:
             form.add_error(None, str(error))
         else:
@@ -78,6 +78,7 @@ def run(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
     context = {"project": project, "run": found, "is_live": _is_live(found)}
     if not request.htmx:
         context |= {"curves": curves.read(found), "recorded": recorded.groups(found)}
+        context["evaluation"] = getattr(found.turn, "evaluation", None)
         context["merged"] = {name: read(value) for name, value in found.record.get("merged", {}).items()}
     return render(request, template, context)
 
@@ -92,7 +93,7 @@ def run_curves(request: MemberRequest, project: Project, pk: int) -> JsonRespons
 @require_http_methods(["GET", "HEAD", "POST"])
 @require(Membership.Role.MANAGER)
 def policy(request: MemberRequest, project: Project) -> HttpResponse:
-    held = Policy.objects.filter(project=project).first() or Policy(project=project)
+    held = Policy.of(project)
     form = PolicyForm(request.POST or None, instance=held)
     if request.method == "POST" and form.is_valid():
         form.save()
@@ -125,7 +126,9 @@ def _turns(project: Project) -> Any:
 
 def _run_rows(project: Project) -> Any:
     parts = Run.objects.filter(turn__project=project)
-    return parts.select_related("turn", "dataset", "encoder", "generator", "parent_encoder", "parent_generator")
+    return parts.select_related(
+        *("turn__evaluation", "dataset", "encoder", "generator", "reranker", "parent_encoder", "parent_generator")
+    )
 
 
 def _is_live(row: Turn | Run) -> bool:

@@ -57,5 +57,5 @@ def merge(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
 
 
 def _found(project: Project, pk: int) -> Run:
-    rows = Run.objects.select_related("generator", "encoder").filter(turn__project=project)
+    rows = Run.objects.select_related("generator", "encoder", "reranker").filter(turn__project=project)
     return get_object_or_404(rows, pk=pk)

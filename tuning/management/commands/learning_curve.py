@@ -10,7 +10,7 @@ from curation.commanding import ProjectCommand
 from retrieval.jobs import JobState, worker_name
 from retrieval.wording import say
 from tuning import learning
-from tuning.models import Curve, Part
+from tuning.models import HALVES, Curve, Part
 
 
 class NotDrawn(Exception):
@@ -23,7 +23,7 @@ class Command(ProjectCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--part", choices=Part.values, default=Part.RETRIEVER)
+        parser.add_argument("--part", choices=dict(HALVES), default=Part.RETRIEVER)
         parser.add_argument("--sizes", default="", metavar="50,100,…", help="Judged queries of each training.")
         parser.add_argument("--budget", type=float, metavar="SECONDS", help="For each training, about.")
         parser.add_argument("--seed", type=int, default=0)

@@ -12,7 +12,7 @@ from curation.models import Project
 from retrieval.jobs import JobState, worker_name
 from retrieval.wording import say
 from tuning import recorded, training, turning
-from tuning.models import Gate, Part, Turn
+from tuning.models import HALVES, Gate, Part, Turn
 
 
 class TurnFailed(Exception):
@@ -25,16 +25,18 @@ class Command(ProjectCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--only", choices=Part.values, default="", help="Which half learns; both without it.")
+        parser.add_argument("--only", choices=dict(HALVES), default="", help="Which half learns; both without it.")
         parser.add_argument("--gate", choices=Gate.values, default=Gate.AUTO)
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--budget", type=float, metavar="SECONDS", help="For each training, about.")
+        parser.add_argument("--reranker", action="store_true", help="Train one too; it stays only where it pays.")
 
     def run(self, **options: Any) -> dict[str, Any]:
         project = self.project(options["project"])
         if options["seed"] < 0 or (options["budget"] is not None and options["budget"] <= 0):
             self.usage("--seed is 0 or more, --budget more than 0")
         settings = {} if options["budget"] is None else {"budget_seconds": options["budget"]}
+        settings = training.with_reranker(settings, options["reranker"])
         wanted = {"only": options["only"], "gate": options["gate"], "seed": options["seed"], "settings": settings}
         turn = self._take_up(project, wanted) or turning.start(project, **wanted)
         try:
@@ -87,7 +89,11 @@ def _outcome(record: dict[str, Any]) -> str:
 def _indexed(turn: Turn) -> str:
     challenger = turn.challenger
     assert challenger is not None
-    return f"{challenger} ({challenger.build}, dense share {challenger.fusion_weight:.2f})"
+    told = f"{challenger} ({challenger.build}, dense share {challenger.fusion_weight:.2f})"
+    run = turn.runs.filter(part=Part.RERANKER).first()
+    if run is None:
+        return told
+    return f"{told}; reranker in {run.seconds:.0f} s, {run.reason or _outcome(run.record)}"
 
 
 def _evaluated(turn: Turn) -> str:

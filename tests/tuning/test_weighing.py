@@ -1,0 +1,216 @@
+"""A reranker in the loop: trained after the retriever, weighed against the same release without it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from curation import retrieving, serving
+from curation.models import Project, Query, Release, Review, SettledGrade
+from retrieval import indexing, ingesting, searching
+from retrieval.engine import artifacts
+from retrieval.jobs import JobState
+from retrieval.models import Corpus, Passage, Reranker
+from retrieval.searching import Hit
+from tests.conftest import KEYWORDS
+from tests.tiny import said, tiny_encoder, tiny_reranker
+from tuning import collecting, evaluating, promoting, training, turning, weighing
+from tuning.models import Evaluation, Gate, GuardSet, Part, Policy, Run, Turn
+
+MARKS = ("ba", "bu")
+
+
+def nobody(done: int, total: int, note: object) -> None:
+    """Nobody watches."""
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_reranker(tmp_path_factory.mktemp("reranker"), KEYWORDS)
+
+
+@pytest.fixture
+def evaluation(
+    weights: Path, project: Project, release: Release, settled: list[Query], settings: Any, tmp_path: Path
+) -> Evaluation:
+    """An unmeasured one of a challenger that is the champion with a reranker which knows nothing."""
+    shutil.copytree(weights, Path(settings.DATA_DIR) / "rerankers" / tmp_path.name)
+    row = Reranker.objects.create(name="tiny", path=f"rerankers/{tmp_path.name}", sha256=artifacts.folder_hash(weights))
+    dataset = collecting.collect(project)
+    turn = Turn.objects.create(project=project, dataset=dataset, only=Part.RETRIEVER, state=JobState.DONE)
+    Run.objects.create(turn=turn, dataset=dataset, part=Part.RETRIEVER, state=JobState.DONE)
+    challenger = serving.next_release(project, reranker=row, rerank_share=1.0, rerank_depth=12)
+    return Evaluation.objects.create(turn=turn, dataset=dataset, champion=release, challenger=challenger)
+
+
+def weigh(evaluation: Evaluation, *, is_better: bool = True) -> weighing.Found:
+    """What ten queries say of a reranker that puts the relevant passage first where it was second, or the reverse."""
+    texts = {str(n): "hunts at night" for n in range(10)}
+    grades = {name: {"1": 0.0, "2": 3.0} for name in texts}
+    ranked = {name: [Hit(1, 1, 1.0), Hit(2, 2, 0.5)] for name in texts}
+    turned = {name: [Hit(2, 1, 1.0), Hit(1, 2, 0.5)] for name in texts}
+    return weighing.weigh(evaluation, texts, grades, (ranked, turned) if is_better else (turned, ranked))
+
+
+def test_a_gain_within_the_time_pays(evaluation: Evaluation, project: Project) -> None:
+    Policy.objects.create(project=project, most_rerank_ms=1e6)
+    found = weigh(evaluation)
+    assert found["is_kept"]
+    assert found["gain"]["difference"] == pytest.approx(1 - 0.6309, abs=1e-4)  # 1 / log2(3) at the second place
+    assert 0 < found["before"] < found["after"] and found["timed"] == 10
+    said = str(weighing.told(found))
+    assert "The reranker pays for its time and stays." in said
+    assert "nDCG@10 0.631 → 1.000 (+0.369; 95 % interval +0.369 to +0.369)" in said
+    assert "1000000 ms more are allowed" in said
+
+
+def test_a_gain_that_takes_too_long_does_not(evaluation: Evaluation, project: Project) -> None:
+    Policy.objects.create(project=project, most_rerank_ms=0)
+    found = weigh(evaluation)
+    assert not found["is_kept"] and found["gain"]["low"] > 0 and found["more"] > 0
+    assert "The reranker was left out: it takes more time than it is allowed." in str(weighing.told(found))
+
+
+def test_no_gain_does_not_however_little_time_it_takes(evaluation: Evaluation, project: Project) -> None:
+    Policy.objects.create(project=project, most_rerank_ms=1e6)
+    found = weigh(evaluation, is_better=False)
+    assert not found["is_kept"]
+    assert "left out: against the same release without it, the interval of nDCG@10 does not lie above 0" in str(
+        weighing.told(found)
+    )
+
+
+def test_who_asks_for_always_gets_it_unasked(evaluation: Evaluation) -> None:
+    evaluation.turn.gate = Gate.ALWAYS
+    found = weigh(evaluation, is_better=False)
+    assert found["is_kept"]
+    assert "stays without having been asked" in str(weighing.told(found))
+
+
+def test_a_challenger_without_a_reranker_is_not_weighed() -> None:
+    assert weighing.told({}) == ""
+
+
+def test_one_that_does_not_pay_is_taken_away_and_the_rest_is_measured_without_it(
+    evaluation: Evaluation, project: Project, client: Client, erin: User
+) -> None:
+    evaluating.evaluate(evaluation, "test", nobody)
+    evaluation.refresh_from_db()
+    assert evaluation.reranking and not evaluation.reranking["is_kept"]
+    assert Release.objects.get(pk=evaluation.challenger_id).reranker is None
+    assert evaluation.measures["ndcg@10"]["difference"] == 0  # without it the challenger is the champion
+    decision = promoting.decide(evaluation)
+    assert "The reranker was left out" in decision.reason and " ms with it" in decision.reason
+    assert decision.numbers["reranking"]["most"] == decision.numbers["gate"]["most_rerank_ms"] == 300
+    client.force_login(erin)
+    page = client.get(reverse("curation:release", args=[project.slug, evaluation.challenger.number]))
+    assert "It was left out of the release." in page.content.decode()
+
+
+def test_with_always_it_is_measured_in_place(evaluation: Evaluation) -> None:
+    Turn.objects.update(gate=Gate.ALWAYS)
+    evaluation.turn.refresh_from_db()
+    evaluating.evaluate(evaluation, "test", nobody)
+    assert Release.objects.get(pk=evaluation.challenger_id).reranker is not None
+    gain, measured = evaluation.reranking["gain"], evaluation.measures["ndcg@10"]
+    assert (gain["champion"], gain["challenger"]) == (measured["champion"], measured["challenger"])
+    assert gain["difference"] != 0
+
+
+def test_settings_ask_for_one_and_lose_nothing_else() -> None:
+    assert training.with_reranker({}, False) == {}
+    asked = training.with_reranker({"reranker": {"epochs": 3}, "budget_seconds": 9}, True)
+    assert asked == {"reranker": {"epochs": 3, "enabled": True}, "budget_seconds": 9}
+    assert training.wants_reranker(asked) and not training.wants_reranker(training.with_reranker(asked, False))
+
+
+@pytest.fixture
+def marked(db: None, tmp_path: Path, settings: Any) -> Project:
+    """60 passages, half with one mark and half with another; only people know which mark is the good one.
+
+    They graded what the release found first for each of 60 questions.
+    """
+    settings.TRAINERS = {"retriever": "tests.tuning.trainer", "reranker": "tuning.engine.fit_reranker"}
+    corpus = Corpus.objects.create(slug="words", name="Words")
+    offsets = [(0, 7, 19), (0, 4, 11)]
+    words = [[(at + step) % 30 for step in offsets[at // 30]] for at in range(60)]
+    texts = [f"{said(some, 2)} {' '.join([MARKS[at % 2]] * 3)}" for at, some in enumerate(words)]
+    ingesting.ingest(corpus, [ingesting.Source(f"p{at}", "", text, {}) for at, text in enumerate(texts)], whole=True)
+    project = Project.objects.create(slug="words", name="Words", corpus=corpus)
+    encoder = indexing.encoder_from(str(tiny_encoder(tmp_path, hears_places=False)))
+    build = indexing.build(indexing.request(corpus, encoder), worker="test")
+    release = serving.make_base(project, build)
+    passages = Passage.objects.in_bulk()
+    for at, some in enumerate(words):
+        text = " ".join([said(some[:2] if at % 2 else some[1:], 30)] * 5)
+        query = Query.objects.create(
+            project=project,
+            external_id=f"q{at}",
+            text=text,
+            state=Query.State.SETTLED,
+            settled_at=timezone.now(),
+        )
+        review = Review.objects.create(query=query, state=Review.State.SETTLED)
+        for hit in retrieving.search(release, text, 20):
+            grade = 3 if MARKS[0] in passages[hit.passage_id].text.split() else 0
+            SettledGrade.objects.create(review=review, passage_id=hit.passage_id, grade=grade, method="sole")
+    for name in ("general", "closed-book"):  # this encoder knows no English: what it makes of it is chance
+        GuardSet.objects.create(project=project, name=name, origin="built_in", path=name, sha256="", is_active=False)
+    return project
+
+
+def go_round(project: Project, settings: Mapping[str, Any]) -> Turn:
+    turn = turning.start(project, only=Part.RETRIEVER, settings=dict(settings))
+    while turn.state == JobState.QUEUED:
+        assert turning.advance(turn, "test")
+    assert turn.state == JobState.DONE, turn.reason
+    return turn
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_a_turn_trains_one_measures_it_and_serves_with_it(marked: Project, client: Client) -> None:
+    Policy.objects.create(project=marked, most_rerank_ms=1e6)
+    learns = {"enabled": True, "lr": 0.005, "epochs": 12, "max_tokens": 48, "mined": 0}
+    turn = go_round(marked, {"reranker": learns, "budget_seconds": 120})
+    run = turn.runs.get(part=Part.RERANKER)
+    assert run.state == JobState.DONE and run.reranker is not None, run.record
+    assert "enabled" not in run.settings["settings"]
+    assert run.parent_encoder == collecting.first_encoder(marked)
+    weighed = turn.evaluation.reranking
+    assert weighed["is_kept"] and weighed["gain"]["low"] > 0, (weighed, run.record)
+    assert turn.evaluation.decision.promoted, turn.evaluation.decision.reason
+    assert "The reranker pays for its time and stays." in turn.evaluation.decision.reason
+    now = serving.serving(marked)
+    assert (now.reranker, now.rerank_depth) == (run.reranker, 20)
+    assert retrieving.search(now, "ba de", 5) != retrieving.search(retrieving.plain(now), "ba de", 5)
+    erin = User.objects.create_superuser("erin")
+    client.force_login(erin)
+    page = client.get(reverse("tuning:run", args=[marked.slug, run.pk])).content.decode()
+    assert "It stays in the release." in page and "tiny" not in page and str(run.reranker) in page
+    assert client.get(reverse("tuning:weights", args=[marked.slug, run.pk, "trained"])).status_code == 200
+    without = go_round(marked, {"retriever": {"mark": "second"}})  # carried over, and weighed again
+    assert without.challenger is not None and without.evaluation.reranking["is_kept"]
+    assert without.runs.count() == 1 and without.challenger.reranker == run.reranker
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_one_that_cannot_learn_ends_no_turn(
+    project: Project, release: Release, settled: list[Query], settings: Any
+) -> None:
+    settings.TRAINERS = {"retriever": "tests.tuning.trainer", "reranker": "tuning.engine.fit_reranker"}
+    turn = go_round(project, {"reranker": {"enabled": True, "least_queries": 500}})
+    run = turn.runs.get(part=Part.RERANKER)
+    assert run.state == JobState.FAILED and "the reranker needs 500" in run.reason
+    assert turn.challenger is not None and turn.challenger.reranker is None
+    assert turn.evaluation.reranking == {}
+    searching.close_all()

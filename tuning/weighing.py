@@ -1,0 +1,94 @@
+"""Does a reranker pay for its milliseconds? Its release is measured with it and without it, and the policy decides.
+
+The gain is that of nDCG@10 on the test split. The time is that of one search after another, as people ask, on the
+machine that measures: a worker busy with something else would make both sides slow, so they take turns.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from statistics import median
+from typing import Any
+
+from curation import retrieving
+from curation.models import Release
+from retrieval.wording import Said, Sentence, say
+from tuning import trying
+from tuning.engine.significance import compare
+from tuning.models import Evaluation, Gate, Policy
+from tuning.trying import Grades, Rankings
+
+MEASURE = "ndcg@10"
+TIMED = 30  # searches with and as many without; one of each goes before, to load what has to be loaded
+DEPTH = 10
+
+Found = dict[str, Any]
+
+
+def weigh(
+    evaluation: Evaluation, texts: Mapping[str, str], grades: Grades, rankings: tuple[Rankings, Rankings]
+) -> Found:
+    """What the challenger's reranker brings and takes, and whether it is to stay.
+
+    rankings: what the challenger finds for the texts without it, and with it.
+    {"gain": a comparison, or None where nothing could be measured; "before", "after", "more": milliseconds a search,
+    medians; "most": how many more are allowed; "timed": searches; "asked": whether the gate was; "is_kept"}
+    """
+    policy = Policy.of(evaluation.turn.project)
+    sides = [trying.measure_rankings(ranked, grades).of(MEASURE) for ranked in rankings]
+    gain = asdict(compare(*sides, seed=evaluation.turn.seed)) if sides[0] else None
+    asked = evaluation.turn.gate != Gate.ALWAYS
+    found = {"gain": gain, "most": policy.most_rerank_ms, "asked": asked} | milliseconds(evaluation.challenger, texts)
+    return found | {"is_kept": not (asked and objection(found))}
+
+
+def milliseconds(release: Release, texts: Mapping[str, str]) -> dict[str, Any]:
+    """How long one search takes without and with the reranker: medians over the same random queries."""
+    ids = sorted(texts, key=lambda query_id: hashlib.sha256(query_id.encode()).digest())[:TIMED]
+    plain = retrieving.plain(release)
+    for query_id in ids[:1]:
+        _seconds(plain, texts[query_id])
+        _seconds(release, texts[query_id])
+    pairs = [(_seconds(plain, texts[query_id]), _seconds(release, texts[query_id])) for query_id in ids]
+    before, after = (1000 * median(side) for side in zip(*pairs, strict=True))
+    more = 1000 * median(with_it - without for without, with_it in pairs)
+    return {"before": round(before, 1), "after": round(after, 1), "more": round(more, 1), "timed": len(ids)}
+
+
+def objection(found: Found) -> Said:
+    """Why the reranker does not pay; empty when it does."""
+    if found["gain"] is None:
+        return say("nothing_measured")
+    if found["gain"]["low"] <= 0:
+        return say("rerank_no_gain")
+    return say("rerank_too_slow") if found["more"] > found["most"] else ""
+
+
+def told(found: Found) -> Said:
+    """What came of it, with both numbers; empty where there was no reranker to weigh."""
+    if not found:
+        return ""
+    parts: list[Said] = [_verdict(found)]
+    if found["gain"] is not None:
+        parts.append(say("rerank_gain", **{name: found["gain"][name] for name in _GAIN}))
+    parts.append(say("rerank_time", **{name: found[name] for name in ("before", "after", "more", "most")}))
+    return say("together", parts=parts)
+
+
+_GAIN = ("champion", "challenger", "difference", "low", "high")
+
+
+def _verdict(found: Found) -> Sentence:
+    if not found["asked"]:
+        return say("rerank_not_asked")
+    why = objection(found)
+    return say("rerank_left_out", why=why) if why else say("rerank_stays")
+
+
+def _seconds(release: Release, text: str) -> float:
+    began = time.perf_counter()
+    retrieving.search(release, text, DEPTH)
+    return time.perf_counter() - began
