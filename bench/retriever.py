@@ -283,6 +283,7 @@ SYSTEMS: dict[str, System] = {
     "adapter-2e-5": _adapter(2e-5),
     "adapter-1e-3": _adapter(1e-3),
     "lm-only": _lm_supervised("query"),
-    "ours-quick": _ours("query"),
+    "ours-adapter": _ours("adapter"),
+    "ours-query": _ours("query"),
     "ours-main": _ours("both"),
 }

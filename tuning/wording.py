@@ -16,6 +16,7 @@ SPOKEN = {
     "reranker": _("the reranker"),
     "no reranker": _("no reranker"),
     "query": _("the query encoder"),
+    "adapter": _("a matrix behind the query encoder"),
     "loading": _("loading"),
     "scoring": _("scoring"),
     "going on from a bookmark": _("going on from where it was"),

@@ -1,5 +1,6 @@
 """tuning/engine/candidates.py and batches.py: who may be a negative of whom."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,20 +59,28 @@ def test_mined_negatives_are_unjudged_and_not_near() -> None:
 
 def test_an_unjudged_near_passage_is_neither_right_nor_wrong() -> None:
     one = example(0, {0: 3})
-    batch = batches.make(material([one]), [one], [0, 1, 2, 3], RetrieverSettings())
+    batch = batches.make(material([one]), [one], [0, 1, 2, 3], RetrieverSettings(), are_hard=True)
     assert batch.right.tolist() == [[True, False, False, False]]
     assert batch.wrong.tolist() == [[False, False, True, True]]  # b: 0.96 > 0.95 · 1
 
 
+def test_what_came_with_another_query_is_wrong_unless_it_is_the_positive_again() -> None:
+    one = example(0, {0: 3})
+    vectors = np.array([[1, 0], [0.99, 0.14107], [0.96, 0.28], [0, 1]], np.float32)
+    known = replace(material([one]), passage_vectors=vectors, query_vectors=np.array([[0.6, 0.8]], np.float32))
+    batch = batches.make(known, [one], [0, 1, 2, 3], RetrieverSettings(twin=0.98), are_hard=False)
+    assert batch.wrong.tolist() == [[False, False, True, True]]  # the last two score higher, and are there to learn
+
+
 def test_a_judged_not_passage_is_wrong_however_near() -> None:
     one = example(0, {0: 3, 1: 0})
-    batch = batches.make(material([one]), [one], [0, 1, 3], RetrieverSettings())
+    batch = batches.make(material([one]), [one], [0, 1, 3], RetrieverSettings(), are_hard=True)
     assert batch.wrong.tolist() == [[False, True, True]]
 
 
 def test_another_querys_passage_that_is_relevant_here_is_not_a_negative() -> None:
     first, second = example(0, {2: 3, 3: 2}), example(1, {3: 3})
-    batch = batches.make(material([first, second]), [first, second], [2, 3, 3], RetrieverSettings())
+    batch = batches.make(material([first, second]), [first, second], [2, 3, 3], RetrieverSettings(), are_hard=True)
     assert batch.passages.tolist() == [2, 3]  # once each
     assert batch.right.tolist() == [[True, True], [False, True]]
     assert not batch.wrong[0].any()
@@ -79,14 +88,14 @@ def test_another_querys_passage_that_is_relevant_here_is_not_a_negative() -> Non
 
 def test_a_merely_related_passage_is_graded_in_the_list_and_left_out_of_the_contrast() -> None:
     one = example(0, {0: 3, 2: 1, 3: 0})
-    batch = batches.make(material([one]), [one], [0, 2, 3], RetrieverSettings(grade_temperature=1.0))
+    batch = batches.make(material([one]), [one], [0, 2, 3], RetrieverSettings(grade_temperature=1.0), are_hard=True)
     assert batch.judged.all() and not batch.right[0, 1] and not batch.wrong[0, 1]
     assert batch.human[0] == pytest.approx([20.0855 / 23.8038, 2.71828 / 23.8038, 1 / 23.8038], abs=1e-5)
 
 
 def test_a_query_without_a_relevant_passage_teaches_by_its_negatives_only() -> None:
     one = example(0, {0: 0})
-    batch = batches.make(material([one]), [one], [0, 1, 3], RetrieverSettings())
+    batch = batches.make(material([one]), [one], [0, 1, 3], RetrieverSettings(), are_hard=True)
     assert not batch.right.any() and not batch.wrong.any() and not batch.human.any()
     assert batch.refused.tolist() == [[True, False, False]]
     assert batch.others.tolist() == [[False, True, True]]
@@ -94,7 +103,7 @@ def test_a_query_without_a_relevant_passage_teaches_by_its_negatives_only() -> N
 
 def test_the_lm_target_is_renormalised_over_the_batch() -> None:
     one = example(0, {0: 3}, scored={0: -0.5, 1: -0.5, 3: -0.5})
-    batch = batches.make(material([one]), [one], [0, 1], RetrieverSettings())
+    batch = batches.make(material([one]), [one], [0, 1], RetrieverSettings(), are_hard=True)
     assert batch.lm.tolist() == [[0.5, 0.5]] and batch.scored.all()
 
 

@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 
 from retrieval.engine import artifacts
+from retrieval.engine.encoder import TextEncoder
 from tests.tiny import said, tiny_encoder
 from tuning.engine import dev, encoder_spec, examples, fit_encoder, roads
+from tuning.engine.checkpoints import Bookmark
 from tuning.engine.examples import JudgedQuery, PassageText
 from tuning.engine.fitting import CannotFit, Log
 
@@ -51,7 +53,14 @@ def spec(tiny: Path, tmp_path: Path) -> dict[str, Any]:
         "passage_path": str(tiny),
         "threads": 1,
         "seed": 4,
-        "settings": {"both_batch": 16, "query_batch": 16, "both_epochs": 12, "both_lr": 0.005, "query_epochs": 2},
+        "settings": {
+            "roads": ["query", "both"],
+            "both_batch": 16,
+            "query_batch": 16,
+            "both_epochs": 12,
+            "both_lr": 0.005,
+            "query_epochs": 2,
+        },
     }
 
 
@@ -131,6 +140,73 @@ def test_the_quick_road_keeps_the_passage_side(spec: dict[str, Any], fit: Fit, t
     result = fit(spec)
     assert result["choice"] == "query" and result["passage_path"] == str(tiny)
     assert result["passage_hash"] == artifacts.folder_hash(tiny) != result["query_hash"]
+
+
+@pytest.mark.slow
+def test_the_shortest_road_is_a_matrix_behind_the_query_encoder(spec: dict[str, Any], fit: Fit, tiny: Path) -> None:
+    spec["settings"] |= {"roads": ["adapter"], "adapter_lr": 0.02, "adapter_epochs": 30, "adapter_anchor": 0.0}
+    result = fit(spec)
+    assert result["choice"] == "adapter" and result["passage_path"] == str(tiny)
+    assert result["dev"]["adapter"] > result["dev"]["base"]
+    before, after = TextEncoder(str(tiny), str(tiny)), TextEncoder(result["query_path"], str(tiny))
+    texts = [row.text for row in examples.read_queries(Path(spec["queries"]))[:9]]
+    old, new = before.encode_queries(texts), after.encode_queries(texts)
+    turned, *_rest = np.linalg.lstsq(old, new, rcond=None)  # nine vectors in eight dimensions: a matrix or not
+    moved = old @ turned
+    assert not np.allclose(old, new, atol=1e-3)
+    assert np.allclose((moved / np.linalg.norm(moved, axis=1, keepdims=True) * new).sum(1), 1, atol=0.05)
+
+
+@pytest.mark.slow
+def test_a_strong_anchor_holds_the_matrix_at_the_identity(spec: dict[str, Any], fit: Fit, tiny: Path) -> None:
+    spec["settings"] |= {"roads": ["adapter"], "adapter_anchor": 1e6}
+    result = fit(spec)
+    texts = [row.text for row in examples.read_queries(Path(spec["queries"]))[:9]]
+    old = TextEncoder(str(tiny), str(tiny)).encode_queries(texts)
+    new = TextEncoder(result["query_path"], str(tiny)).encode_queries(texts)
+    assert (old * new).sum(1).min() > 0.99
+
+
+class Killed(BaseException):
+    """Stands for a signal nobody can catch."""
+
+
+@pytest.mark.slow
+def test_a_killed_training_goes_on_and_ends_where_it_would_have_ended(
+    spec: dict[str, Any], tmp_path: Path, fit: Fit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec["bookmark_seconds"] = 0
+    whole = fit(spec, "whole")
+    assert whole["choice"] == "both"
+    out = tmp_path / "out"
+    out.mkdir()
+    real = Bookmark.save
+    for saves in (3, 12):  # inside the first road, then inside the second
+        left = [saves]
+
+        def save(self: Bookmark, *given: Any, left: list[int] = left, **named: Any) -> bool:
+            left[0] -= 1
+            if not left[0]:
+                raise Killed
+            return real(self, *given, **named)
+
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(Bookmark, "save", save)
+            fit_encoder.fit(spec, out, Log(out / "metrics.jsonl"))
+        assert not (out / "checkpoint").exists()
+    (out / "checkpoint").mkdir()  # of a process killed before its result
+    result = fit_encoder.fit(spec, out, Log(out / "metrics.jsonl"))
+    assert (result["choice"], result["query_hash"]) == (whole["choice"], whole["query_hash"])
+
+    def points(found: dict[str, Any]) -> dict[str, list[tuple[int, float | None]]]:
+        return {
+            road: [(line["step"], line.get("loss", line.get("dev"))) for line in curve]
+            for road, curve in found["curves"].items()
+        }
+
+    assert points(result) == points(whole)
+    told = (out / "metrics.jsonl").read_text()
+    assert told.count("going on from a bookmark") == 2
 
 
 @pytest.mark.slow

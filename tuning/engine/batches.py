@@ -88,9 +88,20 @@ def chosen(
 
 
 def make(
-    material: Material, examples: Sequence[Example], passages: Sequence[int], settings: RetrieverSettings
+    material: Material,
+    examples: Sequence[Example],
+    passages: Sequence[int],
+    settings: RetrieverSettings,
+    *,
+    are_hard: bool,
 ) -> Batch:
-    """The batch of these examples over these passages, in any order and with repetitions."""
+    """The batch of these examples over these passages, in any order and with repetitions.
+
+    are_hard: the passages are what the base confuses, and an unjudged one that it scores near the positive is left
+    out. Else they came by chance, with other queries: then only one that is all but the positive itself is, because
+    what the base wrongly scores high is what there is to learn (FeedbackQA, 200 queries: 0.661 with the first rule
+    there, 0.669 without).
+    """
     columns = np.unique(np.asarray(passages, dtype=np.int64))  # (P,) ascending
     shape = (len(examples), len(columns))
     masks = {name: np.zeros(shape, dtype=np.bool_) for name in ("right", "wrong", "refused", "others")}
@@ -98,6 +109,7 @@ def make(
     human, lm = np.zeros(shape), np.zeros(shape)
     rows = np.array([example.row for example in examples], dtype=np.int64)
     base = (material.query_vectors[rows] @ material.passage_vectors[columns].T).astype(np.float64)  # (B, P)
+    twins = _twins(material, examples, columns, settings.twin)
     for b, example in enumerate(examples):
         at, inside = _columns(columns, example.judged)
         supports["judged"][b, at] = True
@@ -108,7 +120,8 @@ def make(
         unjudged = ~supports["judged"][b]
         if example.is_right.any():
             masks["right"][b, at] = example.is_right[inside]
-            masks["wrong"][b] = unjudged & ~_near(material, example, base[b], settings.near)
+            near = _near(material, example, base[b], settings.near) if are_hard else twins[b]
+            masks["wrong"][b] = unjudged & ~near
             masks["wrong"][b, at[grades <= 0]] = True
         else:
             masks["refused"][b, at] = grades <= 0
@@ -127,6 +140,16 @@ def _near(material: Material, example: Example, base: Floats, share: float) -> B
     best = material.passage_vectors[example.right] @ material.query_vectors[example.row]  # (right,)
     values = np.concatenate([base, best.astype(np.float64)])
     return near_positives(values, np.arange(len(base), len(values)), share)[: len(base)]
+
+
+def _twins(material: Material, examples: Sequence[Example], columns: Rows, least: float) -> Bools:
+    """(B, P) which passages of the batch are, for the base, all but the same as a positive of the query."""
+    found = np.zeros((len(examples), len(columns)), dtype=np.bool_)
+    vectors = material.passage_vectors[columns]
+    for b, example in enumerate(examples):
+        if len(example.right):
+            found[b] = (vectors @ material.passage_vectors[example.right].T >= least).any(axis=1)
+    return found
 
 
 def _columns(columns: Rows, wanted: Rows) -> tuple[Rows, Bools]:

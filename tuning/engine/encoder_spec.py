@@ -8,20 +8,23 @@ from typing import Any
 
 from tuning.engine.fitting import CannotFit
 
-BOTH, QUERY = "both", "query"
-ROADS = (QUERY, BOTH)
-_WIDTHS = ("both_train_tokens", "both_max_tokens", "dev_depth")
+BOTH, QUERY, ADAPTER = "both", "query", "adapter"
+ROADS = (ADAPTER, QUERY, BOTH)
+_COUNTS = (
+    *("both_epochs", "both_batch", "both_list", "both_train_tokens", "both_max_tokens"),
+    *("query_epochs", "query_batch", "adapter_epochs", "dev_depth"),
+)
 
 
 @dataclass(frozen=True)
 class RetrieverSettings:
     """Everything that decides the weights, besides the data and the seed.
 
-    roads: what is tried, the shortest first. `query` trains the query encoder against frozen passage
-    vectors, `both` trains one set of weights for the two sides.
+    roads: what is tried, the shortest first. `adapter` trains one matrix behind the query encoder and `query` the
+    query encoder, against frozen passage vectors; `both` trains one set of weights for the two sides.
     """
 
-    roads: tuple[str, ...] = (QUERY, BOTH)
+    roads: tuple[str, ...] = (ADAPTER, BOTH)
     temperature: float = 0.05  # T_R of p_R = softmax(q·d / T_R)
     grade_temperature: float = 0.5  # T_g of t_H
     lm_temperature: float = 0.15  # τ of t_L, over mean log-probabilities per token
@@ -40,8 +43,12 @@ class RetrieverSettings:
     query_epochs: int = 3
     query_batch: int = 32
     query_depth: int = 30  # passages of the base's ranking that join a query's candidates
+    adapter_lr: float = 1e-3
+    adapter_epochs: int = 10
+    adapter_anchor: float = 1.0  # λ_A of the matrix: without one, few judgements ruin it
     warmup: float = 0.1  # share of the steps
     near: float = 0.95  # an unjudged passage above this share of the positive's base score is no negative
+    twin: float = 0.97  # the base's cosine of two passages from which a batch takes them for the same
     least_queries: int = 8
     dev_queries: int = 200
     dev_passages: int = 600
@@ -50,10 +57,10 @@ class RetrieverSettings:
     def __post_init__(self) -> None:
         if not self.roads or set(self.roads) - set(ROADS):
             raise CannotFit(f"roads must name some of {', '.join(ROADS)}: {', '.join(self.roads) or 'none'}.")
-        for name in ("temperature", "grade_temperature", "lm_temperature", "both_lr", "query_lr"):
+        for name in ("temperature", "grade_temperature", "lm_temperature", "both_lr", "query_lr", "adapter_lr"):
             if getattr(self, name) <= 0:
                 raise CannotFit(f"{name} must be above 0.")
-        for name in ("both_epochs", "both_batch", "both_list", "query_epochs", "query_batch", *_WIDTHS):
+        for name in _COUNTS:
             if getattr(self, name) < 1:
                 raise CannotFit(f"{name} must be at least 1.")
 
@@ -71,6 +78,7 @@ class RetrieverSpec:
     query_hash, passage_hash: of the base's folders, measured when empty.
     threads:  0 for every core. budget_seconds: None for no limit; a run that meets it stops early
               and is then no longer the same on every machine.
+    bookmark_seconds: how often it is kept where the training stands, for one whose process is killed.
     """
 
     queries: Path
@@ -88,6 +96,7 @@ class RetrieverSpec:
     seed: int = 0
     threads: int = 0
     budget_seconds: float | None = None
+    bookmark_seconds: float = 60.0
     settings: RetrieverSettings = field(default_factory=RetrieverSettings)
 
 

@@ -2,7 +2,8 @@
 
 Every road that fits the time is walked; the dev queries choose between the results and the base, which is
 a candidate like the others, so what comes out is never worse on dev than what went in. The same files,
-settings, seed and number of threads give the same checkpoint hash.
+settings, seed and number of threads give the same checkpoint hash, also where the process was killed on the way:
+every `bookmark_seconds` it leaves a bookmark in OUT/, and the next one goes on from there.
 """
 
 from __future__ import annotations
@@ -21,14 +22,16 @@ from retrieval.engine.encoder import NoEncoder, local_folder
 from tuning.engine import candidates, checkpoints, dev, examples, roads
 from tuning.engine.batches import Material
 from tuning.engine.candidates import Rows, Vectors
+from tuning.engine.checkpoints import Bookmark
 from tuning.engine.dev import Dev
-from tuning.engine.encoder_spec import BOTH, QUERY, RetrieverSpec, read_spec
+from tuning.engine.encoder_spec import ADAPTER, BOTH, QUERY, RetrieverSpec, read_spec
 from tuning.engine.examples import DEV, TRAIN, BadRow, JudgedQuery, PassageText
-from tuning.engine.fitting import CHECKPOINT, CannotFit, Log, run
+from tuning.engine.fitting import BOOKMARK, CHECKPOINT, CannotFit, Log, run
 from tuning.engine.progress import Progress
 from tuning.engine.towers import Tower
 
 BASE = "base"
+_PLANS = {ADAPTER: roads.adapter, QUERY: roads.query, BOTH: roads.both}
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ def fit(given: dict[str, Any], out: Path, log: Log) -> dict[str, Any]:
     progress = Progress(log, spec.budget_seconds)
     try:
         prepared = prepare(spec)
-        choice, values, tower = _try_roads(spec, prepared, progress)
+        choice, values, tower = _try_roads(spec, prepared, progress, out)
     except NoEncoder as error:
         raise CannotFit(str(error)) from error
     return _result(spec, out, prepared, progress, choice, values, tower)
@@ -158,22 +161,22 @@ def _served(path: Path | None, passage_rows: Mapping[str, int]) -> dict[str, Row
 
 
 def _try_roads(
-    spec: RetrieverSpec, prepared: Prepared, progress: Progress
+    spec: RetrieverSpec, prepared: Prepared, progress: Progress, out: Path
 ) -> tuple[str, dict[str, float | None], Tower | None]:
     """The candidate that is best on dev, the dev value of each, and its weights (None for the base).
 
     Without dev queries nothing can be compared: the last road stands, and the gate has the word.
     """
     material = prepared.material
-    wanted = [roads.query if name == QUERY else roads.both for name in spec.settings.roads]
-    planned = [make(material, spec.settings, spec.seed) for make in wanted]
+    planned = [_PLANS[name](material, spec.settings, spec.seed) for name in spec.settings.roads]
     progress.steps = sum(road.steps for road in planned)
     values: dict[str, float | None] = {BASE: _base_value(prepared)}
     progress.write(BASE, **_shown(values[BASE]))
     choice, kept = BASE, None
     for road in planned:
         tower = _tower(spec, road.name)
-        taken = roads.walk(road, tower, material, spec.settings, progress)
+        bookmark = Bookmark(out / f"{road.name}{BOOKMARK}", _key(spec, material), spec.bookmark_seconds)
+        taken = roads.walk(road, tower, material, spec.settings, progress, bookmark)
         progress.steps -= road.steps - taken
         values[road.name] = value = _value(prepared, tower, road.name)
         progress.write(road.name, **_shown(value), **({"note": "stopped by the budget"} if taken < road.steps else {}))
@@ -183,10 +186,24 @@ def _try_roads(
     return choice, values, kept
 
 
+def _key(spec: RetrieverSpec, material: Material) -> str:
+    """Of everything that decides the weights: a bookmark of another training is not gone on from."""
+    taught = [
+        [one.row, one.judged.tolist(), one.grades.tolist(), one.scored.tolist(), one.lm_target.tolist(), one.weight]
+        for one in material.examples
+    ]
+    learned = sorted({row for one in material.examples for row in (*one.judged.tolist(), *one.scored.tolist())})
+    texts = [list(material.queries), [material.passages[row] for row in learned]]
+    return checkpoints.key_of(_sides(spec), spec.seed, asdict(spec.settings), taught, texts)
+
+
 def _tower(spec: RetrieverSpec, road: str) -> Tower:
     """The weights a road begins with. Two sides that already differ meet again in the passage side's."""
-    if road == QUERY:
-        return Tower(local_folder(spec.query_path))
+    if road != BOTH:
+        tower = Tower(local_folder(spec.query_path))
+        if road == ADAPTER:
+            tower.adapt()
+        return tower
     return Tower(local_folder(spec.passage_path), spec.settings.both_max_tokens)
 
 
@@ -202,7 +219,7 @@ def _value(prepared: Prepared, tower: Tower, road: str) -> float | None:
     if not len(judge):
         return None
     queries = tower.vectors([material.queries[row] for row in judge.rows])
-    if road == QUERY:
+    if road != BOTH:
         return judge.value(queries, material.passage_vectors[judge.pool])
     return judge.value(queries, tower.vectors([material.passages[row] for row in judge.pool]))
 
@@ -221,16 +238,12 @@ def _result(
     tower: Tower | None,
 ) -> dict[str, Any]:
     """result.json; the weights are saved first. The base chosen: its own paths, and no checkpoint."""
-    sides = {
-        "query_path": spec.query_path,
-        "passage_path": spec.passage_path,
-        "query_hash": spec.query_hash or artifacts.folder_hash(local_folder(spec.query_path)),
-        "passage_hash": spec.passage_hash or artifacts.folder_hash(local_folder(spec.passage_path)),
-    }
+    sides = _sides(spec)
     if tower is not None:
         target = out / CHECKPOINT
         parents = {name: digest for name, digest in sides.items() if name.endswith("_hash")}
         meta = {"choice": choice, "seed": spec.seed, "settings": asdict(spec.settings), "parents": parents}
+        artifacts.remove_folder(target)  # without a result beside it, it is what a killed process left
         digest = checkpoints.save_encoder(tower.model, target, meta)
         learned = ("query", "passage") if choice == BOTH else ("query",)
         for side in learned:
@@ -251,6 +264,16 @@ def _result(
             "dev_passages": len(prepared.dev.pool),
             "left_out": prepared.left_out,
         },
+    }
+
+
+def _sides(spec: RetrieverSpec) -> dict[str, str]:
+    """The base's folders and their hashes, measured where they were not given."""
+    return {
+        "query_path": spec.query_path,
+        "passage_path": spec.passage_path,
+        "query_hash": spec.query_hash or artifacts.folder_hash(local_folder(spec.query_path)),
+        "passage_hash": spec.passage_hash or artifacts.folder_hash(local_folder(spec.passage_path)),
     }
 
 

@@ -16,14 +16,15 @@ class Progress:
     def __init__(self, log: Log, budget_seconds: float | None = None) -> None:
         self._log = log
         self._budget = budget_seconds
+        self.earlier = 0.0  # seconds spent by processes that were killed, see `tell_again`
         self.step = 0
         self.steps = 0
         self.curves: dict[str, list[dict[str, Any]]] = {}
 
     @property
     def seconds(self) -> float:
-        """Since the training began."""
-        return self._log.seconds
+        """Since the training began, in this process and in those before that were killed."""
+        return self.earlier + self._log.seconds
 
     def fitting_steps(self, pace: float) -> float:
         """How many more steps of `pace` seconds the budget holds; infinite without one."""
@@ -40,3 +41,15 @@ class Progress:
         kept = {name: round(float(values[name]), 6) for name in ("loss", "dev") if values.get(name) is not None}
         self._log.write(self.step, self.steps, seconds_left=left, candidate=candidate, **values | kept)
         self.curves.setdefault(candidate, []).append({"step": self.step, "seconds": round(self.seconds, 2)} | kept)
+
+    def tell_again(self, candidate: str, curve: list[dict[str, Any]], seconds: float) -> None:
+        """Take up the curve of a candidate where a process was killed, and say its lines once more.
+
+        seconds: what that process, and those before it, had spent.
+        """
+        self.earlier = max(self.earlier, seconds)
+        self.curves[candidate] = list(curve)
+        for line in curve:
+            self.step = line["step"]
+            self._log.write(self.step, self.steps, seconds_left=0.0, candidate=candidate, loss=line.get("loss"))
+        self._log.write(self.step, self.steps, seconds_left=0.0, candidate=candidate, note="going on from a bookmark")

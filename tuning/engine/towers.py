@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -41,6 +41,26 @@ class Tower:
             yield
         finally:
             self.model.max_seq_length = usual
+
+    def adapt(self) -> None:
+        """Put a square matrix behind the encoder, the identity at first; from now on it alone learns."""
+        import torch
+        from sentence_transformers.sentence_transformer.modules import Dense, Normalize
+
+        dim = self.model.get_embedding_dimension() or 0
+        self.model.requires_grad_(False)
+        start = torch.eye(dim)
+        matrix = Dense(dim, dim, bias=False, activation_function=torch.nn.Identity(), init_weight=start)
+        self.model.append(matrix)
+        self.model.append(Normalize())
+
+    def adapted(self, vectors: Tensor) -> Tensor:
+        """What the matrix makes of vectors (n, dim) of the encoder behind which it stands; of length 1."""
+        import torch
+
+        matrix: Any = self.model[-2]
+        moved: Tensor = matrix.linear(vectors)
+        return torch.nn.functional.normalize(moved, dim=1)
 
     def embed(self, texts: Sequence[str]) -> Tensor:
         """(n, dim) vectors of length 1 in the order of the texts, n ≥ 1, with the gradient of the current mode."""
