@@ -124,7 +124,7 @@ class OpenBuild:
     @property
     def encoder(self) -> TextEncoder:
         """The query side, shared by the builds that have the same one; loaded when first used."""
-        return _query_encoder(self._encoder_row)
+        return query_encoder(self._encoder_row)
 
     def search(self, texts: Sequence[str], k: int, mode: str, weight: float) -> list[list[Hit]]:
         """See the module's `search`."""
@@ -181,7 +181,7 @@ _open_builds: Kept[OpenBuild] = Kept(_OPEN_BUILDS)
 _encoders: Kept[TextEncoder] = Kept(_OPEN_BUILDS)
 
 
-def _query_encoder(row: Encoder) -> TextEncoder:
+def query_encoder(row: Encoder) -> TextEncoder:
     """float32: a query is short, and its vector must not depend on the machine's fast format."""
 
     def load() -> TextEncoder:

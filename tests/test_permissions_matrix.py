@@ -35,6 +35,7 @@ from curation.models import (
     Project,
     ProvisionalGrade,
     Query,
+    QueryVector,
     Ranking,
     Release,
     Review,
@@ -540,6 +541,7 @@ def _stage(slug: str, word: str, people: dict[str, User], *, number: int) -> Sta
     Vote.objects.create(pair=pair, voter=people[ANNOTATOR], choice=Vote.Choice.TIE, champion_was_a=True)
     settled = _query(project, passage, people[ANNOTATOR], word, Assignment.State.SUBMITTED, base)
     Query.objects.filter(pk=settled.query_id).update(state=Query.State.SETTLED, settled_at=timezone.now())
+    QueryVector.objects.create(query=settled.query, encoder=base.build.encoder, text_key=word, values=word.encode())
     review = Review.objects.create(
         query=settled.query, state=Review.State.SETTLED, answer=f"By the {word}.", comment=f"{word}!"
     )

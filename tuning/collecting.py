@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Max, Prefetch
 
-from curation import serving
+from curation import embedding
 from curation.models import Answer, Judgement, Project, Query, Review, SettledGrade
 from retrieval import indexing
 from retrieval.engine import artifacts
@@ -144,21 +144,13 @@ def _vectors(project: Project, rows: Sequence[JudgedQuery], on_progress: Progres
     Not the serving one's: tuning draws queries of one passage together, and clusters that grew with
     every promotion would move queries from split to split.
     """
-    encoder = open_encoder(first_encoder(project))
+    encoder = open_encoder(embedding.first_encoder(project))
     parts = []
     for start in range(0, len(rows), _BATCH // 8):
         parts.append(encoder.encode_queries([row.text for row in rows[start : start + _BATCH // 8]]))
         if on_progress:
             on_progress(min(start + _BATCH // 8, len(rows)), len(rows), say("comparing_queries"))
     return np.concatenate(parts)
-
-
-def first_encoder(project: Project) -> Encoder:
-    """The untuned encoder behind whatever serves."""
-    encoder = serving.serving(project).build.encoder
-    while encoder.parent is not None:
-        encoder = encoder.parent
-    return encoder
 
 
 def open_encoder(encoder: Encoder) -> TextEncoder:

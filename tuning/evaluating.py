@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db import transaction
 
-from curation import retrieving, serving
+from curation import embedding, retrieving, serving
 from retrieval.jobs import JobState
 from retrieval.wording import Said, of_error, say
 from tuning import collecting, guarding, trying, voting, weighing
@@ -175,7 +175,7 @@ def _refused(evaluation: Evaluation, written: Written, test: list[JudgedQuery]) 
 
 def _nearness(evaluation: Evaluation, rows: list[JudgedQuery]) -> dict[str, float]:
     """Test query → cosine to the nearest training question, as the untuned encoder sees them."""
-    encoder = collecting.open_encoder(collecting.first_encoder(evaluation.turn.project))
+    encoder = collecting.open_encoder(embedding.first_encoder(evaluation.turn.project))
     test, train = ([row for row in rows if row.split == split] for split in (TEST, TRAIN))
     vectors = [encoder.encode_queries([row.text for row in some]) for some in (test, train)]
     return dict(zip([row.query_id for row in test], slicing.nearness(*vectors), strict=True))

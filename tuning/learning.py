@@ -22,7 +22,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from curation import serving
+from curation import embedding, serving
 from curation.errors import CurationError
 from curation.models import Generator, Project, Release
 from retrieval import indexing
@@ -192,7 +192,7 @@ def _run(curve: Curve) -> Run:
         dataset=curve.dataset,
         part=curve.part,
         seed=curve.seed,
-        parent_encoder=collecting.first_encoder(curve.project) if is_retriever else None,
+        parent_encoder=embedding.first_encoder(curve.project) if is_retriever else None,
         parent_generator=None if is_retriever else _first(release.generator),
     )
 

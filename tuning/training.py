@@ -11,14 +11,14 @@ from typing import Any
 
 from django.conf import settings
 
-from curation import serving
+from curation import embedding, serving
 from curation.models import Generator, Release
 from retrieval import indexing
 from retrieval.engine import artifacts, code
 from retrieval.jobs import JobState
 from retrieval.models import Encoder, Reranker
 from retrieval.wording import Said, Sentence, of_error, say
-from tuning import collecting, diverging, specifying
+from tuning import diverging, specifying
 from tuning.following import CHECKPOINT, RESULT, SPEC, Follower, end_stray
 from tuning.holding import Hold
 from tuning.models import Part, Run, Turn
@@ -123,7 +123,7 @@ def folder(run: Run) -> Path:
 
 def _run(turn: Turn, part: Part, release: Release) -> Run:
     assert turn.dataset is not None  # the step before made it
-    encoder, generator = collecting.first_encoder(turn.project), _first(release.generator)
+    encoder, generator = embedding.first_encoder(turn.project), _first(release.generator)
     run, _made = Run.objects.get_or_create(
         turn=turn,
         part=part,

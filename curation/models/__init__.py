@@ -2,7 +2,7 @@
 
 from curation.models.events import Event, Unchangeable
 from curation.models.projects import Guidelines, Membership, Preferences, Project, default_grades
-from curation.models.queries import Draft, Query, Ranking, ShownPassage
+from curation.models.queries import Draft, Query, QueryVector, Ranking, ShownPassage
 from curation.models.releases import Generator, Release, ReleaseQuerySet
 from curation.models.reviews import ProvisionalGrade, Review, SettledGrade
 from curation.models.work import Answer, Assignment, AssignmentQuerySet, Judgement
@@ -21,6 +21,7 @@ __all__ = [
     "Project",
     "ProvisionalGrade",
     "Query",
+    "QueryVector",
     "Ranking",
     "Release",
     "ReleaseQuerySet",

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from curation.engine import likeness
 from curation.models.projects import Project
 from curation.models.releases import Generator, Release
-from retrieval.models import IndexBuild, Passage
+from retrieval.models import Encoder, IndexBuild, Passage
 
 
 class TextKeyField(models.CharField):
@@ -108,6 +108,18 @@ class Query(models.Model):
     def slots(self) -> int:
         """How many people are to judge it."""
         return self.overlap or self.project.overlap
+
+
+class QueryVector(models.Model):
+    """Where a query lies as one encoder sees it: tells that two ask the same in other words. Made by a worker."""
+
+    query = models.OneToOneField(Query, on_delete=models.CASCADE, related_name="vector")
+    encoder = models.ForeignKey(Encoder, on_delete=models.CASCADE, related_name="+")
+    text_key = models.CharField(max_length=16, help_text=_("Of the text it was made of."))
+    values = models.BinaryField(help_text=_("Of unit length, two bytes a number."))
+
+    def __str__(self) -> str:
+        return f"{self.query} · {self.encoder}"
 
 
 class Ranking(models.Model):

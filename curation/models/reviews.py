@@ -113,6 +113,7 @@ class ProvisionalGrade(models.Model):
     class Kind(models.TextChoices):
         PASSAGE = "passage", _("near-duplicate passage")
         QUERY = "query", _("paraphrased query")
+        MEANING = "meaning", _("query of the same meaning")
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="provisional_grades")
     query = models.ForeignKey(Query, on_delete=models.CASCADE, related_name="provisional_grades")

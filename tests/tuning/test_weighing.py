@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from curation import retrieving, serving
+from curation import embedding, retrieving, serving
 from curation.models import Project, Query, Release, Review, SettledGrade
 from retrieval import indexing, ingesting, searching
 from retrieval.engine import artifacts
@@ -184,7 +184,7 @@ def test_a_turn_trains_one_measures_it_and_serves_with_it(marked: Project, clien
     run = turn.runs.get(part=Part.RERANKER)
     assert run.state == JobState.DONE and run.reranker is not None, run.record
     assert "enabled" not in run.settings["settings"]
-    assert run.parent_encoder == collecting.first_encoder(marked)
+    assert run.parent_encoder == embedding.first_encoder(marked)
     weighed = turn.evaluation.reranking
     assert weighed["is_kept"] and weighed["gain"]["low"] > 0, (weighed, run.record)
     assert turn.evaluation.decision.promoted, turn.evaluation.decision.reason

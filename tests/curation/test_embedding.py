@@ -1,0 +1,122 @@
+"""Queries that ask the same in other words are found by their vectors, which a worker makes and nobody waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from curation import asking, assigning, embedding, judging, passing, tasks
+from curation.models import Project, ProvisionalGrade, Query, QueryVector, Release
+from retrieval.models import Encoder, Passage
+from tests.conftest import PASSWORD
+
+Wait = Callable[..., Query]
+Kind = ProvisionalGrade.Kind
+# the keyword encoder sees the same three words in both; of their runs of three characters few are shared
+ASKED, AGAIN = "Do you know whether the lion hunts?", "Please tell me: hunts the lion?"
+
+
+@pytest.fixture(autouse=True)
+def _nobody_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "EVALUATION_SHARE", 0.0)
+
+
+@pytest.fixture
+def judge(alice: User, passages: Mapping[str, Passage]) -> Callable[[Query, Mapping[str, int]], None]:
+    """A function that has Alice grade a query's passages, which settles it."""
+
+    def settle(query: Query, grades: Mapping[str, int]) -> None:
+        claimed = assigning.claim(query, alice)
+        for name, grade in grades.items():
+            judging.record(claimed, passages[name].pk, grade)
+        judging.submit(claimed)
+
+    return settle
+
+
+@pytest.fixture
+def asked_twice(project: Project, release: Release, wait: Wait, judge: Callable[..., None]) -> tuple[Query, Query]:
+    """A settled query and one of the same meaning, of the same passages."""
+    first, second = wait(ASKED, "lion snail"), wait(AGAIN, "lion snail")
+    judge(first, {"lion": 3, "snail": 0})
+    return first, second
+
+
+def _offers(project: Project) -> set[tuple[str, str, int, str]]:
+    rows = project.provisional_grades.waiting()
+    return set(rows.values_list("query__text", "passage__external_id", "grade", "kind"))
+
+
+def test_a_paraphrase_in_other_words_is_offered_the_grades_once_its_vector_is_known(
+    project: Project, asked_twice: tuple[Query, Query]
+) -> None:
+    assert passing.offer_all(project) == 0  # by words they are not alike, and both have been looked at now
+    tasks.take_up(project.pk)
+    assert _offers(project) == {(AGAIN, "lion", 3, Kind.MEANING), (AGAIN, "snail", 0, Kind.MEANING)}
+    assert project.provisional_grades.first().likeness >= passing.NEAR_MEANING  # type: ignore[union-attr]
+
+
+def test_the_page_says_that_it_goes_by_meaning(
+    client, bob: User, project: Project, asked_twice: tuple[Query, Query]
+) -> None:  # type: ignore[no-untyped-def]
+    tasks.take_up(project.pk)
+    client.login(username=bob.username, password=PASSWORD)
+    page = client.get("/p/zoo/provisional-grades/").content.decode()
+    assert "graded for a question that means the same in other words (100% alike):" in page and ASKED in page
+
+
+def test_another_number_or_another_subject_makes_another_question(
+    project: Project, release: Release, wait: Wait, judge: Callable[..., None]
+) -> None:
+    judge(wait(f"{ASKED} In 2025?", "lion snail"), {"lion": 3, "snail": 0})
+    wait(f"In 2026: {AGAIN}", "lion snail")
+    wait(f"{AGAIN} In 2025?", "snail lion")  # found another document first
+    tasks.take_up(project.pk)
+    assert QueryVector.objects.count() == 3 and _offers(project) == set()
+
+
+def test_a_project_that_passes_nothing_on_pays_for_no_vectors(
+    project: Project, asked_twice: tuple[Query, Query]
+) -> None:
+    Project.objects.update(passes_on=False)
+    tasks.take_up(project.pk)
+    assert not QueryVector.objects.exists()
+
+
+def test_the_evaluation_sample_gets_no_vector_and_nobody_gets_two(
+    project: Project, release: Release, wait: Wait
+) -> None:
+    wait(ASKED, is_evaluation=True), wait(AGAIN)
+    assert [embedding.embed(project), embedding.embed(project)] == [1, 0]
+
+
+def test_only_vectors_of_one_encoder_and_of_the_text_as_it_is_are_compared(
+    project: Project, asked_twice: tuple[Query, Query]
+) -> None:
+    first, second = asked_twice
+    embedding.embed(project)
+    assert embedding.closeness(first, [second])[second.pk] == pytest.approx(1, abs=1e-3)
+    other = Encoder.objects.create(
+        name="other", query_path="x", passage_path="x", query_hash="x", passage_hash="x", dim=3
+    )
+    QueryVector.objects.filter(query=second).update(encoder=other)
+    assert embedding.closeness(first, [second]) == {}
+    assert embedding.embed(project) == 1  # the one of the other encoder
+    second.text = "Who sings songs?"
+    second.save()
+    assert embedding.closeness(first, [second]) == {}
+    assert embedding.embed(project) == 1
+    assert embedding.closeness(first, [second])[second.pk] == pytest.approx(0, abs=1e-3)
+
+
+def test_nobody_waits_for_vectors_when_they_claim(
+    project: Project, asked_twice: tuple[Query, Query], alice: User
+) -> None:
+    embedding.embed(project)
+    with CaptureQueriesContext(connection) as seen:
+        assert assigning.claim_next(project, alice) is not None
+    assert not [one for one in seen if QueryVector._meta.db_table in one["sql"]]
