@@ -63,7 +63,7 @@ def excerpt(text: str, question: str) -> Excerpt:
 
 def matches(text: str, question: str) -> list[tuple[int, int]]:
     """Spans [start, end) of the words of `text` that `question` has too, in order, not overlapping."""
-    wanted = {term for term, _, _ in _terms(question)}
+    wanted = _wanted(question)
     spans: list[tuple[int, int]] = []
     for term, start, end in _terms(text):
         if term not in wanted:
@@ -73,6 +73,12 @@ def matches(text: str, question: str) -> list[tuple[int, int]]:
         else:
             spans.append((start, end))
     return spans
+
+
+@lru_cache(maxsize=1000)
+def _wanted(question: str) -> frozenset[str]:
+    """A page asks this for each of its passages."""
+    return frozenset(term for term, _, _ in _terms(question))
 
 
 def core(text: str, spans: Sequence[tuple[int, int]]) -> tuple[int, int]:
