@@ -199,13 +199,16 @@ def _ours(road: str, **settings: Any) -> System:
     return train
 
 
-def _lm_supervised(road: str) -> System:
-    """RA-DIT's R-ft: no grade is looked at, the language model's scores of the base's first ten teach alone.
+LM_ALONE = {"human": 0.0, "contrastive": 0.0, "lm": 1.0}
+
+
+def _with_lm(road: str, **settings: Any) -> System:
+    """The language model's scores of the base's first ten teach too, or, with LM_ALONE, alone: RA-DIT's R-ft.
 
     FeedbackQA has no answers apart from its passages, so the answer is the first 50 words of the right one, as
-    RA-DIT takes corpus text for answers (arXiv 2310.01352, §2.3). The seconds include the scoring.
+    RA-DIT takes corpus text for answers (arXiv 2310.01352, §2.3). The seconds include the scoring, which only the
+    first of several such systems does.
     """
-    settings = {"human": 0.0, "contrastive": 0.0, "lm": 1.0, "lm_temperature": 0.15}
 
     def train(task: Task) -> Callable[[], Embedded]:
         return _ours(road, **settings)(replace(task, scores=_lm_scores(task)))
@@ -235,7 +238,7 @@ def _lm_scores(task: Task) -> Path:
     spec = {
         "base": GENERATOR,
         "cache_dir": str(task.folder),
-        "score_cache": str(out / "scores.sqlite3"),
+        "score_cache": str(task.folder / "scores.sqlite3"),
         "queries": str(out / "queries.jsonl"),
         "passages": str(out / "passages.jsonl"),
         "candidates": str(out / "candidates.jsonl"),
@@ -282,7 +285,9 @@ SYSTEMS: dict[str, System] = {
     "mnrl-mined": _mnrl(5e-5, mines=True),
     "adapter-2e-5": _adapter(2e-5),
     "adapter-1e-3": _adapter(1e-3),
-    "lm-only": _lm_supervised("query"),
+    "lm-only": _with_lm("query", **LM_ALONE),
+    "lm-only-both": _with_lm("both", **LM_ALONE),
+    "ours-with-lm": _with_lm("both"),
     "ours-adapter": _ours("adapter"),
     "ours-query": _ours("query"),
     "ours-main": _ours("both"),
