@@ -6,10 +6,10 @@ what is alike would change with every promotion.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 from numpy.typing import NDArray
 
 from curation import serving
@@ -30,30 +30,33 @@ def first_encoder(project: Project) -> Encoder:
     return encoder
 
 
-def embed(project: Project) -> int:
-    """Give a vector to the newest AT_ONCE queries without one; how many there were.
+def embed(project: Project, queries: Sequence[Query]) -> int:
+    """Give a vector to these queries and to those of their subjects, where they have none: the newest AT_ONCE of them.
 
-    Their grades are due to be passed on anew: what is like them could not be told before. The evaluation sample
-    needs none, it takes and gives no grade. Raises NothingServes, CannotSearch.
+    How many got one. Who had been looked at without is due to be looked at again. The evaluation sample needs none,
+    it takes and gives no grade. Raises NothingServes, CannotSearch.
     """
-    encoder = first_encoder(project)
-    there = QueryVector.objects.filter(query=OuterRef("pk"), encoder=encoder, text_key=OuterRef("text_key"))
-    blank = project.queries.filter(~Exists(there), is_evaluation=False).order_by("-pk")
-    queries = list(blank.only("text", "text_key")[:AT_ONCE])
     if not queries:
         return 0
-    vectors = searching.query_encoder(encoder).encode_queries([query.text for query in queries])
+    encoder = first_encoder(project)
+    there = QueryVector.objects.filter(query=OuterRef("pk"), encoder=encoder, text_key=OuterRef("text_key"))
+    near = Q(pk__in=[query.pk for query in queries]) | Q(stratum__in={query.stratum for query in queries} - {""})
+    blank = project.queries.filter(near, ~Exists(there), is_evaluation=False).order_by("-pk")
+    some = list(blank.only("text", "text_key")[:AT_ONCE])
+    if not some:
+        return 0
+    vectors = searching.query_encoder(encoder).encode_queries([query.text for query in some])
     QueryVector.objects.bulk_create(
         [
             QueryVector(query=query, encoder=encoder, text_key=query.text_key, values=_packed(vector))
-            for query, vector in zip(queries, vectors, strict=True)
+            for query, vector in zip(some, vectors, strict=True)
         ],
         update_conflicts=True,
         unique_fields=["query"],
         update_fields=["encoder", "text_key", "values"],
     )
-    Query.objects.filter(pk__in=[query.pk for query in queries], passed_at__isnull=False).update(passed_at=None)
-    return len(queries)
+    Query.objects.filter(pk__in=[query.pk for query in some], passed_at__isnull=False).update(passed_at=None)
+    return len(some)
 
 
 def closeness(query: Query, others: Iterable[Query]) -> dict[int, float]:

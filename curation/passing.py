@@ -6,6 +6,7 @@ blind and its own, and none of them reaches the training data under another quer
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,10 +15,13 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from curation import embedding
+from curation import embedding, serving
 from curation.engine import likeness
 from curation.models import Judgement, Project, ProvisionalGrade, Query, SettledGrade, ShownPassage
+from retrieval import searching
 from retrieval.models import Passage
+
+logger = logging.getLogger(__name__)
 
 # Jaccard of shingles. A passage with one sentence in ten changed stays above it, another page on the same form falls
 # below; of two short questions few words may differ.
@@ -57,7 +61,12 @@ def offer_all(project: Project) -> int:
     due = project.queries.filter(passed_at=None)
     settled = due.filter(settled_at__isnull=False).order_by("-settled_at")[:AT_ONCE]
     rest = due.filter(settled_at=None).order_by("-pk")[:AT_ONCE]
-    return _offer([*settled, *rest][:AT_ONCE])
+    queries = [*settled, *rest][:AT_ONCE]
+    try:
+        embedding.embed(project, queries)  # before the transaction: it may load an encoder
+    except (serving.NothingServes, searching.CannotSearch) as error:
+        logger.info("%s: which queries mean the same is told by words alone: %s", project.slug, error)
+    return _offer(queries)
 
 
 @transaction.atomic

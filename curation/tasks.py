@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-
 from celery import shared_task
 
-from curation import asking, assigning, embedding, passing, serving, valuing
+from curation import asking, assigning, passing, serving, valuing
 from curation.models import Project, Ranking
-from retrieval import searching
 from retrieval.jobs import enqueue
-
-logger = logging.getLogger(__name__)
 
 DRAFTS_AHEAD = 5
 FROZEN_AT_ONCE = 200
@@ -30,17 +25,12 @@ def draft(ranking_id: int) -> None:
 def take_up(project_id: int) -> None:
     """What a project's queue needs every little while.
 
-    Find which queries mean the same, pass grades on, value what has a reason to be, freeze queries that came before
-    anything served, and have the next drafts written.
+    Pass grades on, value what has a reason to be, freeze queries that came before anything served, and have the next
+    drafts written.
     """
     project = Project.objects.filter(pk=project_id).first()
     if project is None:
         return
-    try:
-        if project.passes_on:
-            embedding.embed(project)
-    except (serving.NothingServes, searching.CannotSearch) as error:
-        logger.info("%s: which queries mean the same is not known: %s", project.slug, error)
     passing.offer_all(project)
     valuing.revalue(project)
     try:

@@ -51,13 +51,25 @@ def _offers(project: Project) -> set[tuple[str, str, int, str]]:
     return set(rows.values_list("query__text", "passage__external_id", "grade", "kind"))
 
 
-def test_a_paraphrase_in_other_words_is_offered_the_grades_once_its_vector_is_known(
-    project: Project, asked_twice: tuple[Query, Query]
-) -> None:
-    assert passing.offer_all(project) == 0  # by words they are not alike, and both have been looked at now
+def test_a_paraphrase_in_other_words_is_offered_the_grades(project: Project, asked_twice: tuple[Query, Query]) -> None:
     tasks.take_up(project.pk)
     assert _offers(project) == {(AGAIN, "lion", 3, Kind.MEANING), (AGAIN, "snail", 0, Kind.MEANING)}
-    assert project.provisional_grades.first().likeness >= passing.NEAR_MEANING  # type: ignore[union-attr]
+    assert project.provisional_grades.all()[0].likeness >= passing.NEAR_MEANING
+
+
+def test_without_an_encoder_words_decide_and_whoever_was_looked_at_so_is_looked_at_again(
+    project: Project, wait: Wait, judge: Callable[..., None], request: pytest.FixtureRequest
+) -> None:
+    first, _second = wait(ASKED, "lion snail"), wait(AGAIN, "lion snail")
+    wait(ASKED.lower(), "lion")
+    judge(first, {"lion": 3, "snail": 0})
+    passing.offer_all(project)
+    assert _offers(project) == {(ASKED.lower(), "lion", 3, Kind.QUERY)}
+    request.getfixturevalue("release")
+    wait("Where is the lion?", "lion")  # one more of the subject
+    passing.offer_all(project)
+    passing.offer_all(project)
+    assert (AGAIN, "lion", 3, Kind.MEANING) in _offers(project)
 
 
 def test_the_page_says_that_it_goes_by_meaning(
@@ -91,32 +103,32 @@ def test_the_evaluation_sample_gets_no_vector_and_nobody_gets_two(
     project: Project, release: Release, wait: Wait
 ) -> None:
     wait(ASKED, is_evaluation=True), wait(AGAIN)
-    assert [embedding.embed(project), embedding.embed(project)] == [1, 0]
+    assert [embedding.embed(project, list(project.queries.all())) for _again in range(2)] == [1, 0]
 
 
 def test_only_vectors_of_one_encoder_and_of_the_text_as_it_is_are_compared(
     project: Project, asked_twice: tuple[Query, Query]
 ) -> None:
     first, second = asked_twice
-    embedding.embed(project)
+    embedding.embed(project, asked_twice)
     assert embedding.closeness(first, [second])[second.pk] == pytest.approx(1, abs=1e-3)
     other = Encoder.objects.create(
         name="other", query_path="x", passage_path="x", query_hash="x", passage_hash="x", dim=3
     )
     QueryVector.objects.filter(query=second).update(encoder=other)
     assert embedding.closeness(first, [second]) == {}
-    assert embedding.embed(project) == 1  # the one of the other encoder
+    assert embedding.embed(project, asked_twice) == 1  # the one of the other encoder
     second.text = "Who sings songs?"
     second.save()
     assert embedding.closeness(first, [second]) == {}
-    assert embedding.embed(project) == 1
+    assert embedding.embed(project, asked_twice) == 1
     assert embedding.closeness(first, [second])[second.pk] == pytest.approx(0, abs=1e-3)
 
 
 def test_nobody_waits_for_vectors_when_they_claim(
     project: Project, asked_twice: tuple[Query, Query], alice: User
 ) -> None:
-    embedding.embed(project)
+    embedding.embed(project, asked_twice)
     with CaptureQueriesContext(connection) as seen:
         assert assigning.claim_next(project, alice) is not None
     assert not [one for one in seen if QueryVector._meta.db_table in one["sql"]]
