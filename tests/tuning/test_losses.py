@@ -70,6 +70,26 @@ def test_contrast_with_one_right_passage_is_cross_entropy() -> None:
     assert ours.item() == pytest.approx(theirs.item())
 
 
+def test_the_contrast_back_by_hand() -> None:
+    # Passage one, right for the first query: e^s = 3 against 1: −ln(3/4) = 0.287682. Passage two, right for both: 0, as
+    # nothing is against it. Passage three is right for none and has no say. Mean over the two: 0.143841.
+    given = scores([[math.log(3), 0.0, 7.0], [0.0, 0.0, 7.0]])
+    right, wrong = mask([[1, 1, 0], [0, 1, 0]]), mask([[0, 0, 1], [1, 0, 1]])
+    assert losses.contrast_back(given, right, wrong, ones(2)).item() == pytest.approx(0.143841, abs=1e-6)
+    weighted = losses.contrast_back(given, right, wrong, values([[3.0, 1.0]])[0])
+    assert weighted.item() == pytest.approx(3 * 0.143841, abs=1e-6)
+    assert losses.contrast_back(given, mask([[0] * 3] * 2), wrong, ones(2)).item() == 0
+
+
+def test_with_one_right_passage_a_row_both_directions_are_cross_entropies() -> None:
+    import torch
+
+    given = scores([[0.3, -0.2], [1.0, 0.1]])
+    right = mask([[1, 0], [0, 1]])
+    theirs = torch.nn.functional.cross_entropy(given.T, torch.tensor([0, 1]))
+    assert losses.contrast_back(given, right, ~right, ones(2)).item() == pytest.approx(theirs.item())
+
+
 def test_a_row_without_right_or_wrong_adds_nothing_but_counts_in_the_mean() -> None:
     given = scores([[0.0, 0.0], [0.0, 0.0]])
     # row one: −ln(1/2) = 0.693147; row two has no wrong; mean over two = 0.346574
@@ -99,7 +119,7 @@ def test_weights_scale_their_row() -> None:
     assert loss.item() == pytest.approx(2 * 0.693147 / 2, abs=1e-6)
 
 
-@pytest.mark.parametrize("name", ["listwise_kl", "contrast", "push_down", "anchor"])
+@pytest.mark.parametrize("name", ["listwise_kl", "contrast", "contrast_back", "push_down", "anchor"])
 def test_gradients_agree_with_finite_differences(name: str) -> None:
     import torch
 
@@ -113,6 +133,7 @@ def test_gradients_agree_with_finite_differences(name: str) -> None:
     calls = {
         "listwise_kl": lambda s: losses.listwise_kl(s, target, second, weights),
         "contrast": lambda s: losses.contrast(s, first, second, weights),
+        "contrast_back": lambda s: losses.contrast_back(s, first, second, weights),
         "push_down": lambda s: losses.push_down(s, first, second, weights),
         "anchor": lambda s: losses.anchor(s, torch.zeros(3, 5, dtype=torch.float64)),
     }

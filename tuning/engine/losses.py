@@ -43,6 +43,19 @@ def contrast(scores: Tensor, right: Tensor, wrong: Tensor, weights: Tensor) -> T
     return (weights * (both - good) * speaks).sum() / len(scores)
 
 
+def contrast_back(scores: Tensor, right: Tensor, wrong: Tensor, weights: Tensor) -> Tensor:
+    """The contrast from the passages' side: which of the batch's queries does each answer?
+
+    Over the passages that are right for a query, the mean of −log(Σ₊ eˢ / (Σ₊ eˢ + Σ₋ eˢ)) down the column, each
+    with the mean weight of the queries it is right for; 0 without one. It asks nothing more of the encoders. As in
+    CLIP (arXiv 2103.00020, figure 3), where every column has one right row; here it may have several.
+    """
+    shares = right.to(scores.dtype)  # (batch, passages)
+    counts = shares.sum(dim=0)  # (passages,)
+    of_column = (weights @ shares) / counts.clamp_min(1.0)
+    return contrast(scores.T, right.T, wrong.T, of_column) * len(counts) / (counts > 0).sum().clamp_min(1)
+
+
 def push_down(scores: Tensor, wrong: Tensor, others: Tensor, weights: Tensor) -> Tensor:
     """−log(1 − p_R(judged not relevant)): all a query without a relevant passage can teach.
 

