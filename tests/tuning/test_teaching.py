@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from curation.models import Generator, Project, Query, Release
+from retrieval import wording
 from tests.parrot import serving
 from tuning import turning
 from tuning.models import Part
@@ -35,4 +36,4 @@ def test_the_run_says_whether_the_server_could_score(
         for _step in ("collect", "train"):
             assert turning.advance(turn, "test"), turn.reason
     run = turn.runs.get()
-    assert run.record["taught_by"].startswith(told)
+    assert str(wording.read(run.record["taught_by"])).startswith(told)
