@@ -24,7 +24,7 @@ class RetrieverSettings:
     query encoder, against frozen passage vectors; `both` trains one set of weights for the two sides.
     """
 
-    roads: tuple[str, ...] = (ADAPTER, BOTH)
+    roads: tuple[str, ...] = ROADS
     temperature: float = 0.05  # T_R of p_R = softmax(q·d / T_R)
     grade_temperature: float = 0.5  # T_g of t_H
     lm_temperature: float = 0.15  # τ of t_L, over mean log-probabilities per token

@@ -2,8 +2,8 @@
 
 Main road: one set of weights for both sides; the passages of a batch are encoded anew at every step, and
 afterwards the corpus is embedded again. The two quick ones leave the passages' vectors, and with them the index, as
-they are: one matrix behind the query encoder, held near the identity, or the query encoder itself. The matrix gains as
-much (FeedbackQA, 200 queries: 0.565 → 0.578 in 2 s against 0.574 in 30 s) and is the one that is tried by default.
+they are: one matrix behind the query encoder, held near the identity, in a quarter of the time of the query encoder
+itself, which gains more (FeedbackQA's test questions, 200 to learn from, base 0.558: 0.565 against 0.574).
 """
 
 from __future__ import annotations
