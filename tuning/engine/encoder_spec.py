@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tuning.engine.fitting import CannotFit
+from tuning.engine.fitting import CannotFit, check_positive, known
 
 BOTH, QUERY, ADAPTER = "both", "query", "adapter"
 ROADS = (ADAPTER, QUERY, BOTH)
+_RATES = ("temperature", "grade_temperature", "lm_temperature", "both_lr", "query_lr", "adapter_lr")
 _COUNTS = (
     *("both_epochs", "both_batch", "both_list", "both_train_tokens", "both_max_tokens"),
     *("query_epochs", "query_batch", "adapter_epochs", "dev_depth"),
@@ -57,9 +58,7 @@ class RetrieverSettings:
     def __post_init__(self) -> None:
         if not self.roads or set(self.roads) - set(ROADS):
             raise CannotFit(f"roads must name some of {', '.join(ROADS)}: {', '.join(self.roads) or 'none'}.")
-        for name in ("temperature", "grade_temperature", "lm_temperature", "both_lr", "query_lr", "adapter_lr"):
-            if getattr(self, name) <= 0:
-                raise CannotFit(f"{name} must be above 0.")
+        check_positive(self, (*_RATES, *_COUNTS))
         for name in _COUNTS:
             if getattr(self, name) < 1:
                 raise CannotFit(f"{name} must be at least 1.")
@@ -117,12 +116,5 @@ def read_spec(given: dict[str, Any]) -> RetrieverSpec:
         raise CannotFit(f"the specification lacks {', '.join(missing)}.")
     for name in ("queries", "passages", "vectors", "scores", "candidates"):
         values[name] = Path(values[name]) if values.get(name) else None
-    made: RetrieverSpec = _made(RetrieverSpec, values | {"settings": _made(RetrieverSettings, settings)})
-    return made
-
-
-def _made(kind: type[Any], values: dict[str, Any]) -> Any:
-    unknown = set(values) - {entry.name for entry in fields(kind)}
-    if unknown:
-        raise CannotFit(f"the specification has keys nobody knows: {', '.join(sorted(unknown))}.")
-    return kind(**values)
+    chosen = RetrieverSettings(**known(RetrieverSettings, settings))
+    return RetrieverSpec(**known(RetrieverSpec, values | {"settings": chosen}))

@@ -12,7 +12,8 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -25,6 +26,24 @@ BOOKMARK = ".bookmark"  # how the names end of what a killed training goes on fr
 
 class CannotFit(Exception):
     """Why a training cannot be done, in one line a curator could read."""
+
+
+def known(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values, all of them fields of the dataclass: none is lost in a typo. Raises CannotFit."""
+    there = {entry.name for entry in fields(kind)}
+    if unknown := sorted(set(values) - there):
+        raise CannotFit(
+            f"the specification has keys nobody knows: {', '.join(unknown)}; there are {', '.join(sorted(there))}."
+        )
+    return dict(values)
+
+
+def check_positive(settings: Any, names: Sequence[str]) -> None:
+    """Raises CannotFit for one of these settings that is no number above 0."""
+    for name in names:
+        value = getattr(settings, name)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
+            raise CannotFit(f"{name} must be a number above 0.")
 
 
 class Log:

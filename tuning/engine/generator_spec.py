@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
-from tuning.engine.fitting import CannotFit
+from tuning.engine.fitting import CannotFit, check_positive, known
 
 _POSITIVE = (
     *("rank", "alpha", "lr", "batch", "batch_tokens", "epochs", "most_steps", "looks", "dev_instances"),
@@ -52,14 +52,8 @@ class Settings:
 
 def read_settings(values: Mapping[str, Any]) -> Settings:
     """The settings with these overrides. Raises CannotFit for a name or a kind of value that is unknown."""
-    known = {entry.name for entry in fields(Settings)}
-    if unknown := sorted(set(values) - known):
-        raise CannotFit(f"unknown settings: {', '.join(unknown)}; there are {', '.join(sorted(known))}")
-    settings = Settings(**values)
-    for name in _POSITIVE:
-        value = getattr(settings, name)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
-            raise CannotFit(f"{name} must be a number above 0")
+    settings = Settings(**known(Settings, values))
+    check_positive(settings, _POSITIVE)
     if not isinstance(settings.dpo, bool):
         raise CannotFit("dpo must be true or false")
     return settings

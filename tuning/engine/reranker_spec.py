@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from retrieval.engine.reranker import DEFAULT_DEPTH
-from tuning.engine.fitting import CannotFit
+from tuning.engine.fitting import CannotFit, check_positive, known
 
 _FILES = ("queries", "passages", "candidates", "vectors")
 _NEEDED = (*_FILES, "base", "query_path")
@@ -71,17 +71,7 @@ def read_spec(given: Mapping[str, Any]) -> RerankerSpec:
     """The specification; keys it does not know are refused, so that no setting is lost in a typo. Raises CannotFit."""
     if missing := [name for name in _NEEDED if not given.get(name)]:
         raise CannotFit(f"the specification lacks {', '.join(missing)}.")
-    settings = RerankerSettings(**_known(RerankerSettings, given.get("settings") or {}))
-    for name in _POSITIVE:
-        value = getattr(settings, name)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0:
-            raise CannotFit(f"{name} must be a number above 0.")
-    values = _known(RerankerSpec, given) | {name: Path(given[name]) for name in _FILES} | {"settings": settings}
+    settings = RerankerSettings(**known(RerankerSettings, given.get("settings") or {}))
+    check_positive(settings, _POSITIVE)
+    values = known(RerankerSpec, given) | {name: Path(given[name]) for name in _FILES} | {"settings": settings}
     return RerankerSpec(**values)
-
-
-def _known(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    unknown = set(values) - {entry.name for entry in fields(kind)}
-    if unknown:
-        raise CannotFit(f"the specification has keys nobody knows: {', '.join(sorted(unknown))}.")
-    return dict(values)
