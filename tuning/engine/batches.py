@@ -108,8 +108,8 @@ def make(
     supports = {name: np.zeros(shape, dtype=np.bool_) for name in ("judged", "scored")}
     human, lm = np.zeros(shape), np.zeros(shape)
     rows = np.array([example.row for example in examples], dtype=np.int64)
-    base = (material.query_vectors[rows] @ material.passage_vectors[columns].T).astype(np.float64)  # (B, P)
-    twins = _twins(material, examples, columns, settings.twin)
+    vectors = material.passage_vectors[columns]  # (P, dim)
+    base = (material.query_vectors[rows] @ vectors.T).astype(np.float64)  # (B, P)
     for b, example in enumerate(examples):
         at, inside = _columns(columns, example.judged)
         supports["judged"][b, at] = True
@@ -120,8 +120,12 @@ def make(
         unjudged = ~supports["judged"][b]
         if example.is_right.any():
             masks["right"][b, at] = example.is_right[inside]
-            near = _near(material, example, base[b], settings.near) if are_hard else twins[b]
-            masks["wrong"][b] = unjudged & ~near
+            good = material.passage_vectors[example.right]  # in the batch or not
+            if are_hard:
+                left_out = _near(base[b], good @ material.query_vectors[example.row], settings.near)
+            else:
+                left_out = (vectors @ good.T).max(axis=1) >= settings.twin
+            masks["wrong"][b] = unjudged & ~left_out
             masks["wrong"][b, at[grades <= 0]] = True
         else:
             masks["refused"][b, at] = grades <= 0
@@ -135,21 +139,10 @@ def make(
     return Batch(rows, columns, weights, human=human, lm=lm, **masks, **supports)
 
 
-def _near(material: Material, example: Example, base: Floats, share: float) -> Bools:
-    """Which of the batch's passages (P,) the base scores near the query's best positive, in the batch or not."""
-    best = material.passage_vectors[example.right] @ material.query_vectors[example.row]  # (right,)
-    values = np.concatenate([base, best.astype(np.float64)])
+def _near(base: Floats, positives: Vectors, share: float) -> Bools:
+    """Which of the batch's passages (P,) the base scores near the query's best positive (right,)."""
+    values = np.concatenate([base, positives.astype(np.float64)])
     return near_positives(values, np.arange(len(base), len(values)), share)[: len(base)]
-
-
-def _twins(material: Material, examples: Sequence[Example], columns: Rows, least: float) -> Bools:
-    """(B, P) which passages of the batch are, for the base, all but the same as a positive of the query."""
-    found = np.zeros((len(examples), len(columns)), dtype=np.bool_)
-    vectors = material.passage_vectors[columns]
-    for b, example in enumerate(examples):
-        if len(example.right):
-            found[b] = (vectors @ material.passage_vectors[example.right].T >= least).any(axis=1)
-    return found
 
 
 def _columns(columns: Rows, wanted: Rows) -> tuple[Rows, Bools]:

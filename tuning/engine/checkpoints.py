@@ -33,6 +33,7 @@ def save_reranker(model: CrossEncoder, target: Path, meta: dict[str, Any]) -> st
 
 
 BOOKMARK_SECONDS = 30.0
+GOING_ON = "going on from a bookmark"  # what a training's log says when it does
 
 
 class Bookmark:

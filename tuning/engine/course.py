@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from tuning.engine.answer_loss import pace
-from tuning.engine.checkpoints import Bookmark
+from tuning.engine.checkpoints import GOING_ON, Bookmark
 from tuning.engine.fitting import Log
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ class Course:
     def _tell_again(self) -> None:
         """The lines the killed process wrote went with it: its curves are told once more."""
         name, left = self.lesson.name, self._seconds_left()
-        self.log.write(self.done, self.steps, seconds_left=left, candidate=name, note="going on from a bookmark")
+        self.log.write(self.done, self.steps, seconds_left=left, candidate=name, note=GOING_ON)
         for step, loss in self.losses:
             self.log.write(int(step), self.steps, seconds_left=left, candidate=name, loss=loss)
         for look in self.looks:

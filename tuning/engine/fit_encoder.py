@@ -173,9 +173,10 @@ def _try_roads(
     values: dict[str, float | None] = {BASE: _base_value(prepared)}
     progress.write(BASE, **_shown(values[BASE]))
     choice, kept = BASE, None
+    key = _key(spec, material)
     for road in planned:
         tower = _tower(spec, road.name)
-        bookmark = Bookmark(out / f"{road.name}{BOOKMARK}", _key(spec, material), spec.bookmark_seconds)
+        bookmark = Bookmark(out / f"{road.name}{BOOKMARK}", key, spec.bookmark_seconds)
         taken = roads.walk(road, tower, material, spec.settings, progress, bookmark)
         progress.steps -= road.steps - taken
         values[road.name] = value = _value(prepared, tower, road.name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tuning.engine.checkpoints import GOING_ON
 from tuning.engine.fitting import Log
 
 
@@ -52,4 +53,4 @@ class Progress:
         for line in curve:
             self.step = line["step"]
             self._log.write(self.step, self.steps, seconds_left=0.0, candidate=candidate, loss=line.get("loss"))
-        self._log.write(self.step, self.steps, seconds_left=0.0, candidate=candidate, note="going on from a bookmark")
+        self._log.write(self.step, self.steps, seconds_left=0.0, candidate=candidate, note=GOING_ON)

@@ -19,7 +19,7 @@ import numpy as np
 from tuning.engine import batches, losses
 from tuning.engine.batches import Batch, Material
 from tuning.engine.checkpoints import Bookmark
-from tuning.engine.encoder_spec import RetrieverSettings
+from tuning.engine.encoder_spec import ADAPTER, BOTH, QUERY, RetrieverSettings
 from tuning.engine.progress import Progress
 from tuning.engine.towers import Tower
 
@@ -50,7 +50,7 @@ def both(material: Material, settings: RetrieverSettings, seed: int) -> Road:
     """The main road. A batch's passages are what each query chose; see `batches.chosen`."""
     size, times = settings.both_batch, settings.both_epochs
     return Road(
-        name="both",
+        name=BOTH,
         batches=_both_batches(material, settings, np.random.default_rng(seed)),
         steps=batches.steps(len(material.examples), size, times),
         lr=settings.both_lr,
@@ -62,32 +62,26 @@ def both(material: Material, settings: RetrieverSettings, seed: int) -> Road:
 
 
 def query(material: Material, settings: RetrieverSettings, seed: int) -> Road:
-    """The query encoder alone; the passages of a batch are all that was judged or scored, and each query's best."""
-    size, times = settings.query_batch, settings.query_epochs
-    return Road(
-        name="query",
-        batches=_query_batches(material, settings, np.random.default_rng(seed), times),
-        steps=batches.steps(len(material.examples), size, times),
-        lr=settings.query_lr,
-        embed=_embed_query,
-        anchor=settings.anchor,
-    )
+    """The query encoder alone."""
+    planned = _on_frozen_passages(material, settings, seed, settings.query_epochs)
+    return Road(QUERY, *planned, lr=settings.query_lr, embed=_embed_query, anchor=settings.anchor)
 
 
 def adapter(material: Material, settings: RetrieverSettings, seed: int) -> Road:
-    """One matrix behind the query encoder. Batches as for `query`; the matrix alone learns, under an anchor.
+    """One matrix behind the query encoder; it alone learns, under an anchor.
 
     Without one it ruins a retriever that has few judgements (`method.md` §7: 0.558 → 0.492 at 50 queries).
     """
-    size, times = settings.query_batch, settings.adapter_epochs
-    return Road(
-        name="adapter",
-        batches=_query_batches(material, settings, np.random.default_rng(seed), times),
-        steps=batches.steps(len(material.examples), size, times),
-        lr=settings.adapter_lr,
-        embed=_embed_adapted,
-        anchor=settings.adapter_anchor,
-    )
+    planned = _on_frozen_passages(material, settings, seed, settings.adapter_epochs)
+    return Road(ADAPTER, *planned, lr=settings.adapter_lr, embed=_embed_adapted, anchor=settings.adapter_anchor)
+
+
+def _on_frozen_passages(
+    material: Material, settings: RetrieverSettings, seed: int, times: int
+) -> tuple[Iterator[Batch], int]:
+    """Batches whose passages are all that was judged or scored and each query's best, and how many there are."""
+    found = _query_batches(material, settings, np.random.default_rng(seed), times)
+    return found, batches.steps(len(material.examples), settings.query_batch, times)
 
 
 def walk(
