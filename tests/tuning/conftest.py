@@ -8,8 +8,24 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from curation.models import Answer, Assignment, Judgement, Project, Query, Review, SettledGrade
+from curation import serving
+from curation.models import (
+    Answer,
+    Assignment,
+    Draft,
+    Generator,
+    Judgement,
+    Project,
+    Query,
+    Ranking,
+    Release,
+    Review,
+    SettledGrade,
+)
+from retrieval.jobs import JobState
 from retrieval.models import Passage
+from tuning import collecting
+from tuning.models import Dataset, Evaluation, Part, Run, Turn
 
 ASKED = {
     "Which animal sleeps and hunts at night?": ({"lion": 3, "tiger": 2, "snail": 0}, "The lion."),
@@ -73,3 +89,24 @@ def settle(project: Project, passages: Mapping[str, Passage], alice: User) -> Se
 def settled(settle: Settle) -> list[Query]:
     """All of ASKED, settled."""
     return [settle(text, grades, answer) for text, (grades, answer) in ASKED.items()]
+
+
+@pytest.fixture
+def dataset(project: Project, release: Release, settled: list[Query]) -> Dataset:
+    return collecting.collect(project)
+
+
+@pytest.fixture
+def tuned(project: Project, dataset: Dataset) -> Release:
+    """Release 2, whose generator was trained on the dataset; it has written one answer."""
+    adapted = Generator.objects.create(name="adapted", base_path="x", sha256="a" * 64)
+    turn = Turn.objects.create(project=project, dataset=dataset, state=JobState.DONE)
+    Run.objects.create(turn=turn, dataset=dataset, part=Part.GENERATOR, generator=adapted, state=JobState.DONE)
+    found = serving.next_release(project, generator=adapted)
+    Turn.objects.filter(pk=turn.pk).update(challenger=found)
+    Evaluation.objects.create(
+        turn=turn, dataset=dataset, champion=serving.serving(project), challenger=found, state=JobState.DONE
+    )
+    ranking = Ranking.objects.create(query=project.queries.all()[0], release=found, build=found.build)
+    Draft.objects.create(ranking=ranking, text="The lion.", generator=adapted)
+    return found

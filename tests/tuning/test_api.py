@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from curation import serving
-from curation.models import Draft, Generator, Judgement, Project, Query, Ranking, Release
+from curation.models import Draft, Judgement, Project, Query, Release
 from retrieval.jobs import JobState
 from retrieval.models import Passage
 from tests.measured import challenge
@@ -36,23 +36,6 @@ def ask() -> Ask:
         return answer.status_code, answer.json()
 
     return get
-
-
-@pytest.fixture
-def dataset(project: Project, release: Release, settled: list[Query]) -> Dataset:
-    return collecting.collect(project)
-
-
-@pytest.fixture
-def tuned(project: Project, dataset: Dataset) -> Release:
-    """Release 2, whose generator was trained on the dataset; it has written one answer."""
-    adapted = Generator.objects.create(name="adapted", base_path="x", sha256="a" * 64)
-    turn = Turn.objects.create(project=project, dataset=dataset, state=JobState.DONE)
-    Run.objects.create(turn=turn, dataset=dataset, part=Part.GENERATOR, generator=adapted, state=JobState.DONE)
-    found = serving.next_release(project, generator=adapted)
-    ranking = Ranking.objects.create(query=project.queries.all()[0], release=found, build=found.build)
-    Draft.objects.create(ranking=ranking, text="The lion.", generator=adapted)
-    return found
 
 
 @pytest.fixture
@@ -239,11 +222,7 @@ def _pair(release: Release, passages: dict[str, Passage]) -> Pair:
     """One more pair of the release's one evaluation, of one more query."""
     project = release.project
     query = project.queries.create(external_id=f"p{project.queries.count()}", text="Who is it?")
-    dataset = project.datasets.get(number=1)
-    turn, _made = Turn.objects.get_or_create(project=project, dataset=dataset, challenger=release, state=JobState.DONE)
-    evaluation, _made = Evaluation.objects.get_or_create(
-        turn=turn, dataset=dataset, champion=release, challenger=release, state=JobState.DONE, measures={"f1": {}}
-    )
+    evaluation = Evaluation.objects.get(challenger=release)
     side = {"passages": [passages["lion"].pk], "answer": None}
     return Pair.objects.create(evaluation=evaluation, query=query, champion=side, challenger=side)
 

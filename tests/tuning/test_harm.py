@@ -16,10 +16,12 @@ from retrieval import indexing, ingesting
 from retrieval.jobs import JobState
 from retrieval.models import Corpus, Passage
 from tests.tiny import said, tiny_encoder
-from tuning import collecting, evaluating, turning
-from tuning.models import Evaluation, GuardSet, Part, Turn
+from tests.tuning.rounds import go_round
+from tuning import collecting, evaluating
+from tuning.models import Evaluation, GuardSet, Turn
 
 LEARNS = {"roads": ["both"], "both_batch": 16, "both_epochs": 8, "both_lr": 0.005, "lm": 0}
+LEARNING = {"retriever": LEARNS, "budget_seconds": 120}
 
 
 def nobody(done: int, total: int, note: str) -> None:
@@ -81,18 +83,10 @@ def words(db: None, encoder: Path, settings: Any) -> Project:
     return project
 
 
-def go_round(project: Project) -> Turn:
-    turn = turning.start(project, only=Part.RETRIEVER, settings={"retriever": LEARNS, "budget_seconds": 120})
-    while turn.state == JobState.QUEUED:
-        assert turning.advance(turn, "test")
-    assert turn.state == JobState.DONE, turn.reason
-    return turn
-
-
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_grades_turned_upside_down_are_learned_and_refused_by_the_gate(words: Project) -> None:
-    taught = go_round(words)
+    taught = go_round(words, LEARNING)
     assert taught.evaluation.decision.promoted, taught.evaluation.decision.reason
     good = serving.serving(words)
     assert good == taught.challenger
@@ -100,7 +94,7 @@ def test_grades_turned_upside_down_are_learned_and_refused_by_the_gate(words: Pr
     unlocked = [row.query_id for row in collecting.rows(taught.dataset) if row.split != "test"]
     for grade in SettledGrade.objects.filter(review__query__in=unlocked):
         SettledGrade.objects.filter(pk=grade.pk).update(grade=3 - grade.grade)
-    harmed = go_round(words)
+    harmed = go_round(words, LEARNING)
     assert not harmed.evaluation.decision.promoted
     assert harmed.evaluation.measures["ndcg@10"]["high"] < 0
     assert "the interval of nDCG@10 does not lie above 0" in harmed.evaluation.decision.reason

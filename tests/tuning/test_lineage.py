@@ -2,36 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
 from curation import serving
-from curation.models import Draft, Generator, Judgement, Project, Query, Ranking, Release
-from retrieval.jobs import JobState
-from tuning import collecting, lineage
-from tuning.models import Dataset, DatasetQuery, Evaluation, Part, Run, Turn
-
-
-@pytest.fixture
-def dataset(project: Project, release: Release, settled: list[Query]) -> Dataset:
-    return collecting.collect(project)
-
-
-@pytest.fixture
-def tuned(project: Project, dataset: Dataset) -> Release:
-    """Release 2, whose generator was trained on the dataset; it has written one answer."""
-    adapted = Generator.objects.create(name="adapted", base_path="x", sha256="a" * 64)
-    turn = Turn.objects.create(project=project, dataset=dataset, state=JobState.DONE)
-    Run.objects.create(turn=turn, dataset=dataset, part=Part.GENERATOR, generator=adapted, state=JobState.DONE)
-    found = serving.next_release(project, generator=adapted)
-    Turn.objects.filter(pk=turn.pk).update(challenger=found)
-    Evaluation.objects.create(
-        turn=turn, dataset=dataset, champion=serving.serving(project), challenger=found, state=JobState.DONE
-    )
-    ranking = Ranking.objects.create(query=project.queries.all()[0], release=found, build=found.build)
-    Draft.objects.create(ranking=ranking, text="The lion.")
-    return found
+from curation.models import Judgement, Project, Query, Release
+from tuning import lineage
+from tuning.models import Dataset, DatasetQuery, Part
 
 
 def of_split(dataset: Dataset, split: str) -> Judgement:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,8 @@ from retrieval.models import Corpus, Passage, Reranker
 from retrieval.searching import Hit
 from tests.conftest import KEYWORDS
 from tests.tiny import said, tiny_encoder, tiny_reranker
-from tuning import collecting, evaluating, promoting, training, turning, weighing
+from tests.tuning.rounds import go_round
+from tuning import collecting, evaluating, promoting, training, weighing
 from tuning.models import Evaluation, Gate, GuardSet, Part, Policy, Run, Turn
 
 MARKS = ("ba", "bu")
@@ -165,14 +165,6 @@ def marked(db: None, tmp_path: Path, settings: Any) -> Project:
     for name in ("general", "closed-book"):  # this encoder knows no English: what it makes of it is chance
         GuardSet.objects.create(project=project, name=name, origin="built_in", path=name, sha256="", is_active=False)
     return project
-
-
-def go_round(project: Project, settings: Mapping[str, Any]) -> Turn:
-    turn = turning.start(project, only=Part.RETRIEVER, settings=dict(settings))
-    while turn.state == JobState.QUEUED:
-        assert turning.advance(turn, "test")
-    assert turn.state == JobState.DONE, turn.reason
-    return turn
 
 
 @pytest.mark.slow

@@ -1,0 +1,20 @@
+"""A whole turn of the loop inside this process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from curation.models import Project
+from retrieval.jobs import JobState
+from tuning import turning
+from tuning.models import Part, Turn
+
+
+def go_round(project: Project, settings: Mapping[str, Any]) -> Turn:
+    """The turn of the retriever, done; its steps are taken one after the other."""
+    turn = turning.start(project, only=Part.RETRIEVER, settings=dict(settings))
+    while turn.state == JobState.QUEUED:
+        assert turning.advance(turn, "test")
+    assert turn.state == JobState.DONE, turn.reason
+    return turn
