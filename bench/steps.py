@@ -21,7 +21,7 @@ from bench._tables import show
 from bench.retriever import ENCODER, _data
 from retrieval.engine import compute
 from retrieval.engine.encoder import TextEncoder, resolve
-from tuning.engine import candidates, roads
+from tuning.engine import candidates, roads, whitening
 from tuning.engine.batches import Material
 from tuning.engine.encoder_spec import RetrieverSettings
 from tuning.engine.fitting import Log
@@ -47,8 +47,10 @@ def main(options: Sequence[str]) -> dict[str, Any]:
         encoder.encode_queries([one.text for one in train]),
         encoder.encode_passages([" ".join(text.split()[:60]) for text in texts]),  # any vectors of the right shape
         gathered.examples,
+        np.arange(len(texts)),
+        whitening.none(encoder.dim),
     )
-    settings = RetrieverSettings(both_epochs=1, query_epochs=1, both_train_tokens=TOKENS, query_depth=len(texts))
+    settings = RetrieverSettings(both_epochs=1, query_epochs=1, both_train_tokens=TOKENS)
     pairs = [(one.text, texts[at[name]]) for one in train for name in one.grades]
     seconds = {
         "trainer of sentence-transformers, both sides": _trainer(pairs),

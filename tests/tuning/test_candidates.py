@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tuning.engine import batches, candidates
+from tuning.engine import batches, candidates, whitening
 from tuning.engine.batches import Material
 from tuning.engine.candidates import Example, LmScores
 from tuning.engine.encoder_spec import RetrieverSettings
@@ -26,7 +26,9 @@ def example(row: int, grades: dict[int, float], scored: dict[int, float] | None 
 def material(examples: list[Example]) -> Material:
     """Cosines of query 0 with a, b, c, d: 1, 0.96, 0.6, 0; of query 1: 0, 0.28, 0.8, 1."""
     passages = np.array([[1, 0], [0.96, 0.28], [0.6, 0.8], [0, 1]], np.float32)
-    return Material(["q0", "q1"], list("abcd"), np.eye(2, dtype=np.float32), passages, examples)
+    looked_at = np.arange(len(passages))
+    queries = np.eye(2, dtype=np.float32)
+    return Material(["q0", "q1"], list("abcd"), queries, passages, examples, looked_at, whitening.none(2))
 
 
 def test_gathering_counts_what_it_leaves_out() -> None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from tuning.engine import targets
 from tuning.engine.candidates import Bools, Example, Floats, Rows, Vectors, mined, near_positives
 from tuning.engine.encoder_spec import RetrieverSettings
+from tuning.engine.whitening import Whitening
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,8 @@ class Material:
     """Everything a road trains on. Row i of a text list and of its vectors is the same thing.
 
     queries, passages: with their prefixes. query_vectors (n, dim), passage_vectors (N, dim): the base's, of length 1.
+    looked_at: ascending rows of the passages that the quick roads look at. head: what stands behind the query side at
+    first; aims (n, dim): the queries behind it, of length 1, which an anchor holds to.
     """
 
     queries: Sequence[str]
@@ -28,6 +32,14 @@ class Material:
     query_vectors: Vectors
     passage_vectors: Vectors
     examples: Sequence[Example]
+    looked_at: Rows
+    head: Whitening
+
+    @cached_property
+    def aims(self) -> Vectors:
+        moved = self.query_vectors @ self.head.matrix.T
+        found: Vectors = moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-12)
+        return found
 
     def base_scores(self, example: Example) -> Floats:
         """(N,) cosines of the query with every passage, as the base sees them."""
@@ -90,7 +102,7 @@ def chosen(
 def make(
     material: Material,
     examples: Sequence[Example],
-    passages: Sequence[int],
+    passages: Sequence[int] | Rows,
     settings: RetrieverSettings,
     *,
     are_hard: bool,

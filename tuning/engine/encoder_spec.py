@@ -10,10 +10,13 @@ from tuning.engine.fitting import CannotFit, check_positive, known
 
 BOTH, QUERY, ADAPTER = "both", "query", "adapter"
 ROADS = (ADAPTER, QUERY, BOTH)
-_RATES = ("temperature", "grade_temperature", "lm_temperature", "both_lr", "query_lr", "adapter_lr")
+_RATES = (
+    *("temperature", "quick_temperature", "grade_temperature", "lm_temperature"),
+    *("both_lr", "query_lr", "adapter_lr"),
+)
 _COUNTS = (
     *("both_epochs", "both_batch", "both_list", "both_train_tokens", "both_max_tokens"),
-    *("query_epochs", "query_batch", "adapter_epochs", "dev_depth"),
+    *("query_epochs", "query_batch", "query_depth", "quick_passages", "adapter_epochs", "adapter_steps", "dev_depth"),
 )
 
 
@@ -21,12 +24,14 @@ _COUNTS = (
 class RetrieverSettings:
     """Everything that decides the weights, besides the data and the seed.
 
-    roads: what is tried, the shortest first. `adapter` trains one matrix behind the query encoder and `query` the
+    roads: what is tried, the shortest first. `adapter` trains the matrix behind the query encoder and `query` the
     query encoder, against frozen passage vectors; `both` trains one set of weights for the two sides.
+    whitens: whether that matrix begins as a whitening of the passages' vectors, and not as the identity.
     """
 
     roads: tuple[str, ...] = ROADS
     temperature: float = 0.05  # T_R of p_R = softmax(q·d / T_R)
+    quick_temperature: float = 0.03  # T_R in the loss of the two roads that leave the passages as they are
     grade_temperature: float = 0.5  # T_g of t_H
     lm_temperature: float = 0.15  # τ of t_L, over mean log-probabilities per token
     human: float = 1.0  # λ_H
@@ -34,7 +39,7 @@ class RetrieverSettings:
     contrastive: float = 1.0  # λ_N
     anchor: float = 1.0  # λ_A, on the query road
     both_lr: float = 5e-5
-    both_epochs: int = 4
+    both_epochs: int = 3
     both_batch: int = 32
     both_train_tokens: int = 64  # of a passage in training: a cheap look more often beats a long look once
     both_max_tokens: int = 128  # of a passage in the checkpoint, and when dev is measured
@@ -43,9 +48,12 @@ class RetrieverSettings:
     query_lr: float = 5e-5
     query_epochs: int = 3
     query_batch: int = 32
-    query_depth: int = 30  # passages of the base's ranking that join a query's candidates
-    adapter_lr: float = 1e-3
-    adapter_epochs: int = 10
+    query_depth: int = 30  # of the base's ranking that the quick roads look at, and dev's pool takes from
+    quick_passages: int = 10_000  # looked at by the quick roads: judged, scored, ranked first, and others by chance
+    whitens: bool = True
+    adapter_lr: float = 3e-4
+    adapter_epochs: int = 20
+    adapter_steps: int = 1_000  # and no more than so many
     adapter_anchor: float = 1.0  # λ_A of the matrix: without one, few judgements ruin it
     warmup: float = 0.1  # share of the steps
     near: float = 0.95  # an unjudged passage above this share of the positive's base score is no negative

@@ -19,9 +19,9 @@ import numpy as np
 
 from retrieval.engine import artifacts, compute
 from retrieval.engine.encoder import NoEncoder, local_folder
-from tuning.engine import candidates, checkpoints, dev, examples, roads
+from tuning.engine import candidates, checkpoints, dev, examples, roads, whitening
 from tuning.engine.batches import Material
-from tuning.engine.candidates import Rows, Vectors
+from tuning.engine.candidates import Example, Rows, Vectors
 from tuning.engine.checkpoints import Bookmark
 from tuning.engine.dev import Dev
 from tuning.engine.encoder_spec import ADAPTER, BOTH, QUERY, RetrieverSpec, read_spec
@@ -29,9 +29,10 @@ from tuning.engine.examples import DEV, TRAIN, BadRow, JudgedQuery, PassageText
 from tuning.engine.fitting import BOOKMARK, CHECKPOINT, CannotFit, Log, run
 from tuning.engine.progress import Progress
 from tuning.engine.towers import Tower
+from tuning.engine.whitening import Whitening
 
 BASE = "base"
-_PLANS = {ADAPTER: roads.adapter, QUERY: roads.query, BOTH: roads.both}
+_PLANS = {ADAPTER: roads.head, QUERY: roads.query, BOTH: roads.both}
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def _set_up(spec: RetrieverSpec) -> None:
 
 
 def _material(
-    spec: RetrieverSpec, queries: Sequence[JudgedQuery], passages: Sequence[PassageText], teaching: Any
+    spec: RetrieverSpec, queries: Sequence[JudgedQuery], passages: Sequence[PassageText], teaching: Sequence[Example]
 ) -> Material:
     """The base's view of everything; passages that no matrix covers are embedded here."""
     texts = [spec.passage_prefix + passage.text for passage in passages]
@@ -102,7 +103,33 @@ def _material(
     query_vectors = Tower(local_folder(spec.query_path)).vectors(asked)
     if query_vectors.shape[1] != known.shape[1]:
         raise CannotFit(f"The matrix has {known.shape[1]} dimensions, the query encoder {query_vectors.shape[1]}.")
-    return Material(asked, texts, query_vectors, known, teaching)
+    looked_at = _looked_at(spec, query_vectors, known, teaching)
+    head = _head(spec, query_vectors[[one.row for one in teaching]], teaching, known, looked_at)
+    return Material(asked, texts, query_vectors, known, teaching, looked_at, head)
+
+
+def _head(
+    spec: RetrieverSpec, queries: Vectors, teaching: Sequence[Example], passages: Vectors, looked_at: Rows
+) -> Whitening:
+    """What stands behind the query side at first. Row i of the queries belongs to teaching[i]."""
+    if not spec.settings.whitens:
+        return whitening.none(passages.shape[1])
+    return whitening.choose(queries, teaching, passages, looked_at)
+
+
+def _looked_at(spec: RetrieverSpec, queries: Vectors, passages: Vectors, teaching: Sequence[Example]) -> Rows:
+    """The whole corpus; of a large one what was judged or scored, what the base ranks first, and others by chance."""
+    most = spec.settings.quick_passages
+    if len(passages) <= most:
+        return np.arange(len(passages), dtype=np.int64)
+    depth = min(spec.settings.query_depth, len(passages))
+    found = [np.concatenate([example.judged, example.scored]) for example in teaching]
+    for example in teaching:
+        found.append(np.argpartition(-(passages @ queries[example.row]), depth - 1)[:depth])
+    named = np.unique(np.concatenate(found))
+    others = np.setdiff1d(np.arange(len(passages), dtype=np.int64), named)
+    chosen = np.random.default_rng(spec.seed).permutation(others)[: max(0, most - len(named))]
+    return np.union1d(named, chosen)
 
 
 def _stored_vectors(spec: RetrieverSpec, passages: int) -> Vectors:
@@ -175,9 +202,11 @@ def _try_roads(
     choice, kept = BASE, None
     key = _key(spec, material)
     for road in planned:
-        tower = _tower(spec, road.name)
+        tower = _tower(spec, material, road.name)
         bookmark = Bookmark(out / f"{road.name}{BOOKMARK}", key, spec.bookmark_seconds)
         taken = roads.walk(road, tower, material, spec.settings, progress, bookmark)
+        if road.name == ADAPTER:  # it learned behind the whitening: from now on both are one matrix
+            tower.put_head(tower.head.linear.weight.detach().numpy() @ material.head.matrix)
         progress.steps -= road.steps - taken
         values[road.name] = value = _value(prepared, tower, road.name)
         progress.write(road.name, **_shown(value), **({"note": "stopped by the budget"} if taken < road.steps else {}))
@@ -198,14 +227,20 @@ def _key(spec: RetrieverSpec, material: Material) -> str:
     return checkpoints.key_of(_sides(spec), spec.seed, asdict(spec.settings), taught, texts)
 
 
-def _tower(spec: RetrieverSpec, road: str) -> Tower:
+def _tower(spec: RetrieverSpec, material: Material, road: str) -> Tower:
     """The weights a road begins with. Two sides that already differ meet again in the passage side's."""
     if road != BOTH:
         tower = Tower(local_folder(spec.query_path))
-        if road == ADAPTER:
-            tower.adapt()
+        tower.put_head(np.eye(len(material.head.matrix), dtype=np.float32) if road == ADAPTER else material.head.matrix)
         return tower
-    return Tower(local_folder(spec.passage_path), spec.settings.both_max_tokens)
+    tower = Tower(local_folder(spec.passage_path), spec.settings.both_max_tokens)
+    head = material.head
+    if spec.passage_path != spec.query_path:  # whose queries lie elsewhere
+        asked = tower.vectors([material.queries[example.row] for example in material.examples])
+        head = _head(spec, asked, material.examples, material.passage_vectors, material.looked_at)
+    if head.power:
+        tower.put_head(head.matrix)
+    return tower
 
 
 def _base_value(prepared: Prepared) -> float | None:
@@ -219,7 +254,7 @@ def _value(prepared: Prepared, tower: Tower, road: str) -> float | None:
     material, judge = prepared.material, prepared.dev
     if not len(judge):
         return None
-    queries = tower.vectors([material.queries[row] for row in judge.rows])
+    queries = tower.query_vectors([material.queries[row] for row in judge.rows])
     if road != BOTH:
         return judge.value(queries, material.passage_vectors[judge.pool])
     return judge.value(queries, tower.vectors([material.passages[row] for row in judge.pool]))
@@ -241,14 +276,7 @@ def _result(
     """result.json; the weights are saved first. The base chosen: its own paths, and no checkpoint."""
     sides = _sides(spec)
     if tower is not None:
-        target = out / CHECKPOINT
-        parents = {name: digest for name, digest in sides.items() if name.endswith("_hash")}
-        meta = {"choice": choice, "seed": spec.seed, "settings": asdict(spec.settings), "parents": parents}
-        artifacts.remove_folder(target)  # without a result beside it, it is what a killed process left
-        digest = checkpoints.save_encoder(tower.model, target, meta)
-        learned = ("query", "passage") if choice == BOTH else ("query",)
-        for side in learned:
-            sides |= {f"{side}_path": str(target), f"{side}_hash": digest}
+        sides |= _save(spec, out / CHECKPOINT, choice, tower)
     return {
         **sides,
         "choice": choice,
@@ -263,9 +291,28 @@ def _result(
             "training_queries": len(prepared.material.examples),
             "dev_queries": len(prepared.dev),
             "dev_passages": len(prepared.dev.pool),
+            "looked_at": len(prepared.material.looked_at),
+            "whitening": prepared.material.head.power,
             "left_out": prepared.left_out,
         },
     }
+
+
+def _save(spec: RetrieverSpec, target: Path, choice: str, tower: Tower) -> dict[str, str]:
+    """Path and hash of each side that learned, a folder each; of one for the two where no head tells them apart."""
+    parents = {name: digest for name, digest in _sides(spec).items() if name.endswith("_hash")}
+    meta = {"choice": choice, "seed": spec.seed, "settings": asdict(spec.settings), "parents": parents}
+    artifacts.remove_folder(target)  # without a result beside it, it is what a killed process left
+    folder = target / "query"
+    with tower.query_side() as model:
+        digest = checkpoints.save_encoder(model, folder, meta)
+    learned = {"query_path": str(folder), "query_hash": digest}
+    if choice == BOTH:
+        if tower.head is not None:
+            folder = target / "passage"
+            digest = checkpoints.save_encoder(tower.model, folder, meta)
+        learned |= {"passage_path": str(folder), "passage_hash": digest}
+    return learned
 
 
 def _sides(spec: RetrieverSpec) -> dict[str, str]:

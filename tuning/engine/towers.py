@@ -1,11 +1,12 @@
 """An encoder that learns: the modules of a sentence-transformers folder, run with gradients.
 
-A batch of texts is cut into buckets of like length, because a bucket costs as much as its longest text.
+A batch of texts is cut into buckets of like length, because a bucket costs as much as its longest text. A query may
+pass a matrix more than a passage does, the tower's head.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ class Tower:
         self.model: SentenceTransformer = SentenceTransformer(str(folder), local_files_only=True)
         if max_tokens is not None:
             self.model.max_seq_length = min(max_tokens, self.model.max_seq_length or max_tokens)
+        self.head: Any = None  # a Dense module
 
     @contextmanager
     def reading(self, max_tokens: int | None) -> Iterator[None]:
@@ -42,25 +44,38 @@ class Tower:
         finally:
             self.model.max_seq_length = usual
 
-    def adapt(self) -> None:
-        """Put a square matrix behind the encoder, the identity at first; from now on it alone learns."""
+    def put_head(self, matrix: Vectors) -> None:
+        """Put a matrix (dim, dim) behind the query side."""
         import torch
-        from sentence_transformers.sentence_transformer.modules import Dense, Normalize
+        from sentence_transformers.sentence_transformer.modules import Dense
 
-        dim = self.model.get_embedding_dimension() or 0
-        self.model.requires_grad_(False)
-        start = torch.eye(dim)
-        matrix = Dense(dim, dim, bias=False, activation_function=torch.nn.Identity(), init_weight=start)
-        self.model.append(matrix)
-        self.model.append(Normalize())
+        dim = len(matrix)
+        self.head = Dense(
+            dim, dim, bias=False, activation_function=torch.nn.Identity(), init_weight=torch.from_numpy(matrix.copy())
+        ).to(self.model.device)
 
-    def adapted(self, vectors: Tensor) -> Tensor:
-        """What the matrix makes of vectors (n, dim) of the encoder behind which it stands; of length 1."""
+    def turned(self, vectors: Tensor) -> Tensor:
+        """What the head makes of a query's vectors (n, dim), of length 1; the same ones without a head."""
         import torch
 
-        matrix: Any = self.model[-2]
-        moved: Tensor = matrix.linear(vectors)
+        if self.head is None:
+            return vectors
+        moved: Tensor = self.head.linear(vectors)
         return torch.nn.functional.normalize(moved, dim=1)
+
+    @contextmanager
+    def query_side(self) -> Iterator[SentenceTransformer]:
+        """The model that embeds queries, the head among its modules."""
+        from sentence_transformers.sentence_transformer.modules import Normalize
+
+        added = [] if self.head is None else [self.head, Normalize()]
+        for module in added:
+            self.model.append(module)
+        try:
+            yield self.model
+        finally:
+            for _module in added:
+                del self.model[-1]
 
     def embed(self, texts: Sequence[str]) -> Tensor:
         """(n, dim) vectors of length 1 in the order of the texts, n ≥ 1, with the gradient of the current mode."""
@@ -80,12 +95,19 @@ class Tower:
 
     def vectors(self, texts: Sequence[str]) -> Vectors:
         """The same without a gradient and without dropout, as an array; (0, dim) for none."""
+        return self._quietly(texts, self.embed)
+
+    def query_vectors(self, texts: Sequence[str]) -> Vectors:
+        """The same for queries: behind the head."""
+        return self._quietly(texts, lambda some: self.turned(self.embed(some)))
+
+    def _quietly(self, texts: Sequence[str], embed: Callable[[Sequence[str]], Tensor]) -> Vectors:
         import torch
 
         was_training = self.model.training
         self.model.eval()
         with torch.inference_mode():
             dim = self.model.get_embedding_dimension() or 0
-            out: Vectors = self.embed(texts).cpu().numpy() if texts else np.zeros((0, dim), np.float32)
+            out: Vectors = embed(texts).cpu().numpy() if texts else np.zeros((0, dim), np.float32)
         self.model.train(was_training)
         return out
