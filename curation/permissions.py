@@ -12,6 +12,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.utils.translation import gettext as _
 
+from config.compiled import Compiled
 from curation.models import Membership, Project
 
 Person = AbstractBaseUser | AnonymousUser
@@ -20,6 +21,9 @@ ProjectView = Callable[Concatenate[Any, Project, ...], HttpResponseBase]
 
 Role = Membership.Role
 _RANK = {role: rank for rank, role in enumerate(Role.values)}
+_by_slug = Compiled(
+    lambda slug, user: Membership.objects.select_related("project__corpus").filter(project__slug=slug, user_id=user)
+)
 
 
 def membership_of(user: Person, project: Project) -> Membership | None:
@@ -62,8 +66,7 @@ def _membership_in(user: Person, slug: str) -> Membership | None:
     """The person's membership in the project of that name, both in one statement: every request asks for them."""
     if not user.is_authenticated:
         return None
-    rows = Membership.objects.select_related("project__corpus").filter(project__slug=slug, user_id=user.pk)
-    found = rows.first()
+    found = _by_slug.first(slug, user.pk)
     if getattr(user, "is_superuser", False):
         if found is None:
             project = Project.objects.select_related("corpus").filter(slug=slug).first()
