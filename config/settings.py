@@ -105,7 +105,7 @@ def _database() -> dict[str, object]:
     """DATABASE_URL, or SQLite under DATA_DIR in WAL mode with writers that queue instead of failing."""
     url = env_str("DATABASE_URL", f"sqlite:///{DATA_DIR / 'tandem.sqlite3'}")
     try:
-        config: dict[str, object] = dict(dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True))
+        config: dict[str, object] = dict(dj_database_url.parse(url, conn_max_age=600, conn_health_checks=True))
     except (ValueError, dj_database_url.ParseError, dj_database_url.UnknownSchemeError) as error:
         stop(f"DATABASE_URL cannot be read: {error}")
     is_sqlite = str(config["ENGINE"]).endswith("sqlite3")
@@ -118,6 +118,7 @@ def _database() -> dict[str, object]:
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-64000;",
         }
     elif config["ENGINE"] == "django.db.backends.postgresql":
+        config["ENGINE"] = "config.postgresql"
         # A statement that comes again is planned once for each connection.
         config["OPTIONS"] = {"server_side_binding": True, "prepare_threshold": 5}
     # A file or a name of its own for each test session, so that worker processes can open it and two sessions may run.

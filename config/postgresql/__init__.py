@@ -1,0 +1,1 @@
+"""Django's PostgreSQL, with a cheaper way to see that a connection still stands."""
