@@ -10,13 +10,15 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, models, transaction
-from django.db.models import Case, F, When
+from django.db.models import Case, When
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from config.compiled import Compiled, update
 from curation import recording
 from curation.errors import CurationError
 from curation.models import (
@@ -36,9 +38,44 @@ from curation.wording import Reason, because
 WINDOW = 100  # rows of the queue's head that are looked at for something the person has not had
 _ATTEMPTS = 5
 _EXPIRED_AT_ONCE = 500
+_TAKEN = ("state", "curator", "ranking", "drawn", "reasons", "why", "claimed_at", "lease_until", "guidelines", "order")
 _LEAVINGS = ["skipped", "handed_back", "reassigned"]  # how an assignment leaves its holder for good
 
 State, Drawn = Assignment.State, Assignment.Drawn
+
+_locked = Compiled(lambda pk: Assignment.objects.select_for_update(no_key=True, of=("self",)).filter(pk=pk))
+_held = Compiled(
+    lambda project, user: (
+        Assignment.objects.held_by(user)
+        .filter(project=project)
+        .order_by("claimed_at")
+        .select_for_update(no_key=True, of=("self",))
+    )
+)
+_most_valuable = Compiled(
+    lambda project, user: _first(_head(_open(project).filter(value__gt=0), "-value"), user, "-value")
+)
+_first_at_random = Compiled(lambda project, user: _first(_head(_open(project), "chance"), user, "chance"))
+_at_random_from = Compiled(
+    lambda project, user, chance: _first(_open(project).filter(chance__gte=chance), user, "chance")
+)
+_at_random_below = Compiled(
+    lambda project, user, chance: _first(_open(project).filter(chance__lt=chance), user, "chance")
+)
+_member = Compiled(
+    lambda project, user: Membership.objects.select_for_update(no_key=True, of=("self",)).filter(
+        project=project, user_id=user
+    )
+)
+_newest_guidelines = Compiled(
+    lambda project: Guidelines.objects.filter(project=project).order_by("-version").values_list("pk", flat=True)[:1]
+)
+_newest_ranking = Compiled(
+    lambda query: Ranking.objects.filter(query=query).order_by("-pk").values_list("pk", flat=True)[:1]
+)
+_ranked = Compiled(
+    lambda ranking: ShownPassage.objects.filter(ranking=ranking).order_by("rank").values_list("passage_id", flat=True)
+)
 
 
 class NotNow(CurationError):
@@ -215,19 +252,15 @@ def release(assignment: Assignment, actor: AbstractBaseUser | None = None) -> As
 
 
 def locked(assignment: Assignment) -> Assignment:
-    """The assignment as it is now, locked until the transaction ends, with its project: its caller's, once read.
+    """The assignment as it is now, locked until the transaction ends, with its caller's project.
 
     Found by its id, and by the curator and the project that the caller's copy names: one that was never read is
     enough (see `named`). Raises NotYours where there is none such.
     """
-    rows = Assignment.objects.select_for_update(no_key=True, of=("self",))
-    rows = rows.filter(pk=assignment.pk, curator_id=assignment.curator_id, project_id=assignment.project_id)
-    is_known = Assignment.project.is_cached(assignment)
-    row = (rows if is_known else rows.select_related("project")).first()
-    if row is None:
+    row = _locked.first(assignment.pk)
+    if row is None or (row.curator_id, row.project_id) != (assignment.curator_id, assignment.project_id):
         raise NotYours(_("This is not yours to judge."))
-    if is_known:
-        row.project = assignment.project
+    row.project = assignment.project
     return row
 
 
@@ -268,8 +301,7 @@ def resume(row: Assignment) -> bool:
 
 def _claim_next(project: Project, user: AbstractBaseUser, beside: int | None) -> Assignment | None:
     membership = _membership(project, user)
-    mine = Assignment.objects.held_by(user).filter(project=project).order_by("claimed_at")
-    held = list(mine.select_for_update(no_key=True, of=("self",)))
+    held = _held(project.pk, user.pk)
     for row in held:
         if row.pk != beside:
             return _prolong(row, project)
@@ -285,24 +317,18 @@ def _claim_open(project: Project, user: AbstractBaseUser, membership: Membership
     """By value only while the person's random claims stay at the project's share of all, this one included."""
     found, drawn = None, Drawn.RANDOM
     if membership and membership.random_claims >= project.random_share * (membership.claims + 1):
-        found, drawn = _most_valuable(project, user), Drawn.VALUE
+        found, drawn = _most_valuable.first(project.pk, user.pk), Drawn.VALUE
     if found is None:
         found, drawn = _at_random(project, user), Drawn.RANDOM
     if found is None:
         return None
     if membership and membership.pk:
-        extra = 1 if drawn == Drawn.RANDOM else 0
-        Membership.objects.filter(pk=membership.pk).update(
-            claims=F("claims") + 1, random_claims=F("random_claims") + extra
-        )
+        membership.claims += 1
+        membership.random_claims += drawn == Drawn.RANDOM
+        update(membership, "claims", "random_claims")  # its row is locked
     if drawn == Drawn.RANDOM and not found.is_top_up:  # what was edited is said however it was drawn
         found.reasons, found.why = [because("random")], ""
     return _take(found, project, user, drawn, found.reasons)
-
-
-def _most_valuable(project: Project, user: AbstractBaseUser) -> Assignment | None:
-    head = Assignment.objects.open().filter(project=project, value__gt=0).order_by("-value", "pk")
-    return _first(head[:WINDOW], user, "-value", "pk")
 
 
 def _at_random(project: Project, user: AbstractBaseUser) -> Assignment | None:
@@ -310,19 +336,26 @@ def _at_random(project: Project, user: AbstractBaseUser) -> Assignment | None:
 
     Starting at the head finishes the slots of one query soon after each other; the order itself is random.
     """
-    queue = Assignment.objects.open().filter(project=project).order_by("chance", "pk")
     start = random.random()
     return (
-        _first(queue[:WINDOW], user, "chance", "pk")
-        or _first(queue.filter(chance__gte=start), user, "chance", "pk")
-        or _first(queue.filter(chance__lt=start), user, "chance", "pk")
+        _first_at_random.first(project.pk, user.pk)
+        or _at_random_from.first(project.pk, user.pk, start)
+        or _at_random_below.first(project.pk, user.pk, start)
     )
 
 
-def _first(rows: AssignmentQuerySet, user: AbstractBaseUser, *order: str) -> Assignment | None:
-    if rows.query.is_sliced:
-        rows = Assignment.objects.filter(pk__in=rows.values("pk"), state=State.OPEN).order_by(*order)
-    return rows.new_to(user).select_for_update(skip_locked=True, of=("self",)).first()
+def _open(project: Any) -> AssignmentQuerySet:
+    return Assignment.objects.open().filter(project=project)
+
+
+def _head(rows: AssignmentQuerySet, order: str) -> AssignmentQuerySet:
+    """The first WINDOW of the rows, so that a statement looks at no more."""
+    return Assignment.objects.filter(pk__in=rows.order_by(order, "pk")[:WINDOW].values("pk"), state=State.OPEN)
+
+
+def _first(rows: AssignmentQuerySet, user: Any, order: str) -> AssignmentQuerySet:
+    """The first of the rows that is new to the person and that nobody else is taking."""
+    return rows.new_to(user).order_by(order, "pk").select_for_update(skip_locked=True, of=("self",))[:1]
 
 
 def _claim_gold(project: Project, user: AbstractBaseUser) -> Assignment | None:
@@ -347,12 +380,14 @@ def _take(
     row.drawn, row.reasons = drawn, list(reasons)
     row.claimed_at = now
     row.lease_until = now + timedelta(seconds=project.lease_seconds)
-    guidelines = Guidelines.objects.filter(project=project).order_by("-version").values_list("pk", flat=True).first()
-    row.guidelines_id = guidelines
+    row.guidelines_id = _newest_guidelines.first(project.pk)
     row.order = passage_ids
     # One order per person and query, the same after a lapse and a resume: a seed, and no state.
     random.Random(f"{row.query_id}:{user.pk}").shuffle(row.order)
-    row.save()
+    if row.pk is None:
+        row.save()
+    else:
+        update(row, *_TAKEN)
     recording.note("claimed", project=project, actor=user, query=row.query_id, assignment=row, data={"drawn": drawn})
     return row
 
@@ -361,26 +396,23 @@ def _shown(row: Assignment) -> tuple[int | None, list[int]]:
     """The ranking to judge, the row's own or else the query's newest, and its passages by rank."""
     ranking_id = row.ranking_id
     if ranking_id is None:
-        newest = Ranking.objects.filter(query=row.query_id).order_by("-pk")
-        ranking_id = newest.values_list("pk", flat=True).first()
+        ranking_id = _newest_ranking.first(row.query_id)
     if ranking_id is None:
         return None, []
-    shown = ShownPassage.objects.filter(ranking_id=ranking_id).order_by("rank")
-    return ranking_id, list(shown.values_list("passage_id", flat=True))
+    return ranking_id, _ranked(ranking_id)
 
 
 def _prolong(row: Assignment, project: Project) -> Assignment:
     """The lease runs anew; what a reviewer returned has none and keeps none."""
     if row.lease_until is not None:
         row.lease_until = timezone.now() + timedelta(seconds=project.lease_seconds)
-        row.save(update_fields=["lease_until"])
+        update(row, "lease_until")
     return row
 
 
 def _membership(project: Project, user: AbstractBaseUser) -> Membership | None:
     """The person's membership, locked: two tabs of one person claim one after the other."""
-    rows = Membership.objects.select_for_update(no_key=True, of=("self",))
-    return rows.filter(project=project, user_id=user.pk).first() or membership_of(user, project)
+    return _member.first(project.pk, user.pk) or membership_of(user, project)
 
 
 def _check_may_claim(project: Project, user: AbstractBaseUser, membership: Membership | None, held: int) -> None:

@@ -14,11 +14,12 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, transaction
-from django.db.models import Max
+from django.db.models import Max, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from config.compiled import Compiled, insert, update
 from curation import assigning, recording, rejudging, reviewing
 from curation.assigning import NotYours
 from curation.errors import CurationError
@@ -31,6 +32,18 @@ UNDO_SECONDS = 600
 GRADES = range(4)
 
 State, Drawn = Assignment.State, Assignment.Drawn
+
+_seen = Compiled(
+    lambda row, passage: Passage.objects.filter(pk=passage).values_list(
+        "content_hash",
+        Subquery(Judgement.objects.standing().filter(assignment=row, passage=passage).order_by("-pk").values("pk")[:1]),
+    )
+)
+_judgement = Compiled(lambda pk: Judgement.objects.filter(pk=pk))
+_graded = Compiled(lambda row: Judgement.objects.standing().filter(assignment=row).values_list("passage_id", flat=True))
+_answered = Compiled(lambda row: Answer.objects.filter(assignment=row).values_list("pk"))
+_drafted = Compiled(lambda ranking: Draft.objects.filter(ranking=ranking))
+_query_of = Compiled(lambda row: Query.objects.select_for_update(no_key=True, of=("self",)).filter(assignments=row))
 
 
 class NotInHand(CurationError):
@@ -108,15 +121,17 @@ def _record(
 ) -> Judgement:
     row = assigning.locked(assignment)
     _check_in_hand(row)
-    judgement = Judgement.objects.standing().filter(assignment=row, passage_id=passage_id).order_by("-pk").first()
+    content_hash, standing = _seen.first(row.pk, passage_id) or ("", None)
+    judgement = _judgement.first(standing) if standing else None
     data: dict[str, Any] = {"grade": grade}
     if judgement is None:
+        _check_shown(row, passage_id)
         judgement = Judgement(
             assignment=row,
             query_id=row.query_id,
             passage_id=passage_id,
             curator_id=_holder(row),
-            content_hash=_content_hash(row, passage_id),
+            content_hash=content_hash,
         )
     else:
         data["was"] = judgement.grade
@@ -126,7 +141,10 @@ def _record(
         judgement.shown_position = position
     if evidence is not None:
         judgement.evidence = data["evidence"] = [list(span) for span in evidence]
-    judgement.save()
+    if judgement.pk is None:
+        insert(judgement)
+    else:
+        update(judgement, "grade", "active_seconds", "shown_position", "evidence", "changed_at")
     _note("graded", row, key, data, passage_id)
     _sign_of_life(row, seconds)
     return judgement
@@ -252,7 +270,7 @@ def submit(assignment: Assignment, *, key: str = "") -> Submitted:
     was_returned = row.lease_until is None
     row.state, row.submitted_at, row.lease_until = State.SUBMITTED, timezone.now(), None
     row.comment = "" if was_returned and not row.is_flagged else row.comment
-    row.save(update_fields=["state", "submitted_at", "lease_until", "is_extra", "slot", "comment"])
+    update(row, "state", "submitted_at", "lease_until", "is_extra", "slot", "comment")
     _accept_draft(row)
     data: dict[str, Any] = {"is_extra": row.is_extra}
     if row.drawn == Drawn.GOLD:
@@ -310,7 +328,7 @@ def withdraw(judgement: Judgement, *, key: str = "") -> Judgement:
 
 
 def _locked_query(assignment: Assignment) -> Query:
-    query = Query.objects.select_for_update(no_key=True, of=("self",)).filter(assignments=assignment.pk).first()
+    query = _query_of.first(assignment.pk)
     if query is None:
         raise NotYours(_("This is not yours to judge."))
     return query
@@ -352,7 +370,7 @@ def _check_in_hand(row: Assignment) -> None:
 def _check_graded(row: Assignment) -> None:
     if row.is_flagged or row.is_unanswerable:
         return
-    graded = set(Judgement.objects.standing().filter(assignment=row).values_list("passage_id", flat=True))
+    graded = set(_graded(row.pk))
     left = sum(passage_id not in graded for passage_id in row.order)
     if left:
         text = ngettext("%(n)d passage has no grade yet.", "%(n)d passages have no grade yet.", left)
@@ -360,19 +378,16 @@ def _check_graded(row: Assignment) -> None:
 
 
 def _accept_draft(row: Assignment) -> None:
-    if row.is_unanswerable or row.is_top_up or row.ranking_id is None or Answer.objects.filter(assignment=row).exists():
+    if row.is_unanswerable or row.is_top_up or row.ranking_id is None or _answered(row.pk):
         return
-    draft = Draft.objects.filter(ranking=row.ranking_id).first()
+    draft = _drafted.first(row.ranking_id)
     if draft is not None:
-        Answer.objects.create(
-            assignment=row, query_id=row.query_id, curator_id=_holder(row), draft=draft, text=draft.text
-        )
+        insert(Answer(assignment=row, query_id=row.query_id, curator_id=_holder(row), draft=draft, text=draft.text))
 
 
-def _content_hash(row: Assignment, passage_id: int) -> str:
+def _check_shown(row: Assignment, passage_id: int) -> None:
     if passage_id not in row.order:
         raise NotShown(_("That passage is not among those to grade."))
-    return Passage.objects.values_list("content_hash", flat=True).get(pk=passage_id)
 
 
 def _sign_of_life(row: Assignment, seconds: float | None = None) -> None:
@@ -382,7 +397,7 @@ def _sign_of_life(row: Assignment, seconds: float | None = None) -> None:
     if row.state == State.CLAIMED and row.lease_until is not None:
         row.lease_until = timezone.now() + timedelta(seconds=row.project.lease_seconds)
     row.active_seconds += max(seconds or 0.0, 0.0)
-    row.save(update_fields=["lease_until", "active_seconds"])
+    update(row, "lease_until", "active_seconds")
 
 
 def _holder(row: Assignment) -> int:

@@ -7,7 +7,10 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 
+from config.compiled import Compiled, insert
 from curation.models import Assignment, Event, Project, Query
+
+_by_key = Compiled(lambda actor, key: Event.objects.filter(actor_id=actor, idempotency_key=key).values_list("pk"))
 
 
 def note(
@@ -22,7 +25,7 @@ def note(
     key: str = "",
 ) -> Event:
     """Add one line to the record. A key that the actor has used before raises IntegrityError."""
-    return Event.objects.create(
+    event = Event(
         verb=verb,
         project_id=_pk(project),
         actor_id=_pk(actor),
@@ -32,6 +35,8 @@ def note(
         data=data or {},
         idempotency_key=key,
     )
+    insert(event)
+    return event
 
 
 def note_many(verb: str, assignments: Sequence[Assignment]) -> None:
@@ -43,7 +48,7 @@ def note_many(verb: str, assignments: Sequence[Assignment]) -> None:
 
 def happened(actor_id: int | None, key: str) -> bool:
     """Whether the actor has done the act of this key before; never, without a key."""
-    return bool(key) and Event.objects.filter(actor_id=actor_id, idempotency_key=key).exists()
+    return bool(key) and actor_id is not None and bool(_by_key(actor_id, key))
 
 
 def _pk(thing: Any) -> int | None:

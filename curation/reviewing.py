@@ -19,6 +19,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from config.compiled import Compiled
 from curation import recording, wording
 from curation.engine import agreement
 from curation.errors import CurationError
@@ -36,6 +37,12 @@ PIECE = 900  # SQLite takes 999 parameters a statement where it was built long a
 
 State = Query.State
 T = TypeVar("T")
+
+_counted = Compiled(
+    lambda query: (
+        Assignment.objects.submitted().filter(query=query, is_extra=False, is_top_up=False).values_list("pk", flat=True)
+    )
+)
 
 
 class AlreadyDecided(CurationError):
@@ -62,11 +69,13 @@ class Opinion:
 
 def consider(query: Query) -> Review | None:
     """Settle the query, or put it before a reviewer; None while slots are open. The caller holds its lock."""
+    if len(_counted(query.pk)) < _slots(query, query.project):
+        return None  # as after most submits
     found = consider_many(query.project, [query])
     return found[0] if found else None
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def consider_many(project: Project, queries: Sequence[Query]) -> list[Review]:
     """A review for each query whose slots are all submitted: settled where people agree, waiting elsewhere.
 
