@@ -16,6 +16,7 @@ FOLD_OVER = 900  # characters; a passage no longer than this is shown whole
 CORE = 520  # characters shown of a longer one
 
 _HAN = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_FIRST_HAN = "\u3040"
 _HAN_CHARACTER = re.compile(f"[{_HAN}]")
 _WORD = re.compile(rf"[{_HAN}]+|[^\W{_HAN}]+")
 _BREAK = re.compile(r"(?<=[.!?。！？])\s+|(?<=[。！？])|\n+")
@@ -41,17 +42,21 @@ class Piece:
 class Excerpt:
     """A passage in three parts that together are its text: folded, shown, folded."""
 
-    before: list[Piece]
-    core: list[Piece]
-    after: list[Piece]
+    before: tuple[Piece, ...]
+    core: tuple[Piece, ...]
+    after: tuple[Piece, ...]
 
     @property
     def is_folded(self) -> bool:
         return bool(self.before or self.after)
 
 
+@lru_cache(maxsize=2000)
 def excerpt(text: str, question: str) -> Excerpt:
-    """The passage with its matched words, folded to the part that matches best when it is long."""
+    """The passage with its matched words, folded to the part that matches best when it is long.
+
+    Kept: several people judge a query, and each is shown it more than once.
+    """
     spans = matches(text, question)
     start, end = core(text, spans)
     return Excerpt(
@@ -106,7 +111,7 @@ def _word_end(text: str, position: int) -> int:
     return space.end() if space else len(text)
 
 
-def _pieces(text: str, spans: Sequence[tuple[int, int]], start: int, end: int) -> list[Piece]:
+def _pieces(text: str, spans: Sequence[tuple[int, int]], start: int, end: int) -> tuple[Piece, ...]:
     pieces: list[Piece] = []
     at = start
     for a, b in spans:
@@ -119,19 +124,19 @@ def _pieces(text: str, spans: Sequence[tuple[int, int]], start: int, end: int) -
         at = b
     if at < end:
         pieces.append(Piece(text[at:end], False))
-    return pieces
+    return tuple(pieces)
 
 
 def _terms(text: str) -> Iterator[tuple[str, int, int]]:
     for found in _WORD.finditer(text):
         word, start = found.group(), found.start()
-        if _is_han(word[0]):
+        if word[0] >= _FIRST_HAN and _is_han(word[0]):
             for i in range(len(word) - 1):
                 pair = word[i : i + 2]
                 if pair not in _COMMON_HAN and not (pair[0] in _COMMON_HAN or pair[1] in _COMMON_HAN):
                     yield pair, start + i, start + i + 2
-        elif word.lower() not in _COMMON and (len(word) > 1 or word.isdigit()):
-            yield _stem(word.lower()), start, found.end()
+        elif term := _term(word):
+            yield term, start, found.end()
 
 
 def _is_han(character: str) -> bool:
@@ -139,8 +144,12 @@ def _is_han(character: str) -> bool:
 
 
 @lru_cache(maxsize=50_000)
-def _stem(word: str) -> str:
-    return str(_stemmer().stemWord(word))
+def _term(word: str) -> str:
+    """The stem of a word; nothing of one that every text has."""
+    small = word.lower()
+    if small in _COMMON or (len(word) == 1 and not word.isdigit()):
+        return ""
+    return str(_stemmer().stemWord(small))
 
 
 @lru_cache(maxsize=1)

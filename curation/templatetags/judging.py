@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from functools import lru_cache
+from html import escape
+from typing import TYPE_CHECKING
 
 import nh3
 from django import template
-from django.utils.html import escape
+from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 
 from curation.engine.excerpts import Piece
+
+if TYPE_CHECKING:
+    from curation.views._work import Choice
 
 register = template.Library()
 
@@ -28,6 +33,7 @@ def _markdown() -> MarkdownIt:
 
 
 @register.filter
+@lru_cache(maxsize=200)
 def markdown(text: str) -> SafeString:
     """People's markdown as HTML that can do no harm: no raw HTML, no style, no script, no images."""
     return mark_safe(nh3.clean(_markdown().render(text or ""), tags=_TAGS, attributes={"a": {"href"}}))
@@ -42,6 +48,17 @@ def prose(pieces: Iterable[Piece]) -> SafeString:
 def _marked(piece: Piece) -> str:
     text = escape(piece.text).replace("\r", "&#13;")  # a parser would turn it into \n and move what follows
     return f"<mark>{text}</mark>" if piece.is_match else text
+
+
+@register.simple_tag
+def grade_buttons(choices: Iterable[Choice], chosen: str) -> SafeString:
+    """The buttons of one passage, as most of the page's others have them."""
+    return _buttons(tuple(choices), chosen)
+
+
+@lru_cache(maxsize=500)
+def _buttons(choices: tuple[Choice, ...], chosen: str) -> SafeString:
+    return render_to_string("curation/_grades.html", {"choices": choices, "chosen": chosen})
 
 
 @register.filter

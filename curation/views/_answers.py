@@ -9,18 +9,23 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
+from config.compiled import Compiled
 from curation.assigning import NotYours, named
 from curation.errors import CurationError
 from curation.models import Assignment, Membership, Project
 from curation.permissions import require
 from curation.views._work import page_of, work_of
 
+_own = Compiled(
+    lambda pk, project, curator: Assignment.objects.select_related("query", "guidelines").filter(
+        pk=pk, project_id=project, curator_id=curator
+    )
+)
 Act = Callable[[HttpRequest, Assignment, dict[str, Any]], "dict[str, Any] | HttpResponse"]
 
 
@@ -47,13 +52,12 @@ def key_of(request: HttpRequest) -> str:
 
 
 def own_assignment(request: HttpRequest, project: Project, pk: int) -> Assignment:
-    """The person's own assignment; somebody else's is not there."""
-    return _own(Assignment.objects.all(), request, project, pk)
-
-
-def shown_assignment(request: HttpRequest, project: Project, pk: int) -> Assignment:
-    """The same with what the page shows of it."""
-    return _own(Assignment.objects.select_related("query", "guidelines"), request, project, pk)
+    """The person's own assignment with its query and its guidelines; somebody else's is not there."""
+    found = _own.first(pk, project.pk, request.user.pk)
+    if found is None:
+        raise Http404(_("This is not yours to judge."))
+    found.project = project  # known already: not asked for again
+    return found
 
 
 def acting(form_class: type[forms.Form]) -> Callable[[Act], Callable[..., HttpResponse]]:
@@ -99,19 +103,13 @@ def back_to(assignment: Assignment, passage_id: int | None = None) -> HttpRespon
 
 def refuse(request: HttpRequest, assignment: Assignment, message: str, status: int) -> HttpResponse:
     """The same refusal for a script and for a plain form, whose page keeps the text that was sent."""
-    assignment = shown_assignment(request, assignment.project, assignment.pk)
+    assignment = own_assignment(request, assignment.project, assignment.pk)
     if is_json(request):
         return JsonResponse({"error": message}, status=status)
     messages.error(request, message)
     work = work_of(assignment, text=request.POST.get("text"))
     context = page_of(request, assignment.project, work)
     return render(request, "curation/assignment.html", context, status=status)
-
-
-def _own(rows: QuerySet[Assignment], request: HttpRequest, project: Project, pk: int) -> Assignment:
-    found = get_object_or_404(rows, project=project, pk=pk, curator_id=request.user.pk)
-    found.project = project  # known already: not asked for again
-    return found
 
 
 def _first_error(form: forms.Form) -> str:

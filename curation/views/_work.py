@@ -6,9 +6,11 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
+from config.compiled import Compiled
 from curation import revealing
 from curation.engine.excerpts import Excerpt, excerpt
 from curation.forms.judging import CANNOT_TELL
@@ -22,6 +24,12 @@ DEFAULT_LABELS = [
     *(gettext_noop("Says nothing that helps."), gettext_noop("On the subject, but does not answer.")),
     *(gettext_noop("Answers a part."), gettext_noop("Answers the question.")),
 ]
+
+_shown = Compiled(lambda ranking: ShownPassage.objects.filter(ranking=ranking).select_related("passage__document"))
+_judged = Compiled(lambda assignment: Judgement.objects.standing().filter(assignment=assignment))
+_draft = Compiled(lambda ranking: Draft.objects.filter(ranking=ranking).values_list("text", flat=True))
+_answer = Compiled(lambda assignment: Answer.objects.filter(assignment=assignment))
+_preferences = Compiled(lambda user: Preferences.objects.filter(user_id=user))
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,7 @@ class Work:
     assignment: Assignment
     cards: list[Card]
     choices: list[Choice]
+    grades_url: str
     draft: str
     text: str
     citations: list[dict[str, object]]
@@ -99,14 +108,15 @@ def work_of(assignment: Assignment, *, seen: revealing.Revealed | None = None, t
     states = Assignment.State
     is_submitted = assignment.state == states.SUBMITTED
     cards = _cards(assignment, seen if is_submitted and seen and seen.has_others else None)
-    draft = Draft.objects.filter(ranking_id=assignment.ranking_id).first()
-    answer = Answer.objects.filter(assignment=assignment).first()
-    written = answer.text if answer else draft.text if draft else ""
+    draft = (_draft.first(assignment.ranking_id) if assignment.ranking_id else None) or ""
+    answer = _answer.first(assignment.pk)
+    written = answer.text if answer else draft
     return Work(
         assignment=assignment,
         cards=cards,
         choices=choices_of(assignment.project),
-        draft=draft.text if draft else "",
+        grades_url=reverse("curation:grades", args=[assignment.project.slug, assignment.pk]),
+        draft=draft,
         text=written if text is None else text,
         citations=answer.citations if answer else [],
         unsupported=answer.unsupported if answer else [],
@@ -122,7 +132,7 @@ def card_of(assignment: Assignment, passage_id: int) -> Card:
 
 def page_of(request: HttpRequest, project: Project, work: Work) -> dict[str, object]:
     """The context of the whole page: the work, the person's keys, and the words its scripts speak."""
-    own = Preferences.objects.filter(user_id=request.user.pk).first()
+    own = _preferences.first(request.user.pk)
     keys = keys_of(own.keys if own else None)
     bound = bindings(keys)
     return {
@@ -133,13 +143,17 @@ def page_of(request: HttpRequest, project: Project, work: Work) -> dict[str, obj
         "kbd": {binding.action: binding.shown for binding in bound},
         "mark_words": own.mark_words if own else True,
         "modules": MODULES,
-        "words": {name: str(text) for name, text in WORDS.items()},
+        "words": _words,  # called by the page's template alone, not by the question's
     }
 
 
+def _words() -> dict[str, str]:
+    return {name: str(text) for name, text in WORDS.items()}
+
+
 def _cards(assignment: Assignment, seen: revealing.Revealed | None) -> list[Card]:
-    shown = {row.passage_id: row for row in _shown(assignment)}
-    mine = {j.passage_id: j for j in assignment.judgements.standing()}
+    shown = {row.passage_id: row for row in _shown(assignment.ranking_id)} if assignment.ranking_id else {}
+    mine = {j.passage_id: j for j in _judged(assignment.pk)}
     added = [pk for pk, row in shown.items() if pk not in assignment.order and row.added_by_id == assignment.curator_id]
     others = _others(assignment, seen) if seen else {}
     places = [pk for pk in [*assignment.order, *added] if pk in shown]
@@ -166,11 +180,6 @@ def _card(
         is_added=row.added_by_id == assignment.curator_id,
         revealed=None if others is None else _revealed(row, judgement, others, assignment.project),
     )
-
-
-def _shown(assignment: Assignment) -> list[ShownPassage]:
-    rows = ShownPassage.objects.filter(ranking_id=assignment.ranking_id)
-    return list(rows.select_related("passage__document"))
 
 
 def _others(assignment: Assignment, seen: revealing.Revealed) -> dict[int, list[Judgement]]:

@@ -29,7 +29,7 @@ from curation.forms.judging import (
 from curation.models import Assignment, Membership, Project
 from curation.permissions import require
 from curation.templatetags.judging import markdown
-from curation.views._answers import acting, back_to, is_json, key_of, own_assignment, sent, shown_assignment
+from curation.views._answers import acting, back_to, is_json, key_of, own_assignment, sent
 from curation.views._hits import hits_of
 from curation.views._work import card_of, choices_of, page_of, work_of
 
@@ -73,7 +73,7 @@ def claim(request: HttpRequest, project: Project) -> HttpResponse:
 @require_safe
 @require(Role.ANNOTATOR)
 def assignment(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
-    mine = shown_assignment(request, project, pk)
+    mine = own_assignment(request, project, pk)
     is_submitted = mine.state == Assignment.State.SUBMITTED
     work = work_of(mine, seen=revealing.to(request.membership, mine.query) if is_submitted else None)
     template = "curation/assignment.html" + ("#work" if request.headers.get("HX-Request") else "")
@@ -177,8 +177,8 @@ def add_passage(request: HttpRequest, mine: Assignment, fields: Fields) -> Field
     judging.add_passage(mine, fields["passage"])
     if not is_json(request):
         return back_to(mine, fields["passage"])
-    mine = shown_assignment(request, mine.project, mine.pk)
-    context = page_of(request, mine.project, work_of(mine)) | {"assignment": mine, "is_open": True}
+    mine = own_assignment(request, mine.project, mine.pk)
+    context = page_of(request, mine.project, work_of(mine)) | {"is_open": True}
     context |= {"choices": choices_of(mine.project), "card": card_of(mine, fields["passage"])}
     return {"html": render_to_string("curation/_card.html", context, request)}
 
