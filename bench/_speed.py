@@ -18,7 +18,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from bench import _cpu, _crowded, _painting, _stage
+from bench import _cost, _cpu, _crowded, _painting, _stage
 from bench._client import Answer, Browser
 from curation import assigning, judging
 from curation.models import Assignment, Guidelines, Membership, Project
@@ -81,22 +81,23 @@ class Curator:
 def play(assignments: int, curators: int, seconds: int, seed: int, chromium: str) -> dict[str, Any]:
     """Fill, count, run at the pace, look at it in the browser. chromium: its path; empty, the browser is left out."""
     project, passage = _put_up()
-    people = _stage.people(project, curators + 2)
+    people = _stage.people(project, curators + 2 + _cost.PEOPLE)
     queries = max(assignments // _crowded.OVERLAP, FEW + 1)
     pks = [person.pk for person in people[:curators]]
     began = time.monotonic()
     _crowded.fill(project, passage, pks, 1, FEW)
-    few = statements(project, people[-1])
+    few = statements(project, people[curators])
     _crowded.fill(project, passage, pks, FEW + 1, queries)
     filled = time.monotonic() - began
-    many = statements(project, people[-1])
+    many = statements(project, people[curators])
+    cost = _cost.per_act(project.slug, people[curators + 2 :])
     made = Assignment.objects.count()
     connection.close()
     with _stage.web() as port:
         load = os.getloadavg()[0]
         took, wrong, cpu = _run(port, people[:curators], seconds, random.Random(seed))
         load_after = os.getloadavg()[0]
-        painted = _painting.paint(chromium, port, project.slug, people[-2]) if chromium else None
+        painted = _painting.paint(chromium, port, project.slug, people[curators + 1]) if chromium else None
     return {
         "assignments": made,
         "curators": curators,
@@ -105,6 +106,7 @@ def play(assignments: int, curators: int, seconds: int, seed: int, chromium: str
         "load_before": load,
         "load_after": load_after,
         "cpu_ms_per_request": cpu,
+        "cpu_ms_per_act": cost,
         "wrong": wrong,
         "acts": {act: _summary(times) for act, times in took.items()},
         "statements_among": {str(FEW * _crowded.OVERLAP): few, str(made): many},

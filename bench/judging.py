@@ -81,6 +81,8 @@ def _speed_rows(found: Row) -> Iterator[Row]:
         yield _row(f"{act}, p95 of {times['times']} (p50 {times['p50']:.0f})", times["p95"], target)
     for group, cost in found["cpu_ms_per_request"].items():
         yield _row(f"CPU of the {group}, ms a request", cost, None)
+    for act, cost in found["cpu_ms_per_act"].items():
+        yield _row(f"CPU of the web server alone: {act}, ms", cost, None)
     few, many = found["statements_among"].values()
     for act in few:
         yield _row(f"statements: {act}", many[act], few[act], exactly=True)
