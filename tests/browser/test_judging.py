@@ -110,6 +110,21 @@ def test_the_next_is_painted_within_a_blink(desk: Page) -> None:
     assert desk.evaluate("performance.getEntriesByName('tandem:next')[0].duration") < 500  # the target stands in bench/
 
 
+def test_the_submit_is_sent_once_the_next_is_painted(desk: Page) -> None:
+    first = shown(desk)
+    wait_for_next(desk)
+    for key in "1" * 10:
+        desk.keyboard.press(key)
+    saved(desk)
+    desk.keyboard.press("Enter")
+    until(desk, lambda: Assignment.objects.get(pk=first).state == "submitted")
+    painted, sent = desk.evaluate("""() => [
+        performance.getEntriesByName('tandem:next').map((e) => e.startTime + e.duration)[0],
+        performance.getEntriesByType('resource').find((e) => e.name.endsWith('/submit/')).startTime,
+    ]""")
+    assert painted <= sent
+
+
 def test_keys_move_and_undo_goes_back_any_number_of_steps(desk: Page) -> None:
     current = desk.locator(".judged.is-current")
     desk.keyboard.press("j")

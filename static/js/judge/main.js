@@ -105,14 +105,14 @@ class Desk {
       return;
     }
     this.push('submit', {});
-    this.#send('submit', 'submit/', {});
+    this.#send('submit', 'submit/', {}, { isHeld: true });
     this.#goOn('submitted', start);
   }
 
   skip(comment) {
     this.work.find('#skip').open = false; // an undo shows it again
     this.push('skip', {});
-    this.#send('skip', 'skip/', { comment });
+    this.#send('skip', 'skip/', { comment }, { isHeld: true });
     this.#goOn('skipped', performance.now());
   }
 
@@ -182,11 +182,12 @@ class Desk {
 
   #saveAnswer(delay = ANSWER_PAUSE) {
     const seconds = this.timer.take(`${this.work.id}.answer`);
-    this.#send('answer', 'answer/', { ...this.answer.value, seconds }, delay);
+    this.#send('answer', 'answer/', { ...this.answer.value, seconds }, { delay });
   }
 
-  #send(kind, path, body, delay = 0) {
-    const entry = this.outbox.add(kind, this.work.url + path, body, { assignment: this.work.id, delay });
+  /** Keep what was done and send it; isHeld: at the next flush. */
+  #send(kind, path, body, { delay = 0, isHeld = false } = {}) {
+    const entry = this.outbox.add(kind, this.work.url + path, body, { assignment: this.work.id, delay, isHeld });
     this.channel.postMessage(entry);
   }
 
@@ -202,6 +203,7 @@ class Desk {
       return;
     }
     this.#wait();
+    this.outbox.flush();
     this.#fetchNext();
   }
 
@@ -231,12 +233,25 @@ class Desk {
     scrollTo(0, 0); // before the change: after it, the page would be laid out for it once more
     old.element.replaceWith(element);
     this.#show(element, { last: keep ? old : null });
-    history.pushState(null, '', element.dataset.url);
-    announce(this.words[said].replace('{query}', this.work.question));
+    const shown = this.work;
     requestAnimationFrame(() => setTimeout(() => {
       performance.measure('tandem:next', { start, end: performance.now() });
-      this.work.measureHead();
+      if (shown === this.work) this.#afterPaint(said); // not after an undo that was quicker
     }));
+  }
+
+  /** What the eye need not wait for: the address, the voice, and the network. */
+  #afterPaint(said) {
+    history.pushState(null, '', this.work.url);
+    announce(this.words[said].replace('{query}', this.work.question));
+    this.work.measureHead();
+    this.#exchange();
+  }
+
+  /** Send what waits, and have the next one ready. */
+  #exchange() {
+    this.outbox.flush();
+    if (this.work.isOpen) this.#fill();
   }
 
   #show(element, { isFirst = false, last = null } = {}) {
@@ -245,10 +260,9 @@ class Desk {
     this.answer = this.#answerOf(this.work);
     if (this.work.isOpen) this.#fillIn(last);
     this.#arrive(isFirst);
-    if (!this.work.isOpen) return;
-    if (isFirst && this.#isLeaving) this.#wait();
-    this.outbox.flush();
-    this.#fill();
+    if (!isFirst) return;
+    if (this.work.isOpen && this.#isLeaving) this.#wait();
+    this.#exchange();
   }
 
   /** The addresses of the question on screen and of the one that is ready after it. */

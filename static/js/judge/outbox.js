@@ -64,8 +64,11 @@ export class Outbox extends EventTarget {
     addEventListener('pagehide', () => this.flush(true));
   }
 
-  /** Keep one act and send it. `delay` lets later writes of the same kind take its place meanwhile. */
-  add(kind, url, body, { assignment, delay = 0 } = {}) {
+  /**
+   * Keep one act and send it; isHeld: once somebody calls flush. `delay` lets later writes of the same kind take its
+   * place meanwhile.
+   */
+  add(kind, url, body, { assignment, delay = 0, isHeld = false } = {}) {
     const last = this.pending(assignment).at(-1);
     if (delay && last?.kind === kind) localStorage.removeItem(last.id);
     const order = `${Date.now()}`.padStart(15, '0') + `${(this.#counter += 1)}`.padStart(6, '0');
@@ -73,7 +76,7 @@ export class Outbox extends EventTarget {
     const entry = { id, key: crypto.randomUUID(), kind, url, body, assignment, notBefore: delay ? Date.now() + delay : 0 };
     localStorage.setItem(id, JSON.stringify(entry));
     this.#tell();
-    this.flush();
+    if (!isHeld) this.flush();
     return entry;
   }
 
