@@ -18,7 +18,16 @@ from curation.engine.gguf import NoGenerator, resolve
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["ApiGenerator", "Generator", "NoGenerator", "TextGenerator", "load", "open_generator", "resolve"]
+__all__ = [
+    "ApiGenerator",
+    "Generator",
+    "NoGenerator",
+    "TextGenerator",
+    "is_elsewhere",
+    "load",
+    "open_generator",
+    "resolve",
+]
 
 Progress = Callable[[int, int], None]
 
@@ -133,6 +142,11 @@ class TextGenerator:
 Generator = TextGenerator | ApiGenerator
 
 
+def is_elsewhere(name: str) -> bool:
+    """Whether it is the address of a server, and no weights have to be loaded here."""
+    return name.startswith(("http://", "https://"))
+
+
 def open_generator(
     name: str,
     adapter_path: str | Path | None = None,
@@ -146,7 +160,7 @@ def open_generator(
 
     Raises NoGenerator.
     """
-    if name.startswith(("http://", "https://")):
+    if is_elsewhere(name):
         return ApiGenerator(name, api_key, api_model)
     return TextGenerator(resolve(name, cache_dir), adapter_path or None, dtype)
 

@@ -152,6 +152,17 @@ def test_in_a_limited_time_the_first_queries_are_whole_before_all_are_begun(
         assert len(list(found)) == 1
 
 
+# As `python -m tuning.engine.scores` does; a generator elsewhere is no reason to load torch, which takes seconds.
+SCORES = """
+import sys
+from tuning.engine import fitting, scores
+
+status = fitting.run(scores.fit, sys.argv[1:])
+assert "torch" not in sys.modules
+sys.exit(status)
+"""
+
+
 def by_process(folder: Path, url: str) -> tuple[int, str, Path]:
     """The scoring process as a run starts it, with a generator elsewhere: its status, its last word, its folder."""
     write_queries(folder / "queries.jsonl", QUERIES)
@@ -168,7 +179,7 @@ def by_process(folder: Path, url: str) -> tuple[int, str, Path]:
         "threads": 1,
     }
     (folder / "spec.json").write_text(json.dumps(spec))
-    command = [sys.executable, "-m", "tuning.engine.scores", str(folder / "spec.json"), str(folder / "out")]
+    command = [sys.executable, "-c", SCORES, str(folder / "spec.json"), str(folder / "out")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     return done.returncode, done.stderr.strip().split("\n")[-1], folder / "out"
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from curation.engine.api_generator import ApiError
-from curation.engine.generator import Generator, NoGenerator, TextGenerator, open_generator
+from curation.engine.generator import Generator, NoGenerator, TextGenerator, is_elsewhere, open_generator
 from curation.engine.prompting import DEFAULT_BUDGET, build_prompt
 from retrieval.engine import artifacts, compute
 from tuning.engine import examples, fitting, instances
@@ -199,7 +199,6 @@ def fit(spec: dict[str, Any], out: Path, log: Log) -> dict[str, Any]:
     The specification names `base`, `adapter` (may be empty), `cache_dir`, `score_cache`, `queries`, `passages`,
     `candidates`, `prompt`, `threads`, and may name `depth`, `budget_seconds`, `api_model`.
     """
-    compute.set_threads(int(spec.get("threads") or 0))
     asker = _open(spec)
     rows = [row for row in examples.read_queries(Path(spec["queries"])) if row.split != examples.TEST]
     passages = {row.passage_id: row.text for row in examples.read_passages(Path(spec["passages"]))}
@@ -236,7 +235,10 @@ def fit(spec: dict[str, Any], out: Path, log: Log) -> dict[str, Any]:
 
 def _open(spec: dict[str, Any]) -> Asker:
     """The specification's generator with its identity. Raises CannotFit where there is none or it cannot score."""
-    dtype = compute.fast_dtype(Path(spec["cache_dir"]) / "dtype.json")
+    dtype = "float32"
+    if not is_elsewhere(spec["base"]):  # a server's scores need no torch here, and it takes seconds to load
+        compute.set_threads(int(spec.get("threads") or 0))
+        dtype = compute.fast_dtype(Path(spec["cache_dir"]) / "dtype.json")
     adapter = str(spec.get("adapter") or "")
     try:
         generator = open_generator(
