@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import signal
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 from django.contrib.auth.models import User
@@ -45,6 +46,20 @@ ASKED = {
 }
 
 Settle = Callable[..., Query]
+
+
+@pytest.fixture
+def left_as_it_was() -> Iterator[None]:
+    """A training may take place in this process: afterwards signals do, and torch counts, what they did before."""
+    import torch
+    from transformers.utils import logging
+
+    ends, threads, told = signal.getsignal(signal.SIGTERM), torch.get_num_threads(), logging.get_verbosity()
+    yield
+    signal.signal(signal.SIGTERM, ends)
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
+    logging.set_verbosity(told)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from tests.tiny import said, tiny_encoder
 from tuning.engine import dev, encoder_spec, examples, fit_encoder, roads
 from tuning.engine.checkpoints import Bookmark
 from tuning.engine.examples import JudgedQuery, PassageText
-from tuning.engine.fitting import CannotFit, Log
+from tuning.engine.fitting import CannotFit, Log, run
 
 Fit = Callable[..., dict[str, Any]]
 
@@ -65,26 +65,22 @@ def spec(tiny: Path, tmp_path: Path) -> dict[str, Any]:
 
 
 @pytest.fixture
-def fit(tmp_path: Path) -> Iterator[Fit]:
-    """Carry out a training inside this process, and leave torch as it was."""
-    import torch
-
-    threads = torch.get_num_threads()
+def fit(tmp_path: Path, left_as_it_was: None) -> Fit:
+    """Carry out a training inside this process."""
 
     def carry_out(spec: dict[str, Any], name: str = "out") -> dict[str, Any]:
         out = tmp_path / name
         out.mkdir()
         return fit_encoder.fit(spec, out, Log(out / "metrics.jsonl"))
 
-    yield carry_out
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(False)
+    return carry_out
 
 
-def command(spec: dict[str, Any], out: Path) -> list[str]:
+def arguments(spec: dict[str, Any], out: Path) -> list[str]:
+    """What its process is told, the specification being written into the folder."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "spec.json").write_text(json.dumps(spec))
-    return [sys.executable, "-m", "tuning.engine.fit_encoder", str(out / "spec.json"), str(out)]
+    return [str(out / "spec.json"), str(out)]
 
 
 @pytest.mark.slow
@@ -235,12 +231,13 @@ def test_a_budget_shortens_the_training(spec: dict[str, Any], fit: Fit, tmp_path
     assert result["record"]["seconds"] < 60
 
 
-@pytest.mark.slow
-def test_too_few_queries_are_refused_in_one_line(spec: dict[str, Any], tmp_path: Path) -> None:
+def test_too_few_queries_are_refused_in_one_line(
+    spec: dict[str, Any], tmp_path: Path, left_as_it_was: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     examples.write_queries(Path(spec["queries"]), examples.read_queries(Path(spec["queries"]))[:5])
-    done = subprocess.run(command(spec, tmp_path / "out"), capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and not (tmp_path / "out" / "result.json").exists()
-    assert done.stderr.strip().splitlines()[-1].startswith("4 training queries have grades")
+    assert run(fit_encoder.fit, arguments(spec, tmp_path / "out")) == 1
+    assert not (tmp_path / "out" / "result.json").exists()
+    assert capsys.readouterr().err.strip().splitlines()[-1].startswith("4 training queries have grades")
 
 
 @pytest.mark.slow
@@ -255,7 +252,8 @@ def test_grades_of_zero_alone_are_refused(spec: dict[str, Any], fit: Fit) -> Non
 def test_a_stopped_training_leaves_nothing_loadable(spec: dict[str, Any], tmp_path: Path) -> None:
     spec["settings"] |= {"both_epochs": 100_000}
     out = tmp_path / "out"
-    process = subprocess.Popen(command(spec, out), stderr=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    command = [sys.executable, "-m", "tuning.engine.fit_encoder", *arguments(spec, out)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"})
     while not (out / "metrics.jsonl").exists() or '"loss"' not in (out / "metrics.jsonl").read_text():
         assert process.poll() is None
         time.sleep(0.1)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -78,15 +78,9 @@ def start(spec: Path, out: Path) -> subprocess.Popen[str]:
 
 
 @pytest.fixture
-def here() -> Iterator[Callable[[Path, Path], int]]:
-    """Runs a specification in this process, which is left as it was."""
-    import torch
-
-    before = signal.getsignal(signal.SIGTERM), torch.get_num_threads()
-    yield lambda spec, out: fitting.run(fit_generator.fit, [str(spec), str(out)])
-    signal.signal(signal.SIGTERM, before[0])
-    torch.set_num_threads(before[1])
-    torch.use_deterministic_algorithms(False)
+def here(left_as_it_was: None) -> Callable[[Path, Path], int]:
+    """Runs a specification in this process."""
+    return lambda spec, out: fitting.run(fit_generator.fit, [str(spec), str(out)])
 
 
 Here = Callable[[Path, Path], int]

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +16,7 @@ from retrieval.engine.reranker import TextReranker
 from tests.tiny import said, tiny_encoder, tiny_reranker
 from tuning.engine import examples, fit_reranker
 from tuning.engine.examples import JudgedQuery, PassageText
-from tuning.engine.fitting import CannotFit, Log
+from tuning.engine.fitting import CannotFit, Log, run
 from tuning.engine.lists import UNJUDGED
 from tuning.engine.reranker_spec import read_spec
 from tuning.engine.towers import Tower
@@ -70,22 +67,15 @@ def spec(tiny: Path, tmp_path: Path) -> dict[str, Any]:
 
 
 @pytest.fixture
-def fit(tmp_path: Path) -> Iterator[Fit]:
-    """Carry out a training inside this process, and leave torch and transformers as they were."""
-    import torch
-    from transformers.utils import logging
-
-    threads, told = torch.get_num_threads(), logging.get_verbosity()
+def fit(tmp_path: Path, left_as_it_was: None) -> Fit:
+    """Carry out a training inside this process."""
 
     def carry_out(spec: dict[str, Any], name: str = "out") -> dict[str, Any]:
         out = tmp_path / name
         out.mkdir(exist_ok=True)
         return fit_reranker.fit(spec, out, Log(out / "metrics.jsonl"))
 
-    yield carry_out
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(False)
-    logging.set_verbosity(told)
+    return carry_out
 
 
 def change_rows(spec: dict[str, Any], change: Callable[[JudgedQuery], JudgedQuery]) -> None:
@@ -231,15 +221,13 @@ def test_without_dev_there_is_no_telling(spec: dict[str, Any], fit: Fit) -> None
         fit(spec)
 
 
-@pytest.mark.slow
-def test_a_folder_that_is_no_model_ends_the_process_with_its_reason(spec: dict[str, Any], tmp_path: Path) -> None:
+def test_a_folder_that_is_no_model_ends_it_with_its_reason(
+    spec: dict[str, Any], tmp_path: Path, left_as_it_was: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "spec.json").write_text(json.dumps(spec | {"base": str(tmp_path / "empty")}))
-    command = [sys.executable, "-m", "tuning.engine.fit_reranker", str(tmp_path / "spec.json"), str(tmp_path / "out")]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == 1
-    assert f"{tmp_path / 'empty'} cannot become a reranker" in done.stderr.splitlines()[-1]
+    assert run(fit_reranker.fit, [str(tmp_path / "spec.json"), str(tmp_path / "out")]) == 1
+    assert f"{tmp_path / 'empty'} cannot become a reranker" in capsys.readouterr().err.splitlines()[-1]
     assert not (tmp_path / "out" / "result.json").exists()
 
 
