@@ -36,7 +36,7 @@ demo: $(VENV)/.runs ## everything from nothing, then web, workers and broker in 
 
 test: $(VENV)/.develops ## the whole suite, browser included; DATABASE_URL and REDIS_URL are used when set
 	@$(BIN)/python -m tests.browser.chromium
-	@$(BIN)/python -m pytest -n 2 --dist worksteal
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ONLY)
 
 bench: $(VENV)/.develops ## the benchmarks, each with its peer in the same run
 	@$(BIN)/python -m bench

@@ -34,6 +34,22 @@ if not os.path.exists(f"{_folder}/generators"):
     os.symlink(_unpacked, f"{_folder}/generators")
 
 
+# Who asks for one of these reads or writes what DATABASE_URL and REDIS_URL can change.
+STORES = {"db", "transactional_db", "live_server", "broker"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    told = "only the tests with a database or a broker: the others come out alike on any"
+    parser.addoption("--stored", action="store_true", help=told)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Function]) -> None:
+    if config.getoption("stored"):
+        kept = [item for item in items if STORES & set(item.fixturenames) or item.get_closest_marker("django_db")]
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(_folder, ignore_errors=True)
