@@ -18,10 +18,12 @@ import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection
+from django.test import TransactionTestCase
 from pytest_django.fixtures import Settings
 
 from curation.models import Membership, Project
 from retrieval.models import Corpus, Encoder, IndexBuild, Passage
+from tests.emptying import empty
 
 PASSWORD = "correct horse battery"
 
@@ -46,6 +48,13 @@ KEYWORDS = sorted({word.strip(".,").lower() for text in ZOO.values() for word in
 def _quick_passwords(settings: Settings) -> None:
     """A real hasher takes half a second for each of the cast."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_emptying() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", empty)
+        yield
 
 
 def _person(name: str, project: Project | None, role: str | None) -> User:
