@@ -78,7 +78,7 @@ def test_ctrl_c_ends_the_training_and_cancels_the_turn(
         "import django; django.setup()\n"
         "from tuning import turning\n"
         "whole = turning.start\n"
-        "turning.start = lambda *a, **k: whole(*a, **k | {'settings': {'retriever': {'seconds': 60}}})\n"
+        "turning.start = lambda *a, **k: whole(*a, **k | {'settings': {'retriever': {'seconds': 30}}})\n"
         "from django.core.management import execute_from_command_line\n"
         "execute_from_command_line(['manage.py', 'loop', '--project', 'zoo', '--only', 'retriever'])\n"
     )

@@ -244,17 +244,6 @@ def test_old_builds_give_their_disk_back_but_base_and_the_two_before_stay(
 
 
 @pytest.mark.slow
-def test_a_celery_worker_carries_a_turn_to_its_end(
-    project: Project, release: Release, settled: list[Query], start_worker: Start, until: Until
-) -> None:
-    turn = start(project)
-    start_worker(**_stand_in_environment())
-    enqueue(tasks.advance, turn.pk)
-    until(lambda: _state(turn) == JobState.DONE, 90, "the end of the turn")
-    assert Decision.objects.filter(evaluation__turn=turn).exists()
-
-
-@pytest.mark.slow
 def test_a_worker_killed_while_training_leaves_one_training_and_the_turn_goes_on(
     project: Project, release: Release, settled: list[Query], start_worker: Start, until: Until
 ) -> None:
