@@ -25,16 +25,22 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """For processes on a folder of their own, with a database in it that is ready."""
+    found = {key: value for key, value in os.environ.items() if key not in {"DATABASE_URL", "REDIS_URL"}}
+    found["DATA_DIR"] = str(tmp_path_factory.mktemp("running") / "data")
+    subprocess.run([sys.executable, "manage.py", "migrate", "--verbosity", "0"], cwd=ROOT, env=found, check=True)
+    return found
+
+
 @pytest.fixture
-def running(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+def running(environment: dict[str, str]) -> Iterator[tuple[subprocess.Popen[str], int]]:
     port = _free_port()
-    environment = {key: value for key, value in os.environ.items() if key not in {"DATABASE_URL", "REDIS_URL"}}
-    environment |= {"DATA_DIR": str(tmp_path / "data"), "PORT": str(port)}
-    subprocess.run([sys.executable, "manage.py", "migrate", "--verbosity", "0"], cwd=ROOT, env=environment, check=True)
     process = subprocess.Popen(
         [sys.executable, "-m", "config.running"],
         cwd=ROOT,
-        env=environment,
+        env=environment | {"PORT": str(port)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
