@@ -8,7 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.base import AXE_SCRIPT
+from django.conf import settings
 from django.contrib.auth.models import User
+from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
@@ -92,7 +95,19 @@ def page(new_context: NewContext, complaints: list[str]) -> Iterator[Page]:
 
 
 @pytest.fixture
-def sign_in() -> SignIn:
+def sign_in(live_server: LiveServer) -> SignIn:
+    """A function that signs somebody of the cast in, with a session of theirs: its own page is two loads more."""
+
+    def with_cookie(page: Page, user: User) -> None:
+        client, name = Client(), settings.SESSION_COOKIE_NAME
+        client.force_login(user)
+        page.context.add_cookies([{"name": name, "value": client.cookies[name].value, "url": live_server.url}])
+
+    return with_cookie
+
+
+@pytest.fixture
+def sign_in_by_hand() -> SignIn:
     """A function that signs somebody of the cast in through the page."""
     from tests.conftest import PASSWORD
 
@@ -104,3 +119,11 @@ def sign_in() -> SignIn:
         page.wait_for_url("**/")
 
     return through
+
+
+def violations(page: Page) -> list[str]:
+    """What axe finds wrong with the page as it is. The page keeps the script; what passed stays in the browser."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE_SCRIPT)
+    found = page.evaluate("axe.run({resultTypes: ['violations']}).then((all) => all.violations)")
+    return [f"{one['id']}: {node['html'][:160]}" for one in found for node in one["nodes"][:3]]

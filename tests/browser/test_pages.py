@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
+from pytest_django.live_server_helper import LiveServer
 
 from curation import asking
 from curation.models import Draft, Project, Query, Release
 from retrieval.jobs import JobState
-from tests.browser.conftest import NewContext, SignIn
+from tests.browser.conftest import NewContext, SignIn, violations
 from tests.measured import challenge
 from tuning.models import Run, Turn
 
 
-def violations(page: Page) -> list[str]:
-    found = Axe().run(page).response["violations"]
-    return [f"{one['id']}: {one['nodes'][0]['html'][:120]}" for one in found]
-
-
 def test_a_person_signs_in_sees_what_waits_and_signs_out(
-    page: Page, sign_in: SignIn, alice: User, project: Project
+    page: Page, sign_in_by_hand: SignIn, alice: User, project: Project
 ) -> None:
     page.goto("/")
     page.wait_for_url("**/sign-in/**")
-    sign_in(page, alice)
+    sign_in_by_hand(page, alice)
     expect(page.get_by_role("heading", level=1)).to_have_text("What waits for you")
     expect(page.get_by_role("link", name="Zoo guide")).to_be_visible()
     page.get_by_text("alice").click()
@@ -54,6 +49,7 @@ def test_the_theme_that_was_chosen_is_there_before_the_next_page_is_painted(
     page: Page, sign_in: SignIn, alice: User
 ) -> None:
     sign_in(page, alice)
+    page.goto("/")
     page.get_by_label("Theme").click()
     page.get_by_role("button", name="Dark").click()
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -65,6 +61,7 @@ def test_the_theme_that_was_chosen_is_there_before_the_next_page_is_painted(
 
 def test_the_interface_speaks_chinese_at_the_press_of_a_button(page: Page, sign_in: SignIn, alice: User) -> None:
     sign_in(page, alice)
+    page.goto("/")
     page.get_by_label("Language").click()
     page.get_by_role("button", name="简体中文").click()
     expect(page.locator("html")).to_have_attribute("lang", "zh-Hans")
@@ -89,10 +86,10 @@ def test_the_answer_arrives_while_the_page_is_open(
 
 
 def test_without_javascript_one_asks_and_reloads(
-    new_context: NewContext, sign_in: SignIn, alice: User, release: Release
+    new_context: NewContext, sign_in_by_hand: SignIn, alice: User, release: Release
 ) -> None:
     page = new_context(java_script_enabled=False).new_page()
-    sign_in(page, alice)
+    sign_in_by_hand(page, alice)
     page.goto("/p/zoo/ask/")
     page.get_by_label("Your question").fill("Who has stripes?")
     page.locator("main").get_by_role("button", name="Ask").click()
@@ -140,7 +137,14 @@ def test_a_turn_moves_on_while_the_page_is_open_and_the_focus_stays(
 
 @pytest.mark.parametrize(("width", "language"), [(1280, "en"), (390, "zh-hans")])
 def test_the_pages_pass_axe_in_light_and_dark_and_fit_the_screen(
-    new_context: NewContext, sign_in: SignIn, mona: User, release: Release, project: Project, width: int, language: str
+    new_context: NewContext,
+    live_server: LiveServer,
+    sign_in: SignIn,
+    mona: User,
+    release: Release,
+    project: Project,
+    width: int,
+    language: str,
 ) -> None:
     challenge(release, before=0.5, after=0.6)
     run = Run.objects.get()
@@ -148,7 +152,7 @@ def test_the_pages_pass_axe_in_light_and_dark_and_fit_the_screen(
     context = new_context(viewport={"width": width, "height": 800})
     page = context.new_page()
     sign_in(page, mona)
-    context.add_cookies([{"name": "django_language", "value": language, "url": page.url}])
+    context.add_cookies([{"name": "django_language", "value": language, "url": live_server.url}])
     paths = ["", "ask/", "queries/", f"queries/{query.pk}/", "runs/", "runs/policy/", f"runs/{run.pk}/"]
     paths += [f"turns/{run.turn_id}/", "releases/", "releases/2/", "releases/2/promote/", "settings/"]
     for path in ["/", *(f"/p/zoo/{part}" for part in paths)]:
