@@ -18,13 +18,13 @@ from retrieval import indexing, searching
 from retrieval.jobs import JobState, enqueue
 from retrieval.models import Corpus, Passage
 from tests.tuning.conftest import ASKED
-from tuning import collecting, tasks, turning
+from tuning import collecting, guarding, tasks, turning
 from tuning.models import DatasetQuery, Gate, Part, Turn
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
 LITTLE = {
-    "retriever": {"roads": ["both"], "both_batch": 4},
+    "retriever": {"roads": ["both"], "both_batch": 4, "both_epochs": 1},
     "generator": {"most_steps": 2, "looks": 1, "dev_instances": 2, "batch": 4},
     "score_seconds": 30,
 }
@@ -56,8 +56,10 @@ def test_a_question_goes_all_the_way_round(
         judge(asking.ask(project, text), grades, answer, passages, alice)
     assert project.queries.settled().count() == len(ASKED)
 
+    guarding.sets_of(project)
+    project.guard_sets.filter(name="closed-book").update(is_active=False)  # eighty more answers; test_guarding has them
     turn = turning.start(project, gate=Gate.ALWAYS, settings=LITTLE)
-    start_worker(COMPUTE_THREADS="1")
+    start_worker()
     enqueue(tasks.advance, turn.pk)
     over = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
     until(lambda: Turn.objects.get(pk=turn.pk).state in over, 500, "the end of the turn")
