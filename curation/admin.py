@@ -18,8 +18,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from curation import assigning, confirming, reviewing, serving, wording
+from curation import arranging, assigning, confirming, recording, reviewing, serving, tasks, wording
 from curation.errors import CurationError
+from curation.forms.settings import ProjectForm
 from curation.models import (
     Answer,
     Assignment,
@@ -40,8 +41,10 @@ from curation.models import (
     ShownPassage,
 )
 from retrieval.admin import ReadOnlyAdmin
+from retrieval.jobs import enqueue
 
 HISTORY = 100
+RECORDED = {*ProjectForm.Meta.fields, "grades"}  # what a project's record keeps of its settings
 
 
 class CappedPaginator(Paginator):
@@ -102,6 +105,14 @@ class ProjectAdmin(admin.ModelAdmin):
     autocomplete_fields = ["corpus"]
     inlines = [MembershipInline]
 
+    def save_model(self, request: HttpRequest, obj: Project, form: forms.ModelForm, change: bool) -> None:
+        """What the settings page can change is a line of the record here too, and the slots follow."""
+        if change:
+            kept = {name: form.cleaned_data[name] for name in form.changed_data if name in RECORDED}
+            arranging.change(obj, kept, actor=request.user)
+        super().save_model(request, obj, form, change)
+        enqueue(tasks.follow_overlap, obj.pk)
+
     def get_readonly_fields(self, request: HttpRequest, obj: Project | None = None) -> list[str]:
         """The grades are locked once judged: other words would change what people meant."""
         is_judged = obj is not None and Judgement.objects.filter(query__project=obj).exists()
@@ -126,6 +137,8 @@ class GuidelinesAdmin(admin.ModelAdmin):
         last = Guidelines.objects.filter(project=obj.project).aggregate(last=Max("version"))["last"] or 0
         obj.version = last + 1
         super().save_model(request, obj, form, change)
+        data = {"version": obj.version}
+        recording.note("guidelines_written", project=obj.project_id, actor=request.user, data=data)
 
 
 @admin.register(Membership)
@@ -213,6 +226,12 @@ class QueryAdmin(admin.ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+    def save_model(self, request: HttpRequest, obj: Query, form: forms.ModelForm, change: bool) -> None:
+        """Another overlap opens or closes slots of the query."""
+        if "overlap" in form.changed_data:
+            arranging.set_overlap(obj, obj.overlap, actor=request.user)
+        super().save_model(request, obj, form, change)
 
     @admin.display(description=gettext_lazy("text"))
     def beginning(self, query: Query) -> str:

@@ -277,6 +277,15 @@ def make_gold(query: Query, actor: AbstractBaseUser | None = None) -> Query:
     return query
 
 
+def unmake_gold(query: Query, actor: AbstractBaseUser | None = None) -> Query:
+    """Mix the query in no more. What people scored on it stays in the record."""
+    if query.gold is not None:
+        query.gold = None
+        query.save(update_fields=["gold"])
+        recording.note("unmade_gold", project=query.project_id, actor=actor, query=query)
+    return query
+
+
 def _opinions(project: Project, queries: Sequence[Query], work: Mapping[int, list[Assignment]]) -> dict[int, Opinion]:
     votes, pairs = _votes(queries)
     needs_context = any(count >= 3 for count in _votes_per_item(votes).values())

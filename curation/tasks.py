@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from curation import asking, assigning, passing, serving, valuing
+from curation import arranging, asking, assigning, passing, serving, valuing
 from curation.models import Project, Ranking
 from retrieval.jobs import enqueue
 
@@ -39,6 +39,14 @@ def take_up(project_id: int) -> None:
         return
     for ranking_id in asking.undrafted(project, DRAFTS_AHEAD):
         enqueue(draft, ranking_id, queue="compute")
+
+
+@shared_task
+def follow_overlap(project_id: int) -> None:
+    """Open and close the slots of a project's open queries, after its overlap was changed."""
+    project = Project.objects.filter(pk=project_id).first()
+    if project is not None:
+        arranging.follow_overlap(project)
 
 
 @shared_task

@@ -2,7 +2,18 @@
 
 from django.urls import path
 
-from curation.views import asking, home, judging, passing, people, quality, releases, reviewing, settings
+from curation.views import (
+    arranging,
+    asking,
+    home,
+    judging,
+    passing,
+    people,
+    quality,
+    releases,
+    reviewing,
+    settings,
+)
 
 app_name = "curation"
 
@@ -18,6 +29,8 @@ asking_urls = [
     path("ask/", asking.ask, name="ask"),
     path("queries/", asking.queries, name="queries"),
     path("queries/<int:pk>/", asking.query, name="query"),
+    path("queries/<int:pk>/overlap/", arranging.overlap, name="overlap"),
+    path("queries/<int:pk>/gold/", arranging.gold, name="gold"),
 ]
 
 judging_urls = [

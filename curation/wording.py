@@ -62,9 +62,13 @@ EVENTS = {
     "asked_anew": gettext_lazy("The new text of an edited passage went into the queue"),
     "settled_anew": gettext_lazy("The new text of an edited passage is settled"),
     "made_gold": gettext_lazy("made it a gold question"),
+    "unmade_gold": gettext_lazy("made it an ordinary question again"),
     "member_added": gettext_lazy("added a person to the project"),
     "member_changed": gettext_lazy("changed what a person may do in the project"),
     "member_removed": gettext_lazy("took a person out of the project"),
+    "settings_changed": gettext_lazy("changed the settings of the project"),
+    "guidelines_written": gettext_lazy("wrote version %(version)s of the guidelines"),
+    "overlap_changed": gettext_lazy("changed how many people judge it"),
     "release.switched": gettext_lazy("put release %(release)s in service"),
     "release.rolled_back": gettext_lazy("rolled back to release %(release)s"),
     "release.declined": gettext_lazy("declined release %(release)s"),
@@ -133,6 +137,12 @@ def of_event(event: Event) -> str:
         return event.verb.replace("_", " ").replace(".", ": ")
     text = str(words)
     return text % event.data if "%(" in text else text
+
+
+def verbs() -> list[tuple[str, str]]:
+    """What the record can say, each with its words, in their order."""
+    found = [(verb, str(words)) for verb, words in EVENTS.items() if "%(" not in str(words)]
+    return sorted(found, key=lambda pair: pair[1].casefold())
 
 
 def because(code: str, **args: object) -> Reason:

@@ -188,6 +188,8 @@ TABLE = {
     "curation:ask": _page(ANNOTATOR, post=422),
     "curation:queries": _page(ANNOTATOR),
     "curation:query": _page(ANNOTATOR, thing="settled"),
+    "curation:overlap": _page(MANAGER, 405, 302, thing="settled", body=_is(overlap=2)),
+    "curation:gold": _page(MANAGER, 405, 302, thing="settled"),
     "curation:judge": _page(ANNOTATOR, 302),
     "curation:claim": Row(ANNOTATOR, 405, 200, body=_beside, smuggled=200, is_json=True),
     "curation:assignment": _page(ANNOTATOR, thing="work"),

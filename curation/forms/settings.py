@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from curation.models import Guidelines, Judgement, Project
+from curation.models import Judgement, Project
 
 
 class ProjectForm(forms.ModelForm):
@@ -63,9 +63,10 @@ class GradesForm(forms.Form):
                 field.disabled = self.is_locked
                 self.fields[name] = field
 
-    def save(self) -> None:
+    def grades(self) -> list[dict[str, object]]:
+        """The project's grades with the words that were sent."""
         sent = self.cleaned_data
-        self.project.grades = [
+        return [
             {
                 "grade": row["grade"],
                 "label": sent[f"label_{row['grade']}"],
@@ -73,7 +74,6 @@ class GradesForm(forms.Form):
             }
             for row in self.project.grades
         ]
-        self.project.save(update_fields=["grades"])
 
 
 class GuidelinesForm(forms.Form):
@@ -82,11 +82,3 @@ class GuidelinesForm(forms.Form):
         help_text=_("Markdown. Saving makes the next version; each judgement keeps the version it was made under."),
         widget=forms.Textarea(attrs={"rows": 10}),
     )
-
-    def save(self, project: Project) -> Guidelines:
-        """The next version; the one there is when the text is the same."""
-        last = project.guidelines.first()
-        if last is not None and last.text == self.cleaned_data["text"]:
-            return last
-        number = last.version + 1 if last else 1
-        return Guidelines.objects.create(project=project, version=number, text=self.cleaned_data["text"])

@@ -8,10 +8,12 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
+from curation import arranging, tasks
 from curation.forms.settings import GradesForm, GuidelinesForm, ProjectForm
 from curation.models import Membership, Project
 from curation.permissions import require
 from curation.views._request import MemberRequest
+from retrieval.jobs import enqueue
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -23,15 +25,16 @@ def settings(request: MemberRequest, project: Project) -> HttpResponse:
     grades_form = GradesForm(_sent(request, "grades"), project=project, prefix="r")
     guidelines_form = GuidelinesForm(_sent(request, "guidelines"), initial=initial, prefix="g")
     if form.is_valid():
-        form.save()
+        arranging.change(project, form.cleaned_data, actor=request.user)
+        enqueue(tasks.follow_overlap, project.pk)
         messages.success(request, _("Saved."))
         return redirect("curation:settings", project.slug)
     if grades_form.is_valid() and not grades_form.is_locked:
-        grades_form.save()
+        arranging.change(project, {"grades": grades_form.grades()}, actor=request.user)
         messages.success(request, _("Saved."))
         return redirect("curation:settings", project.slug)
     if guidelines_form.is_valid():
-        saved = guidelines_form.save(project)
+        saved = arranging.write_guidelines(project, guidelines_form.cleaned_data["text"], actor=request.user)
         words = _("Version %(version)d of the guidelines holds from now on.")
         messages.success(request, words % {"version": saved.version})
         return redirect("curation:settings", project.slug)

@@ -1,0 +1,106 @@
+"""The rules of a project change: each change is a line of the record, and the slots of open queries follow them.
+
+A wider overlap opens the slots that are missing, or a query would wait for people whom nobody asks; a narrower one
+closes slots that nobody holds. What is settled, and what somebody has in hand, stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+
+from curation import asking, recording, reviewing
+from curation.models import Assignment, Guidelines, Project, Query
+
+AT_ONCE = 500
+
+
+@transaction.atomic
+def change(project: Project, wanted: Mapping[str, object], *, actor: AbstractBaseUser) -> None:
+    """These settings from now on; what was and what is stands in the record."""
+    row = Project.objects.select_for_update().get(pk=project.pk)
+    was = {name: getattr(row, name) for name in wanted if getattr(row, name) != wanted[name]}
+    if not was:
+        return
+    now = {name: wanted[name] for name in was}
+    for name, value in now.items():
+        setattr(row, name, value)
+    row.save(update_fields=list(now))
+    recording.note("settings_changed", project=row, actor=actor, data={"was": was, "now": now})
+
+
+@transaction.atomic
+def write_guidelines(project: Project, text: str, *, actor: AbstractBaseUser) -> Guidelines:
+    """The next version; the one there is when the text is the same."""
+    Project.objects.select_for_update().get(pk=project.pk)  # two versions at once would be one number
+    last = project.guidelines.first()
+    if last is not None and last.text == text:
+        return last
+    written = Guidelines.objects.create(project=project, version=last.version + 1 if last else 1, text=text)
+    recording.note("guidelines_written", project=project, actor=actor, data={"version": written.version})
+    return written
+
+
+@transaction.atomic
+def set_overlap(query: Query, overlap: int | None, *, actor: AbstractBaseUser) -> None:
+    """So many people judge this query; None: as many as the project says."""
+    row = Query.objects.select_for_update(no_key=True).get(pk=query.pk)
+    if row.overlap == overlap:
+        return
+    was, row.overlap = row.overlap, overlap
+    row.save(update_fields=["overlap"])
+    data = {"was": was, "now": overlap}
+    recording.note("overlap_changed", project=row.project_id, actor=actor, query=row, data=data)
+    _follow(query.project, [row.pk])
+
+
+def follow_overlap(project: Project) -> int:
+    """Give each open query as many slots as people are to judge it; how many queries were looked at.
+
+    Safe to run again. Queries that came before anything served have no slots yet; they get theirs when they are
+    frozen.
+    """
+    ids = list(
+        project.queries.filter(state=Query.State.OPEN, gold__isnull=True).order_by("pk").values_list("pk", flat=True)
+    )
+    for start in range(0, len(ids), AT_ONCE):
+        _follow(project, ids[start : start + AT_ONCE])
+    return len(ids)
+
+
+@transaction.atomic
+def _follow(project: Project, ids: Sequence[int]) -> None:
+    rows = Query.objects.select_for_update(no_key=True).filter(pk__in=ids, gold__isnull=True, state=Query.State.OPEN)
+    queries = list(rows.order_by("pk"))
+    held = _slots(queries)
+    wider = [query for query in queries if 0 < len(held[query.pk]) < _wanted(query, project)]
+    asking.open_slots_of(project, wider)
+    narrower = [query for query in queries if len(held[query.pk]) > _wanted(query, project)]
+    for query in narrower:
+        _close(held[query.pk], len(held[query.pk]) - _wanted(query, project))
+    left = _slots(narrower)
+    done = [query for query in narrower if all(row.state == Assignment.State.SUBMITTED for row in left[query.pk])]
+    reviewing.consider_many(project, done)
+
+
+def _wanted(query: Query, project: Project) -> int:
+    return query.overlap or project.overlap
+
+
+def _slots(queries: Sequence[Query]) -> dict[int, list[Assignment]]:
+    """What fills each query's slots, or waits to."""
+    found: dict[int, list[Assignment]] = {query.pk: [] for query in queries}
+    rows = Assignment.objects.filter(query__in=found, is_extra=False, is_top_up=False, state__in=Assignment.HOLDING)
+    for row in rows.order_by("slot"):
+        found[row.query_id].append(row)
+    return found
+
+
+def _close(rows: Sequence[Assignment], surplus: int) -> None:
+    """Remove open slots, the last first; one that is being claimed, or that the record speaks of, stays."""
+    free = [row.pk for row in rows if row.state == Assignment.State.OPEN][-surplus:]
+    closing = Assignment.objects.open().filter(pk__in=free, events=None)
+    locked = closing.select_for_update(of=("self",), skip_locked=True).values_list("pk", flat=True)
+    Assignment.objects.filter(pk__in=list(locked)).delete()
