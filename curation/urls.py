@@ -10,6 +10,7 @@ from curation.views import (
     passing,
     people,
     quality,
+    record,
     releases,
     reviewing,
     settings,
@@ -20,6 +21,7 @@ app_name = "curation"
 project_urls = [
     path("", home.project, name="project"),
     path("settings/", settings.settings, name="settings"),
+    path("record/", record.record, name="record"),
     path("people/", people.people, name="people"),
     path("people/<int:pk>/", people.member, name="member"),
     path("people/<int:pk>/remove/", people.remove_member, name="remove_member"),

@@ -185,6 +185,7 @@ TABLE = {
     "default_keys": _page(SIGNED_IN, 405, 302),
     "curation:project": _page(ANNOTATOR),
     "curation:settings": _page(MANAGER, post=302, body=_is(guidelines="1", **{"g-text": "Read twice."})),
+    "curation:record": _page(MANAGER),
     "curation:ask": _page(ANNOTATOR, post=422),
     "curation:queries": _page(ANNOTATOR),
     "curation:query": _page(ANNOTATOR, thing="settled"),
