@@ -45,7 +45,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Progress:
-    """forecast: days to the last open slot at the pace of PACE_DAYS; None at a standstill."""
+    """per_day: submits over the last PACE_DAYS, or since the first where that is less.
+
+    forecast: days to the last open slot at that pace; None at a standstill.
+    """
 
     settled: int
     queries: int
@@ -79,12 +82,25 @@ class Grade:
     at: datetime
 
 
+@dataclass(frozen=True)
+class Gold:
+    """One gold question as one person did it: how many passages had a known grade, and how many got it."""
+
+    person: str
+    at: datetime
+    known: int
+    right: int
+
+
 def progress(project: Project) -> Progress:
     """How far the project is, and when it would be done."""
     states = dict(project.queries.values_list("state").annotate(Count("pk")).order_by())
     work = Assignment.objects.filter(project=project, is_extra=False)
-    since = timezone.now() - timedelta(days=PACE_DAYS)
-    per_day = work.submitted().filter(submitted_at__gte=since).count() / PACE_DAYS
+    now = timezone.now()
+    since = now - timedelta(days=PACE_DAYS)
+    first = work.submitted().order_by("submitted_at").values_list("submitted_at", flat=True).first()
+    days = min(PACE_DAYS, max(1, math.ceil((now - first) / timedelta(days=1)))) if first else PACE_DAYS
+    per_day = work.submitted().filter(submitted_at__gte=since).count() / days
     left = work.filter(state__in=[Assignment.State.OPEN, Assignment.State.CLAIMED]).count()
     last = work.submitted().order_by("-submitted_at").values_list("submitted_at", flat=True).first()
     return Progress(
@@ -168,16 +184,17 @@ def people(project: Project, grades: Sequence[Grade]) -> Table:
     mine = defaultdict(list)
     for grade in grades:
         mine[grade.curator].append(grade)
-    gold = _gold(project)
+    gold = _shares(_gold(project))
     rows: list[list[Cell]] = []
     for person, own in sorted(mine.items()):
         pairs = {(grade.query_id, grade.passage_id) for grade in own}
         shared = [grade for grade in grades if (grade.query_id, grade.passage_id) in pairs]
         seconds = median_seconds(own)
-        alpha = agreement_of(shared, resamples=0).alpha
         last = timezone.localtime(max(grade.at for grade in own)).date().isoformat()
-        rows.append([person, len(own), _round(seconds, 1), _round(alpha, 2), _round(gold.get(person), 2), last])
-    columns = [_("Person"), _("Judgements"), _("Median seconds"), _("α with the others"), _("Gold right"), _("Last")]
+        figures = [_round(seconds, 1), *_figures(agreement_of(shared)), _round(gold.get(person), 2)]
+        rows.append([person, len(own), *figures, last])
+    columns = [_("Person"), _("Judgements"), _("Median seconds"), _("α with the others"), _("Low"), _("High")]
+    columns += [_("Gold right"), _("Last judged")]
     return Table("people", _("People"), columns, rows)
 
 
@@ -193,34 +210,65 @@ def pairs(grades: Sequence[Grade]) -> Table:
         if both:
             first = np.array([by_person[one][item] for item in both])
             second = np.array([by_person[other][item] for item in both])
-            rows.append([f"{one} · {other}", len(both), _round(_number(agreement.kappa(first, second)), 2)])
-    return Table("pairs", _("Agreement of every two"), [_("Pair"), _("Passages"), _("Weighted κ")], rows)
+            figures = [agreement.kappa(first, second), *agreement.kappa_interval(first, second)]
+            rows.append([f"{one} · {other}", len(both), *[_round(_number(value), 2) for value in figures]])
+    columns = [_("Pair"), _("Passages"), _("Weighted κ"), _("Low"), _("High")]
+    return Table("pairs", _("Agreement of every two"), columns, rows)
 
 
 def weeks(grades: Sequence[Grade]) -> Table:
     """α of each of the last WEEKS weeks, with its interval."""
     by_week: dict[date, list[Grade]] = defaultdict(list)
     for grade in grades:
-        day = timezone.localtime(grade.at).date()
-        by_week[day - timedelta(days=day.weekday())].append(grade)
+        by_week[_week(grade.at)].append(grade)
     rows: list[list[Cell]] = []
     for week in sorted(by_week)[-WEEKS:]:
-        found = agreement_of(by_week[week], resamples=100)
-        figures: list[Cell] = [_round(found.alpha, 2), _round(found.low, 2), _round(found.high, 2)]
-        rows.append([week.isoformat(), *figures, found.passages])
+        found = agreement_of(by_week[week])
+        rows.append([week.isoformat(), *_figures(found), found.passages])
     columns = [_("Week of"), _("α"), _("Low"), _("High"), _("Passages")]
     return Table("weeks", _("Agreement by week"), columns, rows)
 
 
-def _gold(project: Project) -> dict[str, float]:
-    """Person → share of known grades they gave as known, over all their gold questions."""
+def gold(project: Project) -> Table:
+    """The share of known grades that each person gave as known, week by week."""
+    by_week: dict[date, list[Gold]] = defaultdict(list)
+    for result in _gold(project):
+        by_week[_week(result.at)].append(result)
+    names = sorted({result.person for results in by_week.values() for result in results})
+    rows: list[list[Cell]] = []
+    for week in sorted(by_week)[-WEEKS:]:
+        share, known = _shares(by_week[week]), sum(result.known for result in by_week[week])
+        everybody = sum(result.right for result in by_week[week]) / known if known else None
+        each = [_round(share.get(name), 2) for name in names]
+        rows.append([week.isoformat(), _round(everybody, 2), *each])
+    return Table("gold", _("Gold right by week"), [_("Week of"), _("All"), *names], rows)
+
+
+def _gold(project: Project) -> list[Gold]:
+    """Every submit of a gold question."""
+    events = Event.objects.filter(project=project, verb="submitted", data__has_key="gold")
+    rows = events.values_list("actor__username", "at", "data")
+    return [Gold(person, at, data["gold"]["known"], data["gold"]["right"]) for person, at, data in rows]
+
+
+def _shares(results: Iterable[Gold]) -> dict[str, float]:
+    """Person → share of known grades they gave as known."""
     known: Counter[str] = Counter()
     right: Counter[str] = Counter()
-    events = Event.objects.filter(project=project, verb="submitted", data__has_key="gold")
-    for person, data in events.values_list("actor__username", "data"):
-        known[person] += data["gold"]["known"]
-        right[person] += data["gold"]["right"]
+    for result in results:
+        known[result.person] += result.known
+        right[result.person] += result.right
     return {person: right[person] / count for person, count in known.items() if count}
+
+
+def _week(at: datetime) -> date:
+    """The Monday of its week."""
+    day = timezone.localtime(at).date()
+    return day - timedelta(days=day.weekday())
+
+
+def _figures(found: Agreement) -> list[Cell]:
+    return [_round(found.alpha, 2), _round(found.low, 2), _round(found.high, 2)]
 
 
 def _votes(grades: Iterable[Grade]) -> list[Vote]:

@@ -138,17 +138,47 @@ def alpha(ratings: Floats) -> float:
 
 
 def alpha_interval(ratings: Floats, *, resamples: int = 500, seed: int = 0) -> tuple[float, float]:
-    """95 % percentile bootstrap of α over items; NaNs where α is undefined."""
+    """95 % percentile bootstrap of α over items; NaNs where α is undefined.
+
+    Each item's coincidences are counted once and weighted by how often a resample draws it: hundreds of α then cost
+    one matrix product, where the package would count them all anew.
+    """
     paired = ratings[:, (~np.isnan(ratings)).sum(axis=0) >= 2]
     if not paired.size:
         return float("nan"), float("nan")
-    rng = np.random.default_rng(seed)
     count = paired.shape[1]
-    drawn = np.array([alpha(paired[:, rng.integers(0, count, count)]) for _draw in range(resamples)])
-    drawn = drawn[~np.isnan(drawn)]
-    if not drawn.size:
+    drawn = np.random.default_rng(seed).integers(0, count, (resamples, count))
+    flat = (drawn + np.arange(resamples)[:, None] * count).ravel()
+    times = np.bincount(flat, minlength=resamples * count).reshape(resamples, count)  # how often each item is drawn
+    return _middle_95(_alphas((times @ _coincidences(paired)).reshape(resamples, GRADES, GRADES)))
+
+
+def _coincidences(paired: Floats) -> Floats:
+    """(items, 16) coincidence counts of each item: its ordered pairs of grades, over one less than its judges."""
+    given = np.stack([(paired == grade).sum(axis=0) for grade in range(GRADES)], axis=1).astype(float)
+    pairs = given[:, :, None] * given[:, None, :] - given[:, :, None] * np.eye(GRADES)
+    found: Floats = (pairs / (given.sum(axis=1) - 1)[:, None, None]).reshape(len(given), -1)
+    return found
+
+
+def _alphas(coincidences: Floats) -> Floats:
+    """(n,) ordinal α of (n, 4, 4) coincidence matrices; NaN where only one grade was given."""
+    totals = coincidences.sum(axis=2)  # (n, 4) how often each grade was given
+    below = np.cumsum(totals, axis=1)
+    inside = below[:, None, :] - below[:, :, None] + (totals[:, :, None] - totals[:, None, :]) / 2
+    distance = inside**2  # grades between the two, the ends by half, squared: (n, 4, 4)
+    everything = totals.sum(axis=1)
+    seen = (coincidences * distance).sum(axis=(1, 2))
+    chance = (totals[:, :, None] * totals[:, None, :] * distance).sum(axis=(1, 2)) / (everything - 1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(chance > 0, 1 - seen / chance, np.nan)
+
+
+def _middle_95(drawn: Floats) -> tuple[float, float]:
+    known = drawn[~np.isnan(drawn)]
+    if not known.size:
         return float("nan"), float("nan")
-    low, high = np.percentile(drawn, [2.5, 97.5])
+    low, high = np.percentile(known, [2.5, 97.5])
     return float(low), float(high)
 
 
@@ -159,13 +189,35 @@ def kappa(first: Ints, second: Ints, *, quadratic: bool = True) -> float:
     """
     if not len(first):
         return float("nan")
+    return float(_kappas(_confusion(first, second)[None], quadratic)[0])
+
+
+def kappa_interval(
+    first: Ints, second: Ints, *, quadratic: bool = True, resamples: int = 500, seed: int = 0
+) -> tuple[float, float]:
+    """95 % percentile bootstrap of κ over items, which is a multinomial draw of the cells; NaNs where undefined."""
+    if not len(first):
+        return float("nan"), float("nan")
+    cells = _confusion(first, second).ravel()
+    drawn = np.random.default_rng(seed).multinomial(len(first), cells / cells.sum(), resamples)
+    return _middle_95(_kappas(drawn.reshape(resamples, GRADES, GRADES).astype(float), quadratic))
+
+
+def _confusion(first: Ints, second: Ints) -> Floats:
     seen = np.zeros((GRADES, GRADES))
     np.add.at(seen, (first, second), 1.0)
-    expected = np.outer(seen.sum(axis=1), seen.sum(axis=0)) / seen.sum()
+    return seen
+
+
+def _kappas(seen: Floats, quadratic: bool) -> Floats:
+    """(n,) κ of (n, 4, 4) counts of (first, second)."""
+    totals = seen.sum(axis=(1, 2))
+    expected = seen.sum(axis=2)[:, :, None] * seen.sum(axis=1)[:, None, :] / totals[:, None, None]
     apart = np.subtract.outer(np.arange(GRADES), np.arange(GRADES))
     weights = (apart**2 if quadratic else apart != 0).astype(float)
-    chance = float((weights * expected).sum())
-    return 1.0 - float((weights * seen).sum()) / chance if chance else float("nan")
+    chance = (weights * expected).sum(axis=(1, 2))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(chance > 0, 1.0 - (weights * seen).sum(axis=(1, 2)) / chance, np.nan)
 
 
 def matrix(votes: Sequence[Vote]) -> tuple[list[int], list[int], Floats]:

@@ -18,6 +18,7 @@ TABLES: dict[str, Callable[[Project, list[measuring.Grade]], measuring.Table]] =
     "grades": measuring.histogram,
     "weeks": lambda project, grades: measuring.weeks(grades),
     "people": measuring.people,
+    "gold": lambda project, grades: measuring.gold(project),
     "pairs": lambda project, grades: measuring.pairs(grades),
 }
 

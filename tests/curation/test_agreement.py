@@ -142,3 +142,23 @@ def test_likeness_works_for_scripts_without_spaces() -> None:
     assert agreement.likeness("狮子晚上打猎", "狮子晚上打猎。") > 0.8
     assert agreement.likeness("", "") == 1.0
     assert agreement.likeness("a", "") == 0.0
+
+
+def test_the_fast_bootstrap_of_alpha_is_the_package_s_on_the_same_draws() -> None:
+    rng = np.random.default_rng(3)
+    ratings = rng.integers(0, 4, (4, 30)).astype(float)
+    ratings[rng.random((4, 30)) < 0.4] = np.nan
+    paired = ratings[:, (~np.isnan(ratings)).sum(axis=0) >= 2]
+    draws = np.random.default_rng(5).integers(0, paired.shape[1], (40, paired.shape[1]))
+    expected = np.percentile([agreement.alpha(paired[:, draw]) for draw in draws], [2.5, 97.5])
+    assert agreement.alpha_interval(ratings, resamples=40, seed=5) == pytest.approx(tuple(expected), abs=1e-12)
+
+
+def test_the_interval_of_kappa_narrows_with_the_passages_and_is_a_point_where_people_always_agree() -> None:
+    rng = np.random.default_rng(4)
+    first = rng.integers(0, 4, 400)
+    second = np.where(rng.random(400) < 0.7, first, rng.integers(0, 4, 400))
+    few, many = (agreement.kappa_interval(first[:n], second[:n]) for n in (40, 400))
+    assert many[0] < agreement.kappa(first, second) < many[1] and many[1] - many[0] < few[1] - few[0]
+    assert agreement.kappa_interval(first, first) == (1.0, 1.0)
+    assert np.isnan(agreement.kappa_interval(first[:0], second[:0])).all()

@@ -62,16 +62,23 @@ def test_agreement_is_over_passages_that_two_have_graded(project: Project, work:
 
 
 def test_two_people_are_compared_on_what_both_graded(project: Project, work: Query) -> None:
-    ((pair, passages, kappa),) = measuring.pairs(measuring.newest_grades(project)).rows
+    ((pair, passages, kappa, low, high),) = measuring.pairs(measuring.newest_grades(project)).rows
     # alice 0 2, bob 0 3: (0-0)² + (2-3)² = 1 over 2; by chance (0 + 9 + 4 + 1) / 4 = 3.5; 1 - 0.5 / 3.5
     assert (pair, passages, kappa) == ("alice · bob", 2, 0.86)
+    assert low <= kappa <= high  # type: ignore[operator]
 
 
 def test_the_forecast_is_the_open_slots_at_the_pace_of_the_week(project: Project, work: Query, wait: Wait) -> None:
     for _query in range(3):
         wait()
     found = measuring.progress(project)
-    assert (found.open_slots, found.per_day, found.forecast) == (3, 2 / 7, 11)  # 3 / (2 / 7) = 10.5
+    assert (found.open_slots, found.per_day, found.forecast) == (3, 2, 2)  # two on the first day: 3 / 2 = 1.5
+    one = Assignment.objects.submitted().order_by("pk")[0]
+    Assignment.objects.filter(pk=one.pk).update(submitted_at=timezone.now() - timedelta(days=2.5))
+    assert measuring.progress(project).per_day == 2 / 3
+    Assignment.objects.filter(pk=one.pk).update(submitted_at=timezone.now() - timedelta(days=30))
+    found = measuring.progress(project)
+    assert (found.per_day, found.forecast) == (1 / 7, 21)
     Assignment.objects.submitted().update(submitted_at=timezone.now() - timedelta(days=8))
     assert measuring.progress(project).forecast is None
 
@@ -90,26 +97,42 @@ def test_coverage_counts_the_judged_share_of_what_the_serving_release_ranked(
     assert measuring.coverage(project) == 0.5
 
 
-def test_gold_accuracy_is_the_share_of_known_grades(project: Project, alice: User, wait: Wait) -> None:
+def test_gold_accuracy_is_the_share_of_known_grades_of_each_person_and_week(
+    project: Project, alice: User, bob: User, wait: Wait
+) -> None:
     query = wait()
     known = sorted(query.rankings.get().shown.values_list("passage_id", flat=True))
     Query.objects.update(gold={str(known[0]): 1, str(known[1]): 2})
     Project.objects.update(gold_rate=1.0)
     project.refresh_from_db()
-    held = assigning.claim_next(project, alice)
-    assert held is not None
-    for passage_id in held.order:
-        judging.record(held, passage_id, 1)
-    judging.submit(held)
-    ((person, *_figures, gold, _last),) = measuring.people(project, measuring.newest_grades(project)).rows
-    assert (person, gold) == ("alice", 0.5)
+    for person, grade in ((alice, 1), (bob, 3)):
+        held = assigning.claim_next(project, person)
+        assert held is not None
+        for passage_id in held.order:
+            judging.record(held, passage_id, grade)
+        judging.submit(held)
+    people = measuring.people(project, measuring.newest_grades(project))
+    place = people.columns.index("Gold right")
+    assert [(row[0], row[place]) for row in people.rows] == [("alice", 0.5), ("bob", 0.0)]
+    weeks = measuring.gold(project)
+    ((week, *shares),) = weeks.rows
+    assert weeks.columns[1:] == ["All", "alice", "bob"] and shares == [0.25, 0.5, 0.0]  # 1 of 4, 1 of 2, 0 of 2
+    assert timezone.localdate().fromisoformat(str(week)).weekday() == 0
+
+
+def test_the_agreement_of_each_person_has_its_interval(project: Project, work: Query) -> None:
+    table = measuring.people(project, measuring.newest_grades(project))
+    places = [table.columns.index(name) for name in ("Low", "α with the others", "High")]
+    for row in table.rows:
+        low, middle, high = (row[place] for place in places)
+        assert low <= middle <= high  # type: ignore[operator]
 
 
 def test_the_page_shows_every_table_and_each_has_its_csv(manager: Client, work: Query) -> None:
     html = manager.get(reverse("curation:quality", args=["zoo"])).content.decode()
-    for name in ("throughput", "grades", "weeks", "people", "pairs"):
+    for name in ("throughput", "grades", "weeks", "people", "gold", "pairs"):
         address = reverse("curation:quality_csv", args=["zoo", name])
-        assert address in html and f'id="{name}-table"' in html
+        assert address in html and (f'id="{name}-table"' in html or name == "gold")
         response = manager.get(address)
         assert response["Content-Type"].startswith("text/csv")
     assert "alice,3,4.0," in manager.get(reverse("curation:quality_csv", args=["zoo", "people"])).content.decode()

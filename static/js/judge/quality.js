@@ -23,36 +23,48 @@ function bars({ columns, rows }) {
   };
 }
 
+// The interval as a bar behind its point, so that a single week shows one too.
 function interval({ columns, rows }) {
   const [main] = palette();
-  const line = (place, extra) => ({ label: columns[place], data: rows.map((row) => number(row[place])), borderColor: main, pointRadius: 0, ...extra });
-  const edge = { borderWidth: 0, backgroundColor: `color-mix(in srgb, ${main} 18%, transparent)` };
+  const figures = (place) => rows.map((row) => number(row[place]));
+  const ends = figures(2).map((low, week) => (low === null ? null : [low, figures(3)[week]]));
   return {
-    type: 'line',
     data: {
       labels: rows.map(([label]) => label),
       datasets: [
-        line(1, { borderWidth: 2, pointRadius: 4, backgroundColor: main }),
-        line(2, edge),
-        line(3, { ...edge, fill: '-1' }),
+        { type: 'line', label: columns[1], data: figures(1), borderColor: main, backgroundColor: main, borderWidth: 2, pointRadius: 4 },
+        { type: 'bar', label: `${columns[2]}, ${columns[3]}`, data: ends, backgroundColor: `color-mix(in srgb, ${main} 25%, transparent)`, barThickness: 14, borderRadius: 3, borderSkipped: false },
       ],
     },
   };
 }
 
-function options(kind) {
+function lines({ columns, rows }) {
+  const colours = palette();
+  const line = (label, place) => ({
+    label, data: rows.map((row) => number(row[place + 1])), spanGaps: true, borderWidth: place ? 1.5 : 3, pointRadius: 4,
+    borderColor: colours[place % colours.length], backgroundColor: colours[place % colours.length],
+  });
+  return { type: 'line', data: { labels: rows.map(([label]) => label), datasets: columns.slice(1).map(line) } };
+}
+
+const kinds = { bar: bars, interval, lines };
+const MOST_LABELS = 8; // so few are all written, on a phone too
+
+function options(kind, count) {
   const ticks = { color: colour('--ink-soft'), font: { size: 12 }, maxRotation: 0, autoSkipPadding: 16 };
+  const legend = { display: kind === 'lines', align: 'start', labels: { color: colour('--ink'), usePointStyle: true, pointStyle: 'line' } };
   return {
     animation: matchMedia('(prefers-reduced-motion: reduce)').matches ? false : { duration: 250 },
     maintainAspectRatio: false,
     interaction: { mode: 'index', intersect: false },
-    plugins: { legend: { display: false } },
+    plugins: { legend },
     scales: {
-      x: { ticks, grid: { display: false }, border: { display: false } },
+      x: { offset: true, ticks: { ...ticks, autoSkip: count > MOST_LABELS }, grid: { display: false }, border: { display: false } },
       y: {
         ticks: { ...ticks, maxTicksLimit: 5, ...(kind === 'bar' ? { precision: 0 } : {}) },
         grid: { color: colour('--chart-grid'), drawTicks: false }, border: { display: false },
-        beginAtZero: kind === 'bar', suggestedMax: kind === 'bar' ? undefined : 1,
+        beginAtZero: kind !== 'interval', suggestedMax: kind === 'bar' ? undefined : 1,
       },
     },
   };
@@ -64,7 +76,7 @@ function draw(figure) {
   Chart.getChart(canvas)?.destroy();
   Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
   const rows = rowsOf(document.getElementById(table));
-  new Chart(canvas, { ...(kind === 'bar' ? bars(rows) : interval(rows)), options: options(kind) });
+  new Chart(canvas, { ...kinds[kind](rows), options: options(kind, rows.rows.length) });
 }
 
 const drawAll = () => document.querySelectorAll('[data-table]').forEach(draw);
