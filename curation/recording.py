@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
@@ -49,6 +49,22 @@ def note_many(verb: str, assignments: Sequence[Assignment]) -> None:
 def happened(actor_id: int | None, key: str) -> bool:
     """Whether the actor has done the act of this key before; never, without a key."""
     return bool(key) and actor_id is not None and bool(_by_key(actor_id, key))
+
+
+def gathered(events: Iterable[Event]) -> list[tuple[Event, int]]:
+    """The events, newest first; a person's grades of one query in a row are one line, with how many they were."""
+    lines: list[tuple[Event, int]] = []
+    for event in events:
+        last = lines[-1] if lines else None
+        if last and event.verb == "graded" and _same(last[0], event):
+            lines[-1] = last[0], last[1] + 1
+        else:
+            lines.append((event, 1))
+    return lines
+
+
+def _same(one: Event, other: Event) -> bool:
+    return (one.verb, one.actor_id, one.query_id) == (other.verb, other.actor_id, other.query_id)
 
 
 def _pk(thing: Any) -> int | None:

@@ -74,6 +74,16 @@ EVENTS = {
     "release.declined": gettext_lazy("declined release %(release)s"),
 }
 
+# What happens without a person doing it; their words above want a name before them.
+BY_NOBODY = {
+    "lapsed": gettext_lazy("The lease ran out: it is in the queue again"),
+    "settled": gettext_lazy("The consensus settled it"),
+    "imported": gettext_lazy("It was imported"),
+    "asked": gettext_lazy("It was asked"),
+    "release.switched": gettext_lazy("Release %(release)s went into service"),
+    "release.rolled_back": gettext_lazy("Release %(release)s went into service again"),
+}
+
 REASONS = {
     "random": gettext_lazy("Drawn at random."),
     "chosen": gettext_lazy("You chose it."),
@@ -132,7 +142,7 @@ SLICES = {
 
 def of_event(event: Event) -> str:
     """What happened, without who; the verb itself where it has no words yet."""
-    words = EVENTS.get(event.verb)
+    words = (event.actor_id is None and BY_NOBODY.get(event.verb)) or EVENTS.get(event.verb)
     if words is None:
         return event.verb.replace("_", " ").replace(".", ": ")
     text = str(words)

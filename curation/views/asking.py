@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from curation import asking, revealing, tasks
+from curation import asking, recording, revealing, tasks
 from curation.errors import CurationError
 from curation.forms.asking import AskForm, QueryFilterForm
 from curation.models import Assignment, Draft, Event, Membership, Project, ProvisionalGrade, Query, Ranking, Review
@@ -109,7 +109,7 @@ def _opinions(request: MemberRequest, query: Query, ranking: Ranking | None) -> 
         "review": review if shows_settled else None,
         "settled_grades": {row.passage_id: row for row in review.grades.all()} if review and shows_settled else {},
         "provisional": {row.passage_id: row for row in offered},
-        "events": events[:LATEST_EVENTS] if revealed.has_others else [],
+        "events": recording.gathered(events[:LATEST_EVENTS]) if revealed.has_others else [],
         "submitted": query.assignments.filter(is_extra=False, is_top_up=False).submitted().count(),
         "mine": Assignment.objects.held_by(request.user).filter(query=query).first(),
     }

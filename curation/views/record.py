@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from curation import recording
 from curation.forms.record import RecordForm
 from curation.forms.settings import ProjectForm
 from curation.models import Event, Membership, Project
@@ -49,11 +50,11 @@ def record(request: HttpRequest, project: Project) -> HttpResponse:
     return render(request, "curation/record.html", context)
 
 
-def _lines(events: Sequence[Event]) -> list[tuple[Event, list[str]]]:
+def _lines(events: Sequence[Event]) -> list[tuple[Event, int, list[str]]]:
     """Each event with what it changed, where it is of the project itself or of its people."""
     ids = [event.data["user"] for event in events if "user" in event.data]
     names = dict(get_user_model().objects.filter(pk__in=ids).values_list("pk", "username"))
-    return [(event, _details(event, names)) for event in events]
+    return [(event, times, _details(event, names)) for event, times in recording.gathered(events)]
 
 
 def _details(event: Event, names: dict[int, str]) -> list[str]:

@@ -39,6 +39,19 @@ def test_it_never_tells_a_grade(manager: Client, project: Project, alice: User, 
     assert "alice graded a passage · " in html and "graded a passage: " not in html
 
 
+def test_grades_in_a_row_are_one_line_and_what_nobody_did_is_a_sentence(
+    manager: Client, project: Project, alice: User, wait: Callable[..., Query]
+) -> None:
+    work = assigning.claim(wait(), alice)
+    for passage_id in work.order:
+        judging.record(work, passage_id, 1)
+    judging.submit(work)
+    html = manager.get("/p/zoo/record/").content.decode()
+    assert html.count("alice graded a passage") == 1 and "× 3" in html
+    assert "The consensus settled it" in html
+    assert "× 3" in manager.get(f"/p/zoo/queries/{work.query_id}/").text
+
+
 def test_it_is_read_page_by_page_and_looked_through_by_person_and_act(
     manager: Client, project: Project, mona: User, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
