@@ -62,6 +62,12 @@ def percent(value: float | None) -> str:
 
 
 @register.filter
+def thousands(count: int) -> str:
+    """12,345: the same in both languages."""
+    return f"{count:,}"
+
+
+@register.filter
 def share(done: int, total: int) -> float:
     """done / total in [0, 1]; 0 for nothing."""
     return min(1.0, done / total) if total else 0.0
@@ -105,7 +111,8 @@ def grade_label(project: Any, grade: float | None) -> str:
     if grade is None:
         return _("can't tell")
     labels = {row["grade"]: row["label"] for row in project.grades}
-    return str(labels.get(round(grade), grade))
+    label = labels.get(round(grade))
+    return str(grade) if label is None else _(str(label))  # the labels a project starts with are translated
 
 
 @register.filter

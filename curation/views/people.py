@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from django.contrib import messages
+from django.db.models import Count, OuterRef, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -10,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from curation import staffing
 from curation.forms.people import MemberForm, NewMemberForm
-from curation.models import Membership, Project
+from curation.models import Assignment, Membership, Project
 from curation.permissions import require
 from curation.views._request import MemberRequest
 
@@ -83,7 +85,10 @@ def _page(
     request: MemberRequest, project: Project, form: NewMemberForm, changed: MemberForm | None = None
 ) -> HttpResponse:
     """The list; `changed` takes the place of its member's form, with what is wrong with it."""
+    work = Assignment.objects.submitted().filter(project=project, curator=OuterRef("user")).order_by()
+    submits = work.values("curator").annotate(count=Count("pk")).values("count")
     members = project.memberships.select_related("user").order_by("user__username")
+    members = members.annotate(submits=Coalesce(Subquery(submits), 0))
     forms = [(found, MemberForm.of(found)) for found in members]
     if changed is not None:
         forms = [(found, changed if form.prefix == changed.prefix else form) for found, form in forms]

@@ -95,7 +95,7 @@ async function follow(figure) {
   const { curves, is_live: isLive } = await answer.json();
   const hasBoth = curves.some((one) => one.kind === "dev") && curves.some((one) => one.kind === "loss");
   const series = curves.map((one) => ({ ...one, axis: hasBoth && one.kind === "dev" ? "right" : "y" }));
-  if (series.length) drawLines(canvas, { series, xTitle: figure.dataset.step });
+  if (series.length) drawLines(canvas, { series, xTitle: figure.dataset.step, yTitle: figure.dataset.loss, rightTitle: figure.dataset.dev });
   figure.classList.toggle("is-empty", !series.length);
   if (isLive) setTimeout(() => follow(figure).catch(() => setTimeout(() => follow(figure), 10_000)), 2000);
 }

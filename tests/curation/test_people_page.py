@@ -118,3 +118,15 @@ def test_a_manager_who_steps_down_goes_where_they_may(
     mine = of(project, mona)
     answer = manager.post(f"/p/zoo/people/{mine.pk}/", sent(mine, role=Role.ANNOTATOR), follow=True)
     assert answer.status_code == 200 and answer.request["PATH_INFO"] == "/p/zoo/"
+
+
+def test_the_page_counts_what_each_person_has_submitted(
+    client: Client, project: Project, mona: User, alice: User, wait: Callable[..., Query]
+) -> None:
+    work = assigning.claim(wait(), alice)
+    for passage_id in work.order:
+        judging.record(work, passage_id, 1)
+    judging.submit(work)
+    client.force_login(mona)
+    html = client.get("/p/zoo/people/").text
+    assert html.count("1 query submitted") == 1 and "0 queries submitted" in html

@@ -11,6 +11,7 @@ from django.utils import translation
 
 from curation import assigning, judging, wording
 from curation.models import Assignment, Event, Project, Query, Review
+from curation.templatetags.tandem import grade_label
 
 Wait = Callable[..., Query]
 
@@ -71,3 +72,9 @@ def test_every_verb_of_the_record_has_words() -> None:
         for one, other in noted.findall(path.read_text(encoding="utf-8"))
     }
     assert verbs and verbs <= set(wording.EVENTS)
+
+
+def test_the_labels_a_project_starts_with_are_in_the_reader_s_language_and_its_own_stay(project: Project) -> None:
+    project.grades[1]["label"] = "Half a zebra"
+    with translation.override("zh-hans"):
+        assert grade_label(project, 0) == "不相关" and grade_label(project, 1) == "Half a zebra"

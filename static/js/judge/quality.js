@@ -17,7 +17,7 @@ function bars({ columns, rows }) {
   return {
     type: 'bar',
     data: {
-      labels: rows.map(([label]) => label),
+      labels: rows.map(([label]) => (rows.length > MOST_LABELS ? label : label.split(' '))), // a word a line: phones are narrow
       datasets: [{ label: columns[1], data: rows.map((row) => number(row[1])), backgroundColor: colours[0], borderRadius: 3 }],
     },
   };
