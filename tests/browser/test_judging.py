@@ -417,6 +417,7 @@ def test_evidence_is_marked_by_sentence_and_cited(desk: Page) -> None:
     desk.keyboard.press("2")
     desk.keyboard.press("k")
     desk.keyboard.press("m")  # sentence by sentence
+    expect(card).to_have_attribute("data-hint", re.compile("marks this sentence"))
     desk.keyboard.press("m")  # this one
     desk.keyboard.press("c")
     saved(desk)
@@ -452,6 +453,17 @@ def test_a_missing_passage_is_searched_and_graded(
     page.keyboard.press("3")
     saved(page)
     assert Judgement.objects.get().passage == passages["panda"]
+
+
+def test_one_escape_leaves_the_search_whatever_was_typed(desk: Page) -> None:
+    desk.keyboard.press("/")
+    desk.keyboard.type("lion")
+    expect(desk.locator("dialog[open]")).to_be_visible()
+    desk.keyboard.press("Escape")
+    expect(desk.locator("dialog[open]")).to_have_count(0)
+    desk.keyboard.press("2")
+    saved(desk)
+    assert Judgement.objects.get().grade == 2
 
 
 def test_unanswerable_flag_skip_help_and_guidelines_have_keys(desk: Page, project: Project) -> None:

@@ -61,7 +61,10 @@ export class Marking {
   }
 
   endPicking() {
-    if (this.#picker) paint('picked', []);
+    if (this.#picker) {
+      paint('picked', []);
+      delete this.#picker.card.dataset.hint;
+    }
     this.#picker = null;
   }
 
@@ -78,6 +81,7 @@ export class Marking {
 
   #showPicked() {
     paint('picked', [[this.#picker.card, [this.#picker.span]]]);
+    this.#picker.card.dataset.hint = this.desk.words.picking;
     announce(this.#picker.words);
   }
 }

@@ -20,6 +20,11 @@ export class Search {
       clearTimeout(this.#timer);
       if (!isComposing(event)) this.#timer = setTimeout(() => this.#find(), PAUSE);
     });
+    this.input.addEventListener('keydown', (event) => {
+      if (event.key !== 'Escape' || isComposing(event)) return;
+      event.preventDefault(); // a search field would only empty itself
+      dialog.close();
+    });
     this.input.addEventListener('compositionend', () => this.#find());
     dialog.querySelector('[role=search]').addEventListener('submit', async (event) => {
       event.preventDefault();
@@ -44,10 +49,11 @@ export class Search {
     const text = this.input.value.trim();
     if (!text) return this.hits.replaceChildren();
     this.hits.setAttribute('aria-busy', 'true');
+    if (!this.hits.childElementCount) this.hits.textContent = this.words.searching;
     const html = await this.#load(`${this.work.url}search/?${new URLSearchParams({ q: text })}`);
     if (asked !== this.#asked) return undefined; // a newer question is on its way
     this.hits.removeAttribute('aria-busy');
-    if (html === null) this.hits.textContent = this.words.offline.replace('{count}', '');
+    if (html === null) this.hits.textContent = this.words.search_offline;
     else this.hits.innerHTML = html;
     return undefined;
   }
