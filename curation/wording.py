@@ -178,4 +178,4 @@ def of_measure(name: str) -> str:
         return told % {"name": measure.removeprefix(GUARD), "measure": of_measure(part)}
     stem, at, cut = measure.partition("@")
     words = f"{MEASURES.get(stem, stem)}{at}{cut}"
-    return f"{words}, {SLICES.get(part, part)}" if part else words
+    return gettext("%(measure)s, %(part)s") % {"measure": words, "part": SLICES.get(part, part)} if part else words

@@ -172,4 +172,6 @@ def _primaries(evaluation: Evaluation) -> list[str]:
 def _figures(name: str, figure: dict[str, Any]) -> Sentence:
     """One measure as a sentence: before, after, the interval, and what the split could have seen."""
     shown = {part: figure[part] for part in FIGURES}
+    if figure["low"] == figure["high"] == figure["difference"] == 0:
+        return say("figures_alike", measure=by_name([name]), **shown)
     return say("figures", measure=by_name([name]), **shown)

@@ -15,6 +15,7 @@ SPOKEN = {
     "both": _("both encoders"),
     "reranker": _("the reranker"),
     "no reranker": _("no reranker"),
+    "base": _("as it was"),
     "query": _("the query encoder"),
     "adapter": _("a matrix behind the query encoder"),
     "loading": _("loading"),
@@ -23,6 +24,11 @@ SPOKEN = {
     "stopped by the budget": _("stopped by the budget"),
     "no dev queries": _("no dev queries"),
 }
+
+
+def spoken(word: str) -> str:
+    """What a training process calls a road, in the reader's language."""
+    return str(SPOKEN.get(word, word))
 
 
 def measures(names: list[str]) -> Sentence:
@@ -131,6 +137,7 @@ _DECIDING: dict[str, Words] = {
         " %(most).0f ms more are allowed."
     ),
     "little_judged": _("only %(share).0f %% of the first ten passages were judged; %(least).0f %% are asked for"),
+    "figures_alike": _("%(measure)s %(champion).3f → %(challenger).3f, the same on each of %(queries)d queries."),
     "figures": _(
         "%(measure)s %(champion).3f → %(challenger).3f (%(difference)+.3f; 95 %% interval %(low)+.3f to %(high)+.3f,"
         " p = %(p).4f; %(queries)d queries: cannot see less than %(smallest_visible).2g)."

@@ -182,3 +182,10 @@ def test_the_log_probability_of_remembered_answers_has_its_margin_in_nats(evalua
         evaluation = evaluated([Part.GENERATOR], f1=figure(0.1), **forgot)
         assert promoting.decide(evaluation).promoted is promoted
         serving.switch(evaluation.champion)
+
+
+def test_a_measure_that_no_query_moved_is_said_to_be_the_same(evaluated: Make) -> None:
+    still = figure(0.0, half_width=0.0) | {"p": 1.0, "smallest_visible": 0.0}
+    decision = promoting.decide(evaluated(ndcg_at_10=still))
+    assert "nDCG@10 0.500 → 0.500, the same on each of 100 queries." in decision.reason
+    assert "cannot see less than" not in decision.reason

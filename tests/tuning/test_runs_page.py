@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.utils import translation
 
 from curation.models import Project, Release
 from retrieval.jobs import JobState
@@ -147,9 +148,11 @@ def test_the_curves_are_read_from_what_the_process_wrote(client: Client, erin: U
     answer = client.get(f"/p/zoo/runs/{running.pk}/curves/").json()
     assert answer["is_live"] is True
     assert answer["curves"] == [
-        {"name": "loss · both", "kind": "loss", "points": [[1.0, 0.9], [2.0, 0.5]]},
-        {"name": "dev measure · both", "kind": "dev", "points": [[2.0, 0.61]]},
+        {"name": "loss · both encoders", "kind": "loss", "points": [[1.0, 0.9], [2.0, 0.5]]},
+        {"name": "dev measure · both encoders", "kind": "dev", "points": [[2.0, 0.61]]},
     ]
+    with translation.override("zh-hans"):
+        assert curves.read(running)[0]["name"] == "损失 · 两侧编码器"
     page = client.get(f"/p/zoo/runs/{running.pk}/").text
     assert "0.6100" in page
     assert "chart.umd.min.js" in page

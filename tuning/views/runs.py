@@ -18,7 +18,7 @@ from curation.permissions import require
 from curation.views._request import MemberRequest
 from retrieval.jobs import JobState, enqueue
 from retrieval.wording import read, say
-from tuning import curves, recorded, scheduling, tasks, turning
+from tuning import curves, recorded, scheduling, tasks, turning, wording
 from tuning.forms import PolicyForm, StartForm
 from tuning.models import Policy, Run, Split, Turn
 
@@ -78,6 +78,7 @@ def run(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
     context = {"project": project, "run": found, "is_live": _is_live(found)}
     if not request.htmx:
         context |= {"curves": curves.read(found), "recorded": recorded.groups(found)}
+        context["choice"] = wording.spoken(found.record.get("choice", ""))
         context["evaluation"] = getattr(found.turn, "evaluation", None)
         context["merged"] = {name: read(value) for name, value in found.record.get("merged", {}).items()}
     return render(request, template, context)
