@@ -141,7 +141,10 @@ def agreement_of(grades: Sequence[Grade], *, resamples: int = 200) -> Agreement:
 
 
 def coverage(project: Project) -> float | None:
-    """judged@10 of the release in service: the share of its frozen top ten that somebody has judged or settled."""
+    """judged@10 of the release in service: the share of its frozen top ten that somebody has judged or settled.
+
+    Until it was asked something: what it was measured to have when it came into service. None without either.
+    """
     top = ShownPassage.objects.filter(
         ranking__release__project=project, ranking__release__state="serving", rank__lte=DEPTH, added_by=None
     )
@@ -151,7 +154,9 @@ def coverage(project: Project) -> float | None:
         review__query_id=OuterRef("ranking__query_id"), review__state="settled", **pair
     )
     total = top.count()
-    return top.filter(Exists(submitted) | Exists(settled)).count() / total if total else None
+    if total:
+        return top.filter(Exists(submitted) | Exists(settled)).count() / total
+    return project.releases.serving().values_list("judged_share", flat=True).first()
 
 
 def throughput(project: Project) -> Table:

@@ -32,6 +32,7 @@ def decide(evaluation: Evaluation, gate: str = Gate.AUTO) -> Decision:
         known = Decision.objects.filter(evaluation=evaluation).first()
         if known is not None:
             return known
+        _keep_judged_share(evaluation)
         promoted, reason = _verdict(evaluation, gate)
         if promoted:
             serving.switch(evaluation.challenger)
@@ -43,6 +44,13 @@ def decide(evaluation: Evaluation, gate: str = Gate.AUTO) -> Decision:
             reason=reason,
             numbers=_numbers(evaluation, gate),
         )
+
+
+def _keep_judged_share(evaluation: Evaluation) -> None:
+    """With both releases, for who looks at the one in service before it was asked anything."""
+    judged = evaluation.measures.get("judged@10")
+    for role in ("champion", "challenger") if judged else ():
+        Release.objects.filter(pk=getattr(evaluation, f"{role}_id")).update(judged_share=judged[role])
 
 
 def _numbers(evaluation: Evaluation, gate: str) -> dict[str, Any]:

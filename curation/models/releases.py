@@ -81,6 +81,9 @@ class Release(models.Model):
     answer_passages = models.PositiveSmallIntegerField(default=1, help_text=_("Passages in the prompt."))
     answering = models.CharField(max_length=10, choices=Answering, default=Answering.TOGETHER)
     state = models.CharField(max_length=10, choices=State, default=State.CANDIDATE)
+    judged_share = models.FloatField(
+        null=True, blank=True, validators=SHARE, help_text=_("judged@10 on the questions it was measured on.")
+    )
     previous = models.ForeignKey(
         "self",
         null=True,

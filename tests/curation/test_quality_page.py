@@ -92,6 +92,8 @@ def test_coverage_counts_the_judged_share_of_what_the_serving_release_ranked(
     project: Project, work: Query, wait: Wait, release: Release
 ) -> None:
     assert measuring.coverage(project) is None
+    project.releases.update(judged_share=0.75)  # measured, and asked nothing yet
+    assert measuring.coverage(project) == 0.75
     wait(shown="lion otter snail")  # nobody has judged these three yet
     Ranking.objects.update(release=release)
     assert measuring.coverage(project) == 0.5

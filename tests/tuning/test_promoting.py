@@ -96,9 +96,12 @@ def test_of_two_halves_neither_may_get_worse(evaluated: Make) -> None:
 def test_too_few_judged_passages_decline(evaluated: Make, project: Project) -> None:
     Policy.objects.create(project=project, least_judged=0.95)
     measures = {"ndcg_at_10": figure(0.05), "judged_at_10": figure(0.0, judged=0.4)}
-    decision = promoting.decide(evaluated(**measures))
+    evaluation = evaluated(**measures)
+    decision = promoting.decide(evaluation)
     assert not decision.promoted
     assert "only 40 % of the first ten passages were judged; 95 % are asked for" in decision.reason
+    evaluation.challenger.refresh_from_db()
+    assert evaluation.challenger.judged_share == measures["judged_at_10"]["challenger"]
 
 
 @pytest.mark.parametrize(("gate", "promoted"), [(Gate.ALWAYS, True), (Gate.NEVER, False)])
