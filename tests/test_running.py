@@ -90,7 +90,7 @@ def test_a_killed_worker_is_started_again(
     until(lambda: workers(), 30, "the compute worker")
     first = workers()[0]
     first.kill()
-    until(lambda: workers() and workers()[0].pid != first.pid, 30, "a new compute worker")
+    until(lambda: any(worker.pid != first.pid for worker in workers()), 30, "a new compute worker")
     assert len(workers()) == 1 and not first.is_running()
     assert _answers(port)  # the others did not notice
 
