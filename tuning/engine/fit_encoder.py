@@ -206,7 +206,7 @@ def _try_roads(
         bookmark = Bookmark(out / f"{road.name}{BOOKMARK}", key, spec.bookmark_seconds)
         taken = roads.walk(road, tower, material, spec.settings, progress, bookmark)
         if road.name == ADAPTER:  # it learned behind the whitening: from now on both are one matrix
-            tower.put_head(tower.head.linear.weight.detach().numpy() @ material.head.matrix)
+            tower.put_head(tower.head.linear.weight.detach().cpu().numpy() @ material.head.matrix)
         progress.steps -= road.steps - taken
         values[road.name] = value = _value(prepared, tower, road.name)
         progress.write(road.name, **_shown(value), **({"note": "stopped by the budget"} if taken < road.steps else {}))
