@@ -110,9 +110,10 @@ def make(
     """The batch of these examples over these passages, in any order and with repetitions.
 
     are_hard: the passages are what the base confuses, and an unjudged one that it scores near the positive is left
-    out. Else they came by chance, with other queries: then only one that is all but the positive itself is, because
-    what the base wrongly scores high is what there is to learn (FeedbackQA, 200 queries: 0.661 with the first rule
-    there, 0.669 without).
+    out. Else they came by chance, with other queries, or are the whole corpus: then only one that is all but the
+    positive itself is, because what the base wrongly scores high is what there is to learn (FeedbackQA: both sides,
+    200 queries, 0.661 with the first rule there, 0.669 without; a matrix over the whole corpus, 1,000 queries, 0.606
+    and 0.620).
     """
     columns = np.unique(np.asarray(passages, dtype=np.int64))  # (P,) ascending
     shape = (len(examples), len(columns))
