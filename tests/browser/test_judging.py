@@ -525,11 +525,9 @@ def test_nothing_jumps(desk: Page) -> None:
     assert sum(desk.evaluate(shifts)) < 0.001
 
 
-# Each width in each scheme, and each of them in both languages: a fault would have to need all three to be missed.
-@pytest.mark.parametrize(
-    ("width", "scheme", "language"),
-    [(390, "light", "en"), (390, "dark", "zh-hans"), (1440, "light", "zh-hans"), (1440, "dark", "en")],
-)
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1440])
 def test_axe_finds_nothing(
     new_context: NewContext,
     live_server: LiveServer,
