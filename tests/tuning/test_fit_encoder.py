@@ -116,7 +116,28 @@ def test_the_checkpoint_loads_as_an_ordinary_encoder(spec: dict[str, Any], fit: 
     assert result["choice"] == "both"  # without dev queries nothing can be compared
     assert encoder.max_tokens == 3  # as dev was measured, so it serves; training may have read less
     texts = ["ba de", "fi go ku la"]
-    assert np.allclose(encoder.encode_passages(texts), Tower(result["passage_path"]).vectors(texts), atol=1e-6)
+    assert np.allclose(encoder.encode_passages(texts), Tower(result["passage_path"]).passage_vectors(texts), atol=1e-6)
+
+
+@pytest.mark.slow
+def test_the_checkpoint_says_which_beginnings_it_reads(spec: dict[str, Any], fit: Fit) -> None:
+    from retrieval.engine import beginnings
+    from retrieval.engine.encoder import TextEncoder
+    from tuning.engine.towers import Tower
+
+    rows = examples.read_queries(Path(spec["queries"]))
+    examples.write_queries(Path(spec["queries"]), [replace(row, split="train") for row in rows])
+    spec["settings"] |= {"roads": ["both"], "both_epochs": 1, "both_beginnings": [3]}
+    result = fit(spec)
+    assert beginnings.wanted(Path(result["passage_path"])) == (3,)
+    texts = ["ba de", "fi go ku la"]
+    served = TextEncoder(result["query_path"], result["passage_path"]).encode_passages(texts)
+    tower = Tower(result["passage_path"])
+    assert np.allclose(served, tower.passage_vectors(texts), atol=1e-6)
+    assert not np.allclose(served, tower.vectors(texts), atol=1e-3)
+    spec["settings"] |= {"both_beginnings": [0]}
+    with pytest.raises(CannotFit, match="both_beginnings"):
+        fit(spec, "second")
 
 
 def test_training_reads_the_beginning_of_a_text_and_serving_all_of_it(tiny: Path) -> None:

@@ -43,6 +43,7 @@ class RetrieverSettings:
     both_batch: int = 32
     both_train_tokens: int = 64  # of a passage in training: a cheap look more often beats a long look once
     both_max_tokens: int = 128  # of a passage in the checkpoint, and when dev is measured
+    both_beginnings: tuple[int, ...] = (64,)  # tokens read of it once more; see retrieval/engine/beginnings
     both_list: int = 6  # judged and scored passages a query brings into a batch
     both_mined: int = 0  # negatives mined for each query, besides the judged and the batch's own
     query_lr: float = 5e-5
@@ -67,6 +68,8 @@ class RetrieverSettings:
         if not self.roads or set(self.roads) - set(ROADS):
             raise CannotFit(f"roads must name some of {', '.join(ROADS)}: {', '.join(self.roads) or 'none'}.")
         check_positive(self, (*_RATES, *_COUNTS))
+        if any(tokens < 1 for tokens in self.both_beginnings):
+            raise CannotFit("both_beginnings must be at least 1.")
         for name in _COUNTS:
             if getattr(self, name) < 1:
                 raise CannotFit(f"{name} must be at least 1.")
@@ -117,8 +120,9 @@ def read_spec(given: dict[str, Any]) -> RetrieverSpec:
     settings = dict(values.pop("settings", None) or {})
     if "temperature" in values:
         settings.setdefault("temperature", values.pop("temperature"))
-    if "roads" in settings:
-        settings["roads"] = tuple(settings["roads"])
+    for name in ("roads", "both_beginnings"):
+        if name in settings:
+            settings[name] = tuple(settings[name])
     missing = [name for name in ("queries", "passages", "query_path", "passage_path") if not values.get(name)]
     if missing:
         raise CannotFit(f"the specification lacks {', '.join(missing)}.")

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from retrieval.engine import artifacts, compute
+from retrieval.engine import artifacts, beginnings, compute
 from retrieval.engine.encoder import NoEncoder, local_folder
 from tuning.engine import candidates, checkpoints, dev, examples, roads, whitening
 from tuning.engine.batches import Material
@@ -98,7 +98,7 @@ def _material(
     asked = [spec.query_prefix + query.text for query in queries]
     known = _stored_vectors(spec, len(passages))
     if len(known) < len(texts):
-        fresh = Tower(local_folder(spec.passage_path)).vectors(texts[len(known) :])
+        fresh = Tower(local_folder(spec.passage_path)).passage_vectors(texts[len(known) :])
         known = np.concatenate([known.reshape(-1, fresh.shape[1]), fresh])
     query_vectors = Tower(local_folder(spec.query_path)).vectors(asked)
     if query_vectors.shape[1] != known.shape[1]:
@@ -233,7 +233,7 @@ def _tower(spec: RetrieverSpec, material: Material, road: str) -> Tower:
         tower = Tower(local_folder(spec.query_path))
         tower.put_head(np.eye(len(material.head.matrix), dtype=np.float32) if road == ADAPTER else material.head.matrix)
         return tower
-    tower = Tower(local_folder(spec.passage_path), spec.settings.both_max_tokens)
+    tower = Tower(local_folder(spec.passage_path), spec.settings.both_max_tokens, spec.settings.both_beginnings)
     head = material.head
     if spec.passage_path != spec.query_path:  # whose queries lie elsewhere
         asked = tower.vectors([material.queries[example.row] for example in material.examples])
@@ -257,7 +257,7 @@ def _value(prepared: Prepared, tower: Tower, road: str) -> float | None:
     queries = tower.query_vectors([material.queries[row] for row in judge.rows])
     if road != BOTH:
         return judge.value(queries, material.passage_vectors[judge.pool])
-    return judge.value(queries, tower.vectors([material.passages[row] for row in judge.pool]))
+    return judge.value(queries, tower.passage_vectors([material.passages[row] for row in judge.pool]))
 
 
 def _shown(value: float | None) -> dict[str, Any]:
@@ -302,6 +302,8 @@ def _save(spec: RetrieverSpec, target: Path, choice: str, tower: Tower) -> dict[
     """Path and hash of each side that learned, a folder each; of one for the two where no head tells them apart."""
     parents = {name: digest for name, digest in _sides(spec).items() if name.endswith("_hash")}
     meta = {"choice": choice, "seed": spec.seed, "settings": asdict(spec.settings), "parents": parents}
+    if choice == BOTH:
+        meta[beginnings.KEY] = tower.begun
     artifacts.remove_folder(target)  # without a result beside it, it is what a killed process left
     folder = target / "query"
     with tower.query_side() as model:

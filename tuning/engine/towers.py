@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from retrieval.engine import beginnings
 from tuning.engine.candidates import Vectors
 
 if TYPE_CHECKING:
@@ -23,14 +24,18 @@ BUCKET = 16
 
 
 class Tower:
-    """One set of weights. `max_tokens` shortens what is read of a text, and stays with the weights when saved."""
+    """One set of weights. `max_tokens` shortens what is read of a text, and stays with the weights when saved.
 
-    def __init__(self, folder: str | Path, max_tokens: int | None = None) -> None:
+    begun: tokens of the beginnings of a passage that are read besides; None for what the weights themselves want.
+    """
+
+    def __init__(self, folder: str | Path, max_tokens: int | None = None, begun: Sequence[int] | None = None) -> None:
         from sentence_transformers import SentenceTransformer
 
         self.model: SentenceTransformer = SentenceTransformer(str(folder), local_files_only=True)
         if max_tokens is not None:
             self.model.max_seq_length = min(max_tokens, self.model.max_seq_length or max_tokens)
+        self.begun = beginnings.wanted(Path(folder)) if begun is None else tuple(begun)
         self.head: Any = None  # a Dense module
 
     @contextmanager
@@ -100,6 +105,10 @@ class Tower:
     def query_vectors(self, texts: Sequence[str]) -> Vectors:
         """The same for queries: behind the head."""
         return self._quietly(texts, lambda some: self.turned(self.embed(some)))
+
+    def passage_vectors(self, texts: Sequence[str]) -> Vectors:
+        """The same for passages: with their beginnings."""
+        return beginnings.mean(texts, self.begun, self.model.tokenizer, self.vectors)
 
     def _quietly(self, texts: Sequence[str], embed: Callable[[Sequence[str]], Tensor]) -> Vectors:
         import torch
