@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -18,6 +20,8 @@ SPOKEN = {
     "base": _("as it was"),
     "query": _("the query encoder"),
     "adapter": _("a matrix behind the query encoder"),
+    "sft": _("the answers"),
+    "dpo": _("the preferences"),
     "loading": _("loading"),
     "scoring": _("scoring"),
     "going on from a bookmark": _("going on from where it was"),
@@ -25,10 +29,31 @@ SPOKEN = {
     "no dev queries": _("no dev queries"),
 }
 
+# How a training names the weights dev chose: "both", "reranker, step 5", "sft: step 3; dpo: step 0".
+_WEIGHTS = re.compile(r"(?P<of>sft|dpo|reranker)[:,] step (?P<step>\d+)(?P<unchosen>, the last: .*)?")
+
 
 def spoken(word: str) -> str:
     """What a training process calls a road, in the reader's language."""
     return str(SPOKEN.get(word, word))
+
+
+def chosen(choice: str) -> str:
+    """What dev chose, as a training names it, in the reader's language; words nobody knows stay as they are."""
+    return " · ".join(_chosen(part) for part in choice.split("; "))
+
+
+def _chosen(part: str) -> str:
+    found = _WEIGHTS.fullmatch(part)
+    if found is None:
+        return spoken(part)
+    if found["unchosen"]:
+        weights = gettext("the weights after step %(step)s, the last: there was no dev split to choose by")
+    elif found["step"] == "0":
+        weights = gettext("the weights it began with")
+    else:
+        weights = gettext("the weights after step %(step)s")
+    return gettext("%(what)s: %(weights)s") % {"what": spoken(found["of"]), "weights": weights % found.groupdict()}
 
 
 def measures(names: list[str]) -> Sentence:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
@@ -13,7 +15,10 @@ from curation.models import Event, Project, Query, Release
 from retrieval.jobs import JobState
 from retrieval.wording import say
 from tests.measured import challenge
-from tuning import promoting, turning
+from tuning import promoting, turning, wording
+from tuning.engine.checkpoints import Bookmark
+from tuning.engine.course import Course, Lesson
+from tuning.engine.fitting import Log
 from tuning.models import Decision, Gate, Run, Turn
 
 CHINESE = {"HTTP_ACCEPT_LANGUAGE": "zh-hans"}
@@ -89,6 +94,51 @@ def test_pages_read_a_run_s_notes_reasons_and_record(
     assert str(Run.objects.get().progress_note) == "both encoders · a note without words"
     chinese = client.get(f"/p/zoo/runs/{run.pk}/", **CHINESE).content.decode()
     assert "仅用评分：时间内没有答案得到打分" in chinese and "被信号 9 终止" in chinese
+
+
+@pytest.mark.parametrize(
+    ("choice", "english", "chinese"),
+    [
+        ("both", "both encoders", "两侧编码器"),
+        ("no reranker", "no reranker", "不用重排器"),
+        ("reranker, step 5", "the reranker: the weights after step 5", "重排器：第 5 步之后的权重"),
+        (
+            "sft: step 3; dpo: step 0",
+            "the answers: the weights after step 3 · the preferences: the weights it began with",
+            "答案：第 3 步之后的权重 · 偏好：开始时的权重",
+        ),
+        (
+            "sft: step 8, the last: there is no dev split to choose by",
+            "the answers: the weights after step 8, the last: there was no dev split to choose by",
+            "答案：最后一步（第 8 步）之后的权重；没有开发集可供选择",
+        ),
+        ("a road of tomorrow", "a road of tomorrow", "a road of tomorrow"),
+    ],
+)
+def test_the_run_page_says_what_dev_chose(
+    client: Client, undecided: Release, erin: User, choice: str, english: str, chinese: str
+) -> None:
+    run = Run.objects.get()
+    run.record = {"choice": choice}
+    run.save()
+    client.force_login(erin)
+    path = f"/p/zoo/runs/{run.pk}/"
+    assert f"<dd>{english}</dd>" in client.get(path).content.decode()
+    assert f"<dd>{chinese}</dd>" in client.get(path, **CHINESE).content.decode()
+
+
+def test_what_dev_chose_is_read_as_a_course_names_it(tmp_path: Path) -> None:
+    from torch.nn import Linear
+
+    def choice(look: Callable[[], tuple[float, dict[str, float]]] | None) -> str:
+        lesson = Lesson("sft", steps=0, lr=0.1, batches=lambda: iter([0]), gradients=lambda batch: 0.0, look=look)
+        mark = Bookmark(tmp_path / "mark", str(look))
+        course = Course(Linear(1, 1), lesson, Log(tmp_path / "log"), mark, math.inf)
+        course.run()
+        return wording.chosen(f"sft: {course.choice}")
+
+    assert choice(lambda: (0.5, {})) == "the answers: the weights it began with"
+    assert choice(None).endswith("step 0, the last: there was no dev split to choose by")
 
 
 def test_what_was_written_in_words_still_reads(client: Client, undecided: Release, erin: User) -> None:

@@ -78,7 +78,7 @@ def run(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
     context = {"project": project, "run": found, "is_live": _is_live(found)}
     if not request.htmx:
         context |= {"curves": curves.read(found), "recorded": recorded.groups(found)}
-        context["choice"] = wording.spoken(found.record.get("choice", ""))
+        context["choice"] = wording.chosen(found.record.get("choice", ""))
         context["evaluation"] = getattr(found.turn, "evaluation", None)
         context["merged"] = {name: read(value) for name, value in found.record.get("merged", {}).items()}
     return render(request, template, context)
