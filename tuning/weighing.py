@@ -15,10 +15,11 @@ from typing import Any
 
 from curation import retrieving
 from curation.models import Release
+from retrieval.jobs import JobState
 from retrieval.wording import Said, Sentence, say
 from tuning import trying
 from tuning.engine.significance import compare
-from tuning.models import Evaluation, Gate, Policy
+from tuning.models import Evaluation, Gate, Part, Policy, Turn
 from tuning.trying import Grades, Rankings
 
 MEASURE = "ndcg@10"
@@ -76,6 +77,20 @@ def told(found: Found) -> Said:
         parts.append(say("rerank_gain", **{name: found["gain"][name] for name in _GAIN}))
     parts.append(say("rerank_time", **{name: found[name] for name in ("before", "after", "more", "most")}))
     return say("together", parts=parts)
+
+
+def without_reranker(turn: Turn) -> Said:
+    """Why the turn's challenger has no reranker; empty where it has one, none was asked for, or nobody knows yet."""
+    evaluation = getattr(turn, "evaluation", None)
+    if evaluation is not None and evaluation.reranking:
+        return "" if evaluation.reranking["is_kept"] else _verdict(evaluation.reranking)
+    run = turn.runs.filter(part=Part.RERANKER, reranker=None).first()
+    if run is None or run.state not in (JobState.DONE, JobState.FAILED):
+        return ""
+    if run.state == JobState.FAILED:
+        return say("rerank_untrained", why=run.reason)
+    dev = run.record.get("dev", {})  # nDCG@10, by what the training calls the ranking as it was and the one it made
+    return say("rerank_not_chosen", without=dev["no reranker"], reranked=dev["reranker"]) if dev else ""
 
 
 _GAIN = ("champion", "challenger", "difference", "low", "high")

@@ -150,6 +150,11 @@ _DECIDING: dict[str, Words] = {
     ),
     "rerank_stays": _("The reranker pays for its time and stays."),
     "rerank_left_out": _("The reranker was left out: %(why)s."),
+    "rerank_untrained": _("No reranker could be trained: %(why)s"),
+    "rerank_not_chosen": _(
+        "The reranker that was trained is not used: on the dev split the ranking got no better with it"
+        " (nDCG@10 %(without).3f without it, %(reranked).3f with it)."
+    ),
     "rerank_not_asked": _("The reranker stays without having been asked whether it pays."),
     "rerank_no_gain": _("against the same release without it, the interval of nDCG@10 does not lie above 0"),
     "rerank_too_slow": _("it takes more time than it is allowed"),

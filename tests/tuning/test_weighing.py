@@ -10,7 +10,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from curation import embedding, retrieving, serving
 from curation.models import Project, Query, Release, Review, SettledGrade
@@ -113,6 +113,40 @@ def test_one_that_does_not_pay_is_taken_away_and_the_rest_is_measured_without_it
     client.force_login(erin)
     page = client.get(reverse("curation:release", args=[project.slug, evaluation.challenger.number]))
     assert "It was left out of the release." in page.content.decode()
+
+
+def test_pages_say_why_a_release_has_no_reranker(
+    evaluation: Evaluation, project: Project, client: Client, erin: User
+) -> None:
+    turn, challenger = evaluation.turn, evaluation.challenger
+    Turn.objects.filter(pk=turn.pk).update(challenger=challenger)
+    Release.objects.filter(pk=challenger.pk).update(reranker=None)
+    run = Run.objects.create(turn=turn, dataset=turn.dataset, part=Part.RERANKER, state=JobState.RUNNING)
+    client.force_login(erin)
+
+    def pages() -> tuple[str, str]:
+        """Of the release and of the turn."""
+        places = [
+            reverse("curation:release", args=["zoo", challenger.number]),
+            reverse("tuning:turn", args=["zoo", turn.pk]),
+        ]
+        of_release, of_turn = (client.get(place).content.decode() for place in places)
+        return of_release, of_turn
+
+    assert not any("<dt>Reranker</dt>" in page for page in pages())  # nobody knows yet
+    run.record = {"choice": "no reranker", "dev": {"no reranker": 0.75, "reranker": 0.7}}
+    Run.objects.filter(pk=run.pk).update(state=JobState.DONE, record=run.record)
+    told = "on the dev split the ranking got no better with it (nDCG@10 0.750 without it, 0.700 with it)."
+    assert all(told in page for page in pages())
+    Run.objects.filter(pk=run.pk).update(state=JobState.FAILED, reason="3 queries are too few.")
+    of_release, of_turn = pages()
+    assert "No reranker could be trained: 3 queries are too few." in of_release
+    assert "3 queries are too few." in of_turn
+    Run.objects.filter(pk=run.pk).update(state=JobState.DONE, reason="", reranker=evaluation.challenger.reranker)
+    Evaluation.objects.update(reranking=weigh(evaluation, is_better=False))
+    assert all("The reranker was left out: against the same release without it" in page for page in pages())
+    with translation.override("zh-hans"):
+        assert "重排器" in str(weighing.without_reranker(Turn.objects.get(pk=turn.pk)))
 
 
 def test_with_always_it_is_measured_in_place(evaluation: Evaluation) -> None:

@@ -1,0 +1,17 @@
+"""What pages of releases and turns say of the loop."""
+
+from __future__ import annotations
+
+from django import template
+
+from retrieval.wording import Said
+from tuning import weighing
+from tuning.models import Turn
+
+register = template.Library()
+
+
+@register.filter
+def without_reranker(turn: Turn) -> Said:
+    """Why the turn's challenger has no reranker; empty where it has one, or none was asked for."""
+    return weighing.without_reranker(turn)
