@@ -12,13 +12,14 @@ from django.utils.translation import gettext_lazy as _
 from curation.models import Membership
 
 MOST_A_DAY = 100_000
+NO_LIMIT = _("0 is no limit.")
 
 
 class MemberForm(forms.Form):
     """One member's row; each has a prefix of its own."""
 
     role = forms.ChoiceField(label=_("Role"), choices=Membership.Role)
-    daily_quota = forms.IntegerField(label=_("Most a day"), min_value=0, max_value=MOST_A_DAY)
+    daily_quota = forms.IntegerField(label=_("Most a day"), min_value=0, max_value=MOST_A_DAY, help_text=NO_LIMIT)
     is_paused = forms.BooleanField(label=_("Paused"), required=False)
 
     @classmethod
@@ -35,7 +36,7 @@ class NewMemberForm(forms.Form):
     )
     role = forms.ChoiceField(label=_("Role"), choices=Membership.Role)
     daily_quota = forms.IntegerField(
-        label=_("Most a day"), min_value=0, max_value=MOST_A_DAY, initial=0, help_text=_("0 is no limit.")
+        label=_("Most a day"), min_value=0, max_value=MOST_A_DAY, initial=0, help_text=NO_LIMIT
     )
 
     def clean_username(self) -> User:

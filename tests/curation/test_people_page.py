@@ -72,6 +72,13 @@ def test_role_quota_and_pause_are_changed_and_recorded(manager: Client, alice: U
     assert event.data["was"]["role"] == "annotator" and event.data["now"]["daily_quota"] == 7
 
 
+def test_each_quota_says_that_0_is_no_limit(manager: Client, alice: User, project: Project) -> None:
+    html = manager.get("/p/zoo/people/").text
+    for prefix in ("id_", f"id_m{of(project, alice).pk}-"):
+        assert f'aria-describedby="{prefix}daily_quota_helptext"' in html
+        assert f'id="{prefix}daily_quota_helptext">0 is no limit.</p>' in html
+
+
 def test_a_bad_quota_comes_back_in_its_row(manager: Client, alice: User, project: Project) -> None:
     answer = manager.post(f"/p/zoo/people/{of(project, alice).pk}/", sent(of(project, alice), daily_quota=-1))
     assert answer.status_code == 422 and 'value="-1"' in answer.text
