@@ -86,6 +86,11 @@ class Project(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def serves(self) -> bool:
+        """Whether a release answers: nothing can be asked or tuned before."""
+        return self.releases.serving().exists()
+
 
 class Guidelines(models.Model):
     """How to judge, as it stood from one day on. Never edited: a change is the next version."""

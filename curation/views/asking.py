@@ -61,6 +61,7 @@ def queries(request: MemberRequest, project: Project) -> HttpResponse:
         found = found.filter(text__icontains=wanted["q"])
     page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
     context = {"project": project, "form": form, "page": page, "wanted": wanted, "states": Query.State.choices}
+    context["can_ask"] = project.serves
     template = "curation/queries.html#list" if request.htmx else "curation/queries.html"
     return render(request, template, context)
 

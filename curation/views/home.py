@@ -26,6 +26,7 @@ class Waiting:
     to_judge: int
     to_review: int
     returned: int
+    can_ask: bool
 
     @property
     def is_empty(self) -> bool:
@@ -43,6 +44,7 @@ def waiting_for(user: User, project: Project, membership: Membership) -> Waiting
         to_judge=free.order_by()[:MOST_COUNTED].count(),
         to_review=reviews.order_by()[:MOST_COUNTED].count() if may_review else 0,
         returned=held.exclude(submitted_at=None).count(),
+        can_ask=project.serves,
     )
 
 

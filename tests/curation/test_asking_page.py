@@ -65,6 +65,18 @@ def test_asking_before_anything_serves_says_what_is_missing(client: Client, alic
     assert not Query.objects.exists()
 
 
+def test_asking_is_offered_where_something_serves(client: Client, alice: User, asked: Query) -> None:
+    button = 'class="button button-main" href="/p/zoo/ask/"'
+    client.force_login(alice)
+    assert button in client.get("/p/zoo/queries/").text
+    assert "Ask something else" in client.get(f"/p/zoo/queries/{asked.pk}/").text
+    Release.objects.update(state=Release.State.DECLINED)
+    for path in ("/", "/p/zoo/", "/p/zoo/queries/"):
+        page = client.get(path).text
+        assert 'href="/p/zoo/#index"' in page and button not in page
+    assert "Ask something else" not in client.get(f"/p/zoo/queries/{asked.pk}/").text
+
+
 def test_the_answer_region_asks_again_until_the_draft_is_there(
     client: Client, alice: User, asked: Query, release: Release
 ) -> None:

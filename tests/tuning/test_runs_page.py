@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import translation
 
-from curation.models import Project, Release
+from curation.models import Project, Query, Release
 from retrieval.jobs import JobState
 from tests.measured import challenge, write_metrics
 from tuning import curves
@@ -60,11 +60,29 @@ def test_wrong_methods_are_refused(client: Client, erin: User, running: Run) -> 
     assert client.post(f"/p/zoo/runs/{running.pk}/").status_code == 405
 
 
-def test_an_empty_loop_says_what_makes_it_turn(client: Client, erin: User) -> None:
+def test_an_empty_loop_says_what_makes_it_turn(
+    client: Client, erin: User, release: Release, settled: list[Query]
+) -> None:
     client.force_login(erin)
     page = client.get("/p/zoo/runs/").text
     assert "The loop has not turned yet" in page
-    assert "Start a turn" in page
+    assert "Start a turn" in page and "A turn learns from" not in page
+
+
+def test_a_turn_is_offered_only_where_it_can_learn(client: Client, erin: User, project: Project) -> None:
+    client.force_login(erin)
+    page = client.get("/p/zoo/runs/").text
+    assert "there is nothing to measure a turn against" in page and 'href="/p/zoo/#index"' in page
+    assert "Start a turn" not in page
+    assert 'id="index"' in client.get("/p/zoo/").text
+
+
+def test_a_turn_without_work_says_how_much_is_missing(client: Client, erin: User, release: Release) -> None:
+    release.project.queries.create(text="Who sleeps?", external_id="q1", state=Query.State.SETTLED)
+    client.force_login(erin)
+    page = client.get("/p/zoo/runs/").text
+    assert "A turn learns from 8 settled queries or more; 1 is settled." in page and 'href="/p/zoo/judge/"' in page
+    assert "Start a turn" not in page
 
 
 def test_starting_a_turn_queues_one_and_follows_it(client: Client, erin: User, project: Project) -> None:

@@ -18,7 +18,7 @@ from curation.permissions import require
 from curation.views._request import MemberRequest
 from retrieval.jobs import JobState, enqueue
 from retrieval.wording import read, say
-from tuning import curves, recorded, scheduling, tasks, turning, wording
+from tuning import collecting, curves, recorded, scheduling, tasks, turning, wording
 from tuning.forms import PolicyForm, StartForm
 from tuning.models import Policy, Run, Split, Turn
 
@@ -109,12 +109,16 @@ def _runs(request: MemberRequest, project: Project, form: StartForm, status: int
     current = next((row for row in page if _is_live(row)), None) if page.number == 1 else None
     held = Policy.objects.filter(project=project).first()
     last = project.turns.exclude(state=JobState.CANCELLED).first()
+    settled = project.queries.settled().count()
     context = {
         "project": project,
         "page": page,
         "form": form,
         "policy": held,
         "new_queries": scheduling.new_queries(held or Policy(project=project), last),
+        "can_start": settled >= collecting.LEAST_QUERIES and project.serves,
+        "settled": settled,
+        "least": collecting.LEAST_QUERIES,
         **(_watched(current) if current else {"turn": None}),
     }
     return render(request, "tuning/runs.html", context, status=status)
