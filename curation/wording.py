@@ -68,6 +68,10 @@ EVENTS = {
     "member_removed": gettext_lazy("took a person out of the project"),
     "settings_changed": gettext_lazy("changed the settings of the project"),
     "guidelines_written": gettext_lazy("wrote version %(version)s of the guidelines"),
+    "policy_changed": gettext_lazy("changed when the loop turns and what its gate asks"),
+    "guard_added": gettext_lazy("added a guard set"),
+    "guard_changed": gettext_lazy("changed a guard set"),
+    "licence_changed": gettext_lazy("changed the licence of the corpus"),
     "overlap_changed": gettext_lazy("changed how many people judge it"),
     "release.switched": gettext_lazy("put release %(release)s in service"),
     "release.rolled_back": gettext_lazy("rolled back to release %(release)s"),
@@ -80,6 +84,7 @@ BY_NOBODY = {
     "settled": gettext_lazy("The consensus settled it"),
     "imported": gettext_lazy("It was imported"),
     "asked": gettext_lazy("It was asked"),
+    "guard_added": gettext_lazy("A guard set was added"),
     "release.switched": gettext_lazy("Release %(release)s went into service"),
     "release.rolled_back": gettext_lazy("Release %(release)s went into service again"),
 }

@@ -26,6 +26,10 @@ class CorpusAdmin(admin.ModelAdmin):
     list_display = ["slug", "name", "created_at"]
     search_fields = ["slug", "name"]
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Corpus | None = None) -> list[str]:
+        """Once a project searches it, the licence is changed on the project's page: the record says by whom."""
+        return ["licence"] if obj is not None and obj.projects.exists() else []
+
 
 @admin.register(Document)
 class DocumentAdmin(ReadOnlyAdmin):

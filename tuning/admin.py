@@ -1,5 +1,8 @@
+from django import forms
 from django.contrib import admin
+from django.http import HttpRequest
 
+from tuning import ruling
 from tuning.models import Curve, Dataset, DatasetQuery, Decision, Evaluation, GuardSet, Pair, Policy, Run, Turn, Vote
 
 
@@ -67,9 +70,18 @@ class DecisionAdmin(ReadOnly):
 
 @admin.register(Policy)
 class PolicyAdmin(admin.ModelAdmin):
+    """What a policy asks is a line of the record here too."""
+
     list_display = ["project", "is_active", "least_new_queries", "most_every_hours", "only", "gate"]
     list_editable = ["is_active"]
     list_select_related = ["project"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Policy | None = None) -> list[str]:
+        return ["project"] if obj else []
+
+    def save_model(self, request: HttpRequest, obj: Policy, form: forms.ModelForm, change: bool) -> None:
+        wanted = {name: form.cleaned_data[name] for name in form.changed_data if name != "project"}
+        obj.pk = ruling.change_policy(obj.project, wanted, actor=request.user).pk
 
 
 @admin.register(GuardSet)

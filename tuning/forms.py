@@ -8,6 +8,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from curation.forms import record
 from curation.models import Project
 from retrieval.models import Corpus
 from tuning import training
@@ -96,10 +97,6 @@ class PolicyForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         self.fields["reranker"].initial = training.wants_reranker(self.instance.settings)
 
-    def save(self, commit: bool = True) -> Policy:
-        self.instance.settings = training.with_reranker(self.instance.settings, self.cleaned_data["reranker"])
-        return super().save(commit)
-
 
 class GuardForm(forms.ModelForm):
     """What of a guard set may be changed: its questions never."""
@@ -143,3 +140,6 @@ class NewGuardForm(forms.Form):
         if any(found[name].size > self.MOST_BYTES for name in sent):
             raise forms.ValidationError(_("A file may be 50 MB large at most."))
         return found
+
+
+record.FORMS.update(policy_changed=PolicyForm, guard_changed=GuardForm, licence_changed=LicenceForm)

@@ -16,10 +16,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
-from curation import serving
+from curation import recording, serving
 from curation.models import Project, Release
 from retrieval.engine import artifacts
 from retrieval.models import Passage
@@ -107,7 +108,9 @@ def read(place: Path) -> Contents:
     return found
 
 
-def from_project(project: Project, source: Project, name: str, margin: float | None = None) -> GuardSet:
+def from_project(
+    project: Project, source: Project, name: str, margin: float | None = None, *, actor: AbstractBaseUser | None = None
+) -> GuardSet:
     """A set of what another project has settled, as it stands now. Raises CannotGuard."""
     if source == project:
         raise CannotGuard(_("A project cannot guard itself: its own work is what is tuned for."))
@@ -125,10 +128,12 @@ def from_project(project: Project, source: Project, name: str, margin: float | N
     more = _sample(others.iterator(), max(0, MOST_PASSAGES - len(wanted)), str)
     texts = Passage.objects.in_bulk([*wanted, *more])
     found.passages = {str(pk): passage.full_text for pk, passage in sorted(texts.items())}
-    return _make(project, name, GuardSet.Origin.PROJECT, found, margin)
+    return _make(project, name, GuardSet.Origin.PROJECT, found, margin, actor)
 
 
-def from_folder(project: Project, place: Path, name: str, margin: float | None = None) -> GuardSet:
+def from_folder(
+    project: Project, place: Path, name: str, margin: float | None = None, *, actor: AbstractBaseUser | None = None
+) -> GuardSet:
     """A set of the files of a folder; of a large one, a sample by chance. Raises BadInput, CannotGuard."""
     whole = read(place)
     asked = [name for name in whole.questions if name in whole.grades or name in whole.answers]
@@ -142,7 +147,7 @@ def from_folder(project: Project, place: Path, name: str, margin: float | None =
         {name: whole.grades[name] for name in kept if name in whole.grades},
         {name: whole.answers[name] for name in kept if name in whole.answers},
     )
-    return _make(project, name, GuardSet.Origin.FOLDER, found, margin)
+    return _make(project, name, GuardSet.Origin.FOLDER, found, margin, actor)
 
 
 def measure(evaluation: Evaluation, on_progress: Progress) -> dict[str, dict[str, Any]]:
@@ -215,7 +220,9 @@ def _remembered(release: Release, contents: Contents, on_progress: Progress) -> 
     return found
 
 
-def _make(project: Project, name: str, origin: str, contents: Contents, margin: float | None) -> GuardSet:
+def _make(
+    project: Project, name: str, origin: str, contents: Contents, margin: float | None, actor: AbstractBaseUser | None
+) -> GuardSet:
     known = sum(any(grade >= metrics.RELEVANT_FROM for grade in found.values()) for found in contents.grades.values())
     if max(known, len(contents.answers)) < LEAST_QUERIES:
         told = _("A guard set needs %(least)d questions with a relevant passage or with an answer.")
@@ -229,6 +236,7 @@ def _make(project: Project, name: str, origin: str, contents: Contents, margin: 
     fields: dict[str, Any] = {} if margin is None else {"margin": margin}
     try:
         with transaction.atomic():
+            recording.note("guard_added", project=project, actor=actor, data={"guard": name})
             return GuardSet.objects.create(
                 project=project,
                 name=name,

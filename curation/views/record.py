@@ -9,11 +9,11 @@ from django.contrib.auth import get_user_model
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from curation import recording
-from curation.forms.record import RecordForm
-from curation.forms.settings import ProjectForm
+from curation.forms.record import FORMS, RecordForm
 from curation.models import Event, Membership, Project
 from curation.permissions import require
 
@@ -61,10 +61,12 @@ def _details(event: Event, names: dict[int, str]) -> list[str]:
     data = event.data
     if event.verb == "overlap_changed":
         return [_arrow(data["was"], data["now"])]
-    if event.verb == "settings_changed":
-        labels = ProjectForm.Meta.labels
-        changes = [(str(labels.get(name, name)), was, data["now"][name]) for name, was in data["was"].items()]
-        return [f"{label}: {_arrow(was, now)}" if _is_short(was, now) else label for label, was, now in changes]
+    if event.verb in FORMS:
+        fields = FORMS[event.verb].base_fields
+        changes = [_change(fields.get(name), name, was, data["now"][name]) for name, was in data["was"].items()]
+        return [data["guard"], *changes] if "guard" in data else changes
+    if "guard" in data:
+        return [data["guard"]]
     if "user" in data:
         changed = [
             _arrow(was, data["now"][name]) for name, was in data.get("was", {}).items() if was != data["now"][name]
@@ -73,9 +75,25 @@ def _details(event: Event, names: dict[int, str]) -> list[str]:
     return []
 
 
+def _change(field: Any, name: str, was: Any, now: Any) -> str:
+    """What a field is called, with what was and what is where both are short."""
+    label = str(getattr(field, "label", None) or name)
+    if not _is_short(was, now):
+        return label
+    choices = dict(getattr(field, "choices", ()))
+    before, after = (choices.get(value, value) for value in (was, now))
+    return f"{label}: {_arrow(before, after)}"
+
+
 def _is_short(*values: Any) -> bool:
     return all(isinstance(value, (str, int, float)) and len(str(value)) <= LONGEST for value in values)
 
 
 def _arrow(was: object, now: object) -> str:
-    return f"{'–' if was is None else was} → {'–' if now is None else now}"
+    return f"{_said(was)} → {_said(now)}"
+
+
+def _said(value: object) -> str:
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
+    return "–" if value in (None, "") else str(value)

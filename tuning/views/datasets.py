@@ -15,7 +15,7 @@ from curation.models import Membership, Project, Query
 from curation.permissions import require
 from curation.views._request import MemberRequest
 from retrieval.engine.artifacts import Damaged
-from tuning import carding, differing
+from tuning import carding, differing, ruling
 from tuning.forms import LicenceForm
 from tuning.models import Dataset, Split
 
@@ -38,7 +38,7 @@ def licence(request: MemberRequest, project: Project) -> HttpResponse:
     """What the texts of the corpus may be used for, as the cards will say."""
     form = LicenceForm(request.POST, instance=project.corpus)
     if form.is_valid():
-        form.save()
+        ruling.change_licence(project.corpus, form.cleaned_data["licence"], actor=request.user)
         messages.success(request, _("Saved."))
     else:
         messages.warning(request, " ".join(error for errors in form.errors.values() for error in errors))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from django.contrib import messages
+from django.contrib.auth.models import User
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -16,7 +17,7 @@ from curation.models import Membership, Project
 from curation.permissions import may, require
 from curation.views._request import MemberRequest
 from retrieval.reading import BadInput
-from tuning import guarding
+from tuning import guarding, ruling
 from tuning.forms import GuardForm, NewGuardForm
 from tuning.models import GuardSet
 
@@ -30,7 +31,7 @@ def guards(request: MemberRequest, project: Project) -> HttpResponse:
         return render(request, "tuning/guards.html", _listed(project, form))
     if form.is_valid():
         try:
-            made = _made(project, form.cleaned_data)
+            made = _made(project, form.cleaned_data, request.user)
         except BadInput as error:
             place = f"{Path(error.path).name}:{error.line}" if error.line else Path(error.path).name
             form.add_error(None, f"{place}: {error.message}")
@@ -48,23 +49,23 @@ def change_guard(request: MemberRequest, project: Project, pk: int) -> HttpRespo
     found = get_object_or_404(project.guard_sets, pk=pk)
     form = GuardForm(request.POST, instance=found)
     if form.is_valid():
-        form.save()
+        ruling.change_guard(found, form.cleaned_data, actor=request.user)
         messages.success(request, _("Saved."))
         return redirect("tuning:guards", project.slug)
     new = NewGuardForm(sources=_sources(request, project))
     return render(request, "tuning/guards.html", _listed(project, new, wrong=form), status=422)
 
 
-def _made(project: Project, sent: dict[str, Any]) -> GuardSet:
+def _made(project: Project, sent: dict[str, Any], actor: User) -> GuardSet:
     if sent["source"]:
-        return guarding.from_project(project, sent["source"], sent["name"], sent["margin"])
+        return guarding.from_project(project, sent["source"], sent["name"], sent["margin"], actor=actor)
     with tempfile.TemporaryDirectory() as place:
         for name in guarding.FILES:
             upload = sent[name.partition(".")[0]]
             if upload:
                 with (Path(place) / name).open("wb") as file:
                     file.writelines(upload.chunks())
-        return guarding.from_folder(project, Path(place), sent["name"], sent["margin"])
+        return guarding.from_folder(project, Path(place), sent["name"], sent["margin"], actor=actor)
 
 
 def _sources(request: MemberRequest, project: Project) -> list[Project]:

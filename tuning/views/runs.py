@@ -18,7 +18,7 @@ from curation.permissions import require
 from curation.views._request import MemberRequest
 from retrieval.jobs import JobState, enqueue
 from retrieval.wording import read, say
-from tuning import collecting, curves, recorded, scheduling, tasks, turning, wording
+from tuning import collecting, curves, recorded, ruling, scheduling, tasks, turning, wording
 from tuning.forms import PolicyForm, StartForm
 from tuning.models import Policy, Run, Split, Turn
 
@@ -97,7 +97,7 @@ def policy(request: MemberRequest, project: Project) -> HttpResponse:
     held = Policy.of(project)
     form = PolicyForm(request.POST or None, instance=held)
     if request.method == "POST" and form.is_valid():
-        form.save()
+        ruling.change_policy(project, form.cleaned_data, actor=request.user)
         messages.success(request, _("Saved."))
         return redirect("tuning:policy", project.slug)
     status = 422 if request.method == "POST" else 200

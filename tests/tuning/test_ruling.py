@@ -1,0 +1,99 @@
+"""The rules of a loop change, and the record says who changed what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import translation
+
+from curation.models import Event, Project
+from retrieval.models import Corpus
+from tests.tuning.test_guarding import write_set
+from tuning import guarding, ruling
+from tuning.models import Policy
+
+RECORD = "/p/zoo/record/"
+
+
+@pytest.fixture
+def manager(client: Client, mona: User) -> Client:
+    client.force_login(mona)
+    return client
+
+
+def test_a_policy_says_what_was_and_what_is(manager: Client, project: Project, mona: User) -> None:
+    made = ruling.change_policy(project, {"gate": "never", "is_active": True, "reranker": True}, actor=mona)
+    assert (made.pk, made.gate, made.settings) == (Policy.objects.get().pk, "never", {"reranker": {"enabled": True}})
+    page = manager.get(RECORD).text
+    assert "mona changed when the loop turns and what its gate asks: " in page
+    for detail in (
+        "Then: promote what is measured to be better → measure only",
+        "Turn by itself: no → yes",
+        "Train a reranker after the retriever: no → yes",
+    ):
+        assert detail in page, page[page.index("mona changed") :][:400]
+    with translation.override("zh-hans"):
+        assert (
+            "自动启动：否 → 是" in page or "否 → 是" in manager.get(RECORD, headers={"Accept-Language": "zh-hans"}).text
+        )
+
+
+def test_the_same_policy_again_is_no_line(project: Project, mona: User) -> None:
+    ruling.change_policy(project, {"gate": "auto", "reranker": False}, actor=mona)
+    assert Policy.objects.get().settings == {}
+    ruling.change_policy(project, {"guard_margin": 0.02}, actor=mona)
+    ruling.change_policy(project, {"guard_margin": 0.02}, actor=mona)
+    (event,) = Event.objects.filter(verb="policy_changed")
+    assert event.data == {"was": {"guard_margin": 0.01}, "now": {"guard_margin": 0.02}}
+
+
+def test_a_reranker_s_other_settings_stay(project: Project, mona: User) -> None:
+    Policy.objects.create(project=project, settings={"reranker": {"epochs": 3}, "budget_seconds": 9})
+    ruling.change_policy(project, {"reranker": True}, actor=mona)
+    assert Policy.objects.get().settings == {"reranker": {"epochs": 3, "enabled": True}, "budget_seconds": 9}
+
+
+def test_a_guard_set_is_added_and_changed_by_name(
+    manager: Client, project: Project, mona: User, tmp_path: Path
+) -> None:
+    made = guarding.from_folder(project, write_set(tmp_path), "zoo-at-home", actor=mona)
+    guarding.from_folder(project, tmp_path, "by-hand")
+    ruling.change_guard(made, {"is_active": True, "margin": 0.1}, actor=mona)
+    manager.post(f"/p/zoo/runs/guards/{made.pk}/", {"margin": "0.1"})
+    page = manager.get(RECORD).text
+    assert "mona added a guard set: zoo-at-home" in page and "A guard set was added: by-hand" in page
+    assert "mona changed a guard set: zoo-at-home, Margin: 0.03 → 0.1" in page
+    assert "mona changed a guard set: zoo-at-home, Asked at every measurement: yes → no" in page
+
+
+def test_a_licence_is_a_line_of_every_project_it_holds_for(
+    manager: Client, project: Project, corpus: Corpus, mona: User
+) -> None:
+    other = Project.objects.create(slug="park", name="Park", corpus=corpus)
+    Project.objects.create(slug="sea", name="Sea", corpus=Corpus.objects.create(slug="sea", name="Sea"))
+    for _again in range(2):
+        manager.post("/p/zoo/datasets/licence/", {"licence": "CC-BY-4.0"})
+    assert Corpus.objects.get(pk=corpus.pk).licence == "CC-BY-4.0"
+    lines = Event.objects.filter(verb="licence_changed", actor=mona)
+    assert set(lines.values_list("project", flat=True)) == {project.pk, other.pk} and len(lines) == 2
+    assert "mona changed the licence of the corpus: Licence: – → CC-BY-4.0" in manager.get(RECORD).text
+
+
+def test_the_admin_records_too_and_leaves_the_licence_to_the_projects(
+    admin_client: Client, project: Project, corpus: Corpus
+) -> None:
+    form = admin_client.get("/admin/tuning/policy/add/").context["adminform"].form
+    sent = {name: form[name].value() for name in form.fields} | {"project": project.pk}
+    sent = {name: value for name, value in sent.items() if value is not None and value is not False}
+    answer = admin_client.post("/admin/tuning/policy/add/", sent | {"least_new_queries": 7, "settings": "{}"})
+    assert answer.status_code == 302, answer.context["errors"]
+    made = Policy.objects.get()
+    path = f"/admin/tuning/policy/{made.pk}/change/"
+    assert admin_client.post(path, sent | {"least_new_queries": 9, "settings": "{}"}).status_code == 302
+    changes = [event.data["now"] for event in Event.objects.filter(verb="policy_changed").order_by("pk")]
+    assert changes == [{"least_new_queries": 7}, {"least_new_queries": 9}]
+    assert 'name="licence"' not in admin_client.get(f"/admin/retrieval/corpus/{corpus.pk}/change/").text
+    assert 'name="licence"' in admin_client.get("/admin/retrieval/corpus/add/").text
