@@ -59,14 +59,15 @@ def set_overlap(query: Query, overlap: int | None, *, actor: AbstractBaseUser) -
 def follow_overlap(project: Project) -> int:
     """Give each open query as many slots as people are to judge it; how many queries were looked at.
 
-    Safe to run again. Queries that came before anything served have no slots yet; they get theirs when they are
-    frozen.
+    Safe to run again, and the sweep asks for it until the project says that its slots follow. Queries that came
+    before anything served have no slots yet; they get theirs when they are frozen.
     """
     ids = list(
         project.queries.filter(state=Query.State.OPEN, gold__isnull=True).order_by("pk").values_list("pk", flat=True)
     )
     for start in range(0, len(ids), AT_ONCE):
         _follow(project, ids[start : start + AT_ONCE])
+    Project.objects.filter(pk=project.pk).update(slots_overlap=project.overlap)
     return len(ids)
 
 

@@ -53,5 +53,7 @@ def follow_overlap(project_id: int) -> None:
 def expire() -> None:
     """The sweep: free what lapsed, and take up what no message announced."""
     assigning.expire()
+    for project_id in Project.objects.with_other_slots().values_list("pk", flat=True):
+        enqueue(follow_overlap, project_id)
     for project_id in Project.objects.filter(releases__state="serving").values_list("pk", flat=True):
         enqueue(take_up, project_id, queue="compute")

@@ -31,6 +31,10 @@ class ProjectQuerySet(models.QuerySet["Project"]):
             return self.all()
         return self.filter(memberships__user_id=user.pk)
 
+    def with_other_slots(self) -> Self:
+        """Projects whose open queries have their slots by another overlap than the one that holds now."""
+        return self.exclude(slots_overlap=models.F("overlap"))
+
 
 class Project(models.Model):
     """One assistant that a team makes better."""
@@ -53,6 +57,9 @@ class Project(models.Model):
     )
     overlap = models.PositiveSmallIntegerField(
         default=1, validators=[MinValueValidator(1)], help_text=_("People who judge each query.")
+    )
+    slots_overlap = models.PositiveSmallIntegerField(
+        null=True, blank=True, editable=False, help_text=_("The overlap that the slots of open queries last followed.")
     )
     lease_seconds = models.PositiveIntegerField(
         default=900, validators=[MinValueValidator(30)], help_text=_("How long a claim lasts without a sign of life.")

@@ -125,6 +125,39 @@ def test_a_manager_makes_a_gold_question_of_a_settled_one_and_an_ordinary_one_ag
 
 
 @pytest.mark.django_db(transaction=True)
+def test_the_sweep_sends_the_message_that_was_lost_until_the_slots_follow(
+    project: Project, wait: Wait, mona: User, monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: Callable
+) -> None:
+    from curation import tasks
+
+    sent: list[int] = []
+    monkeypatch.setattr(tasks.follow_overlap, "apply_async", lambda args, **options: sent.extend(args))
+    query = wait()
+    widen(project, 1, mona)
+    tasks.expire()
+    assert sent == []  # the slots follow already
+    arranging.change(project, {"overlap": 3}, actor=mona)  # and nobody hears of it
+    tasks.expire()
+    tasks.expire()
+    assert sent == [project.pk, project.pk] and len(states(query)) == 1
+    stale = Project.objects.get(pk=project.pk)
+    for pk in sent:
+        tasks.follow_overlap(pk)
+    assert len(states(query)) == 3
+    arranging.change(project, {"overlap": 2}, actor=mona)
+    arranging.follow_overlap(stale)  # a worker that began before the change ends after it
+    sent.clear()
+    tasks.expire()
+    assert sent == [project.pk]
+    tasks.follow_overlap(project.pk)
+    assert len(states(query)) == 2
+    sent.clear()
+    with django_assert_max_num_queries(5):
+        tasks.expire()
+    assert sent == []
+
+
+@pytest.mark.django_db(transaction=True)
 def test_the_settings_page_has_the_slots_follow(
     client: Client, project: Project, wait: Wait, mona: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
