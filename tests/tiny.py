@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 CHAT = (
     "{% for message in messages %}<s>{{ message['role'] }}\n{{ message['content'] }}</s>\n{% endfor %}"
@@ -73,16 +76,14 @@ def tiny_encoder(folder: Path, *, hears_places: bool = True) -> Path:
 
 def tiny_reranker(folder: Path, words: Sequence[str] = SYLLABLES) -> Path:
     """The folder of a cross-encoder of the same kind, with opinions of its own: its head is random and loud."""
-    import torch
     from sentence_transformers import CrossEncoder
 
     from tuning.engine.checkpoints import save_reranker
 
     _tiny_bert(folder, words, hears_places=True)
     model = CrossEncoder(str(folder / "bert"), num_labels=1, max_length=48, device="cpu")
-    torch.manual_seed(2)
-    with torch.no_grad():
-        torch.nn.init.normal_(model.model.classifier.weight, std=20)
+    _draw(model.model.bert, std=0.02, seed=1)
+    _draw(model.model.classifier, std=20, seed=5)
     save_reranker(model, folder / "reranker", {})
     return folder / "reranker"
 
@@ -93,8 +94,8 @@ def _tiny_bert(folder: Path, words: Sequence[str], hears_places: bool) -> None:
 
     known = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
     (folder / "vocab.txt").write_text("\n".join(known))
-    torch.manual_seed(1)
     sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 64}
+    torch.manual_seed(1)
     model = BertModel(BertConfig(vocab_size=len(known), max_position_embeddings=64, **sizes))
     if not hears_places:
         with torch.no_grad():
@@ -102,3 +103,13 @@ def _tiny_bert(folder: Path, words: Sequence[str], hears_places: bool) -> None:
             model.embeddings.token_type_embeddings.weight *= 0.05
     model.save_pretrained(folder / "bert")
     BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder / "bert")
+
+
+def _draw(model: Any, std: float, seed: int) -> None:
+    """New values for every matrix. By numpy: with one seed torch draws other ones on another kind of processor."""
+    import torch
+
+    chance = np.random.default_rng(seed)
+    with torch.no_grad():
+        for matrix in (one for one in model.parameters() if one.dim() > 1):
+            matrix.copy_(torch.from_numpy(chance.normal(0.0, std, tuple(matrix.shape)).astype(np.float32)))
