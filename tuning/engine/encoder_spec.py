@@ -10,12 +10,14 @@ from tuning.engine.fitting import CannotFit, check_positive, known
 
 BOTH, QUERY, ADAPTER = "both", "query", "adapter"
 ROADS = (ADAPTER, QUERY, BOTH)
+AUTO, BEGINNING, WHOLE = "auto", "beginning", "whole"
 _RATES = (
     *("temperature", "quick_temperature", "grade_temperature", "lm_temperature"),
     *("both_lr", "query_lr", "adapter_lr"),
 )
 _COUNTS = (
     *("both_epochs", "both_batch", "both_list", "both_train_tokens", "both_max_tokens"),
+    *("whole_train_tokens", "whole_max_tokens", "whole_epochs"),
     *("query_epochs", "query_batch", "query_depth", "quick_passages", "adapter_epochs", "adapter_steps", "dev_depth"),
 )
 
@@ -26,6 +28,8 @@ class RetrieverSettings:
 
     roads: what is tried, the shortest first. `adapter` trains the matrix behind the query encoder and `query` the
     query encoder, against frozen passage vectors; `both` trains one set of weights for the two sides.
+    both_reads: what of a passage the main road learns from. For BEGINNING the settings both_*, for WHOLE whole_* in the
+    place of their like, and no beginnings; for AUTO one of them, see `reading`.
     whitens: whether that matrix begins as a whitening of the passages' vectors, and not as the identity.
     """
 
@@ -38,12 +42,16 @@ class RetrieverSettings:
     lm: float = 0.3  # λ_L
     contrastive: float = 1.0  # λ_N
     anchor: float = 1.0  # λ_A, on the query road
+    both_reads: str = AUTO
     both_lr: float = 5e-5
     both_epochs: int = 3
     both_batch: int = 32
     both_train_tokens: int = 64  # of a passage in training: a cheap look more often beats a long look once
     both_max_tokens: int = 128  # of a passage in the checkpoint, and when dev is measured
     both_beginnings: tuple[int, ...] = (64,)  # tokens read of it once more; see retrieval/engine/beginnings
+    whole_train_tokens: int = 128
+    whole_max_tokens: int = 512
+    whole_epochs: int = 2
     both_list: int = 6  # judged and scored passages a query brings into a batch
     both_mined: int = 0  # negatives mined for each query, besides the judged and the batch's own
     query_lr: float = 5e-5
@@ -67,6 +75,8 @@ class RetrieverSettings:
     def __post_init__(self) -> None:
         if not self.roads or set(self.roads) - set(ROADS):
             raise CannotFit(f"roads must name some of {', '.join(ROADS)}: {', '.join(self.roads) or 'none'}.")
+        if self.both_reads not in (AUTO, BEGINNING, WHOLE):
+            raise CannotFit(f"both_reads must be {AUTO}, {BEGINNING} or {WHOLE}: {self.both_reads!r}.")
         check_positive(self, (*_RATES, *_COUNTS))
         if any(tokens < 1 for tokens in self.both_beginnings):
             raise CannotFit("both_beginnings must be at least 1.")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,12 @@ import numpy as np
 
 from retrieval.engine import artifacts, beginnings, compute
 from retrieval.engine.encoder import NoEncoder, local_folder
-from tuning.engine import candidates, checkpoints, dev, examples, roads, whitening
+from tuning.engine import candidates, checkpoints, dev, examples, reading, roads, whitening
 from tuning.engine.batches import Material
 from tuning.engine.candidates import Example, Rows, Vectors
 from tuning.engine.checkpoints import Bookmark
 from tuning.engine.dev import Dev
-from tuning.engine.encoder_spec import ADAPTER, BOTH, QUERY, RetrieverSpec, read_spec
+from tuning.engine.encoder_spec import ADAPTER, BEGINNING, BOTH, QUERY, RetrieverSpec, read_spec
 from tuning.engine.examples import DEV, TRAIN, BadRow, JudgedQuery, PassageText
 from tuning.engine.fitting import BOOKMARK, CHECKPOINT, CannotFit, Log, run
 from tuning.engine.progress import Progress
@@ -37,10 +37,11 @@ _PLANS = {ADAPTER: roads.head, QUERY: roads.query, BOTH: roads.both}
 
 @dataclass(frozen=True)
 class Prepared:
-    """A training ready to begin. `queries` are the rows of train and dev, `left_out` what could not be used."""
+    """A training ready to begin. `reads`: how the main road reads; `left_out`: what could not be used."""
 
     material: Material
     dev: Dev
+    reads: str
     left_out: dict[str, int]
 
 
@@ -51,6 +52,7 @@ def fit(given: dict[str, Any], out: Path, log: Log) -> dict[str, Any]:
     progress = Progress(log, spec.budget_seconds)
     try:
         prepared = prepare(spec)
+        spec = replace(spec, settings=reading.settled(spec.settings, prepared.reads))
         choice, values, tower = _try_roads(spec, prepared, progress, out)
     except NoEncoder as error:
         raise CannotFit(str(error)) from error
@@ -76,6 +78,7 @@ def prepare(spec: RetrieverSpec) -> Prepared:
     return Prepared(
         material,
         _dev(spec, queries, passage_rows, material),
+        _reads(spec, material),
         {"without_grades": found.without_grades, "unknown_passages": found.unknown_passages},
     )
 
@@ -106,6 +109,13 @@ def _material(
     looked_at = _looked_at(spec, query_vectors, known, teaching)
     head = _head(spec, query_vectors[[one.row for one in teaching]], teaching, known, looked_at)
     return Material(asked, texts, query_vectors, known, teaching, looked_at, head)
+
+
+def _reads(spec: RetrieverSpec, material: Material) -> str:
+    """Asked only where the main road is tried."""
+    if BOTH not in spec.settings.roads:
+        return BEGINNING
+    return reading.choose(material, spec.settings, Tower(local_folder(spec.passage_path)), spec.seed)
 
 
 def _head(

@@ -61,14 +61,19 @@ def choose(queries: Vectors, examples: Sequence[Example], vectors: Vectors, rows
     pool = np.ascontiguousarray(vectors[rows])  # (m, dim)
     if not told:
         return none(vectors.shape[1])
-    teaching = [examples[at] for at in told]
-    return max(of(pool), key=lambda one: _quality(queries[told] @ one.matrix.T, teaching, vectors, pool))
+    rights = [examples[at].right for at in told]
+    return max(of(pool), key=lambda one: quality(queries[told] @ one.matrix.T, rights, vectors, pool))
 
 
-def _quality(queries: Vectors, examples: Sequence[Example], vectors: Vectors, pool: Vectors) -> float:
+def quality(queries: Vectors, rights: Sequence[Rows], vectors: Vectors, pool: Vectors) -> float:
+    """Mean over the queries (n, dim), n ≥ 1, of the mean of 1 / log2(1 + rank) over the passages right for each.
+
+    rights: rows within vectors (N, dim), at least one a query. pool (m, dim): what they are ranked among; of equal
+    scores the right one comes first.
+    """
     values = []
-    for query, example in zip(queries, examples, strict=True):
-        scores, right = pool @ query, vectors[example.right] @ query  # (m,), (right,)
+    for query, rows in zip(queries, rights, strict=True):
+        scores, right = pool @ query, vectors[rows] @ query  # (m,), (right,)
         ranks = 1 + (scores[None, :] > right[:, None]).sum(axis=1)
         values.append(np.mean(1 / np.log2(1 + ranks)))
     return float(np.mean(values))
