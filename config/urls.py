@@ -13,6 +13,8 @@ from curation.views import copies, home, preferences
 # Browsers ask for it by this name on pages that are not ours, such as the admin's.
 icon = RedirectView.as_view(url=f"{settings.STATIC_URL}img/favicon.svg", http_method_names=["get", "head"])
 
+admin.site.site_header = admin.site.site_title = "Tandem"
+
 urlpatterns = [
     path("", home.home, name="home"),
     path("sign-in/", auth_views.LoginView.as_view(redirect_authenticated_user=True), name="login"),

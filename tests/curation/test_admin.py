@@ -40,6 +40,11 @@ def _act(client: Client, model: type, action: str, pk: int, **more: object) -> N
     assert answer.status_code == 200
 
 
+def test_the_admin_says_whose_it_is(boss: Client) -> None:
+    html = boss.get(reverse("admin:index")).content.decode()
+    assert "Tandem" in html and "Django administration" not in html
+
+
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 def test_each_list_opens_and_can_be_searched(boss: Client, done: Assignment, model: type) -> None:
     url = reverse(f"admin:curation_{model._meta.model_name}_changelist")  # type: ignore[attr-defined]
