@@ -144,6 +144,9 @@ def test_the_page_shows_the_whole_record(client: Client, erin: User, run: Run) -
         "accelerator": "",
         "settings": {"lr": 0.001},
         "training_queries": 12,
+        "left_out": {"without_grades": 3},
+        "instances": {"train": {"gold": 8, "refusal": [1, 2]}},
+        "cut_short": False,
         "choice": "both",
     }
     run.seconds = 75
@@ -151,7 +154,14 @@ def test_the_page_shows_the_whole_record(client: Client, erin: User, run: Run) -
     titles = {title: dict(rows) for title, rows in recorded.groups(run)}
     assert titles["Hardware"] == {"processor": "a small one", "memory_bytes": "2.0 GiB"}
     assert titles["Versions"] == {"python": "3.11.7", "torch": "2.0"}
+    assert titles["What it learned from"] == {
+        "Cut short by the budget": "no",
+        "Instances · train · gold": 8,
+        "Instances · train · refusal": "1, 2",
+        "Left out · without grades": 3,
+        "Training queries": 12,
+    }
     client.force_login(erin)
     page = client.get(f"/p/zoo/runs/{run.pk}/").text
-    for said in ("abc123", "a small one", "2.0 GiB", "training_queries", "1 min 15 s", "Download the adapter"):
+    for said in ("abc123", "a small one", "2.0 GiB", "Training queries", "1 min 15 s", "Download the adapter"):
         assert said in page

@@ -303,6 +303,7 @@ def _result(
             "dev_passages": len(prepared.dev.pool),
             "looked_at": len(prepared.material.looked_at),
             "whitening": prepared.material.head.power,
+            "reads": prepared.reads,
             "left_out": prepared.left_out,
         },
     }
