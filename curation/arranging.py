@@ -53,26 +53,28 @@ def set_overlap(query: Query, overlap: int | None, *, actor: AbstractBaseUser) -
     row.save(update_fields=["overlap"])
     data = {"was": was, "now": overlap}
     recording.note("overlap_changed", project=row.project_id, actor=actor, query=row, data=data)
-    _follow(query.project, [row.pk])
+    if not _follow(query.project, [row.pk]):
+        Project.objects.filter(pk=row.project_id).update(slots_overlap=None)
 
 
 def follow_overlap(project: Project) -> int:
     """Give each open query as many slots as people are to judge it; how many queries were looked at.
 
-    Safe to run again, and the sweep asks for it until the project says that its slots follow. Queries that came
-    before anything served have no slots yet; they get theirs when they are frozen.
+    Safe to run again, and the sweep asks for it until the project says that its slots follow: not while somebody
+    holds one too many, which opens again when the lease ends. Queries that came before anything served have no slots
+    yet; they get theirs when they are frozen.
     """
     ids = list(
         project.queries.filter(state=Query.State.OPEN, gold__isnull=True).order_by("pk").values_list("pk", flat=True)
     )
-    for start in range(0, len(ids), AT_ONCE):
-        _follow(project, ids[start : start + AT_ONCE])
-    Project.objects.filter(pk=project.pk).update(slots_overlap=project.overlap)
+    followed = [_follow(project, ids[start : start + AT_ONCE]) for start in range(0, len(ids), AT_ONCE)]
+    Project.objects.filter(pk=project.pk).update(slots_overlap=project.overlap if all(followed) else None)
     return len(ids)
 
 
 @transaction.atomic
-def _follow(project: Project, ids: Sequence[int]) -> None:
+def _follow(project: Project, ids: Sequence[int]) -> bool:
+    """Whether all of them follow now; what somebody holds beyond the overlap stays until they are done with it."""
     rows = Query.objects.select_for_update(no_key=True).filter(pk__in=ids, gold__isnull=True, state=Query.State.OPEN)
     queries = list(rows.order_by("pk"))
     held = _slots(queries)
@@ -84,6 +86,8 @@ def _follow(project: Project, ids: Sequence[int]) -> None:
     left = _slots(narrower)
     done = [query for query in narrower if all(row.state == Assignment.State.SUBMITTED for row in left[query.pk])]
     reviewing.consider_many(project, done)
+    surplus = [query for query in narrower if len(left[query.pk]) > _wanted(query, project)]
+    return not any(row.state == Assignment.State.CLAIMED for query in surplus for row in left[query.pk])
 
 
 def _wanted(query: Query, project: Project) -> int:

@@ -157,6 +157,26 @@ def test_the_sweep_sends_the_message_that_was_lost_until_the_slots_follow(
     assert sent == []
 
 
+@pytest.mark.parametrize("of_the_query", [False, True])
+def test_a_slot_too_many_closes_when_its_lease_ends(
+    project: Project, wait: Wait, alice: User, bob: User, mona: User, of_the_query: bool
+) -> None:
+    project.overlap = 2
+    project.save()
+    query = wait()
+    first, second = assigning.claim(query, alice), assigning.claim(query, bob)
+    if of_the_query:
+        arranging.set_overlap(query, 1, actor=mona)
+    else:
+        widen(project, 1, mona)
+    assert Project.objects.with_other_slots().get() == project  # both hold theirs: nothing could be closed
+    for work in (first, second):
+        assigning.release(work)
+    arranging.follow_overlap(Project.objects.get(pk=project.pk))
+    assert [state for _, state in states(query) if state == State.OPEN] == [State.OPEN]
+    assert not Project.objects.with_other_slots().exists()
+
+
 @pytest.mark.django_db(transaction=True)
 def test_the_settings_page_has_the_slots_follow(
     client: Client, project: Project, wait: Wait, mona: User, monkeypatch: pytest.MonkeyPatch
