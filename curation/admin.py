@@ -18,7 +18,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from curation import arranging, assigning, confirming, recording, reviewing, serving, tasks, wording
+from curation import arranging, assigning, confirming, recording, reviewing, serving, staffing, tasks, wording
 from curation.errors import CurationError
 from curation.forms.settings import ProjectForm
 from curation.models import (
@@ -152,13 +152,43 @@ class MembershipAdmin(admin.ModelAdmin):
     readonly_fields = ["claims", "random_claims"]
     actions = ["pause", "resume"]
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Membership | None = None) -> list[str]:
+        return [*self.readonly_fields, *(["user", "project"] if obj else [])]
+
+    def save_model(self, request: HttpRequest, obj: Membership, form: forms.ModelForm, change: bool) -> None:
+        """By the rules of the people's page, and into the record like there."""
+        if change:
+            self._change(request, obj, obj.role, obj.daily_quota, obj.is_paused)
+            return
+        found = staffing.admit(obj.project, obj.user, obj.role, daily_quota=obj.daily_quota, actor=request.user)
+        obj.pk = found.pk
+        self._change(request, found, obj.role, obj.daily_quota, obj.is_paused)
+
+    def delete_model(self, request: HttpRequest, obj: Membership) -> None:
+        self.delete_queryset(request, Membership.objects.filter(pk=obj.pk))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Membership]) -> None:
+        for row in queryset.order_by("pk"):
+            try:
+                staffing.dismiss(row, actor=request.user)
+            except CurationError as error:
+                self.message_user(request, str(error), messages.ERROR)
+
     @admin.action(description=gettext_lazy("Pause"))
     def pause(self, request: HttpRequest, rows: QuerySet[Membership]) -> None:
-        rows.update(is_paused=True)
+        for row in rows:
+            self._change(request, row, row.role, row.daily_quota, True)
 
     @admin.action(description=gettext_lazy("Let work again"))
     def resume(self, request: HttpRequest, rows: QuerySet[Membership]) -> None:
-        rows.update(is_paused=False)
+        for row in rows:
+            self._change(request, row, row.role, row.daily_quota, False)
+
+    def _change(self, request: HttpRequest, row: Membership, role: str, quota: int, is_paused: bool) -> None:
+        try:
+            staffing.change(row, role, quota, is_paused, actor=request.user)
+        except CurationError as error:
+            self.message_user(request, str(error), messages.ERROR)
 
 
 @admin.register(Preferences)

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from curation import assigning, judging
 from curation.admin import CappedPaginator
-from curation.models import Assignment, Event, Guidelines, Judgement, Project, Query, Review
+from curation.models import Assignment, Event, Guidelines, Judgement, Membership, Project, Query, Review
 
 Wait = Callable[..., Query]
 MODELS = [model for model in admin.site._registry if model._meta.app_label == "curation"]
@@ -114,3 +114,32 @@ def test_a_count_stops_at_its_cap(done: Assignment, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(CappedPaginator, "MOST", 2)
     assert CappedPaginator(Judgement.objects.order_by("pk"), 50).count == 2
     assert CappedPaginator([1, 2, 3], 50).count == 3
+
+
+def test_people_follow_the_rules_of_their_page_and_stand_in_the_record(
+    boss: Client, project: Project, alice: User, mona: User
+) -> None:
+    alone = Membership.objects.get(project=project, role=Membership.Role.MANAGER)
+    alices = Membership.objects.get(project=project, user=alice)
+    changed = Event.objects.filter(verb="member_changed")
+    url = reverse("admin:curation_membership_change", args=[alices.pk])
+    boss.post(url, {"role": alices.role, "daily_quota": 7, "is_paused": "on"})
+    assert changed.get().data["now"] == {"role": alices.role, "daily_quota": 7, "is_paused": True}
+    _act(boss, Membership, "resume", alices.pk)
+    alices.refresh_from_db()
+    assert not alices.is_paused and changed.count() == 2
+    page = boss.post(
+        reverse("admin:curation_membership_change", args=[alone.pk]),
+        {"role": Membership.Role.ANNOTATOR, "daily_quota": 0},
+        follow=True,
+    )
+    assert "A project needs a manager." in page.content.decode()
+    boss.post(reverse("admin:curation_membership_delete", args=[alone.pk]), {"post": "yes"})
+    alone.refresh_from_db()
+    assert alone.role == Membership.Role.MANAGER
+    boss.post(reverse("admin:curation_membership_delete", args=[alices.pk]), {"post": "yes"})
+    assert Event.objects.filter(verb="member_removed").count() == 1
+    new = {"project": project.pk, "user": alice.pk, "role": Membership.Role.ANNOTATOR, "daily_quota": 3}
+    boss.post(reverse("admin:curation_membership_add"), new)
+    assert Event.objects.get(verb="member_added").data["daily_quota"] == 3
+    assert Membership.objects.get(project=project, user=alice).daily_quota == 3
