@@ -18,7 +18,7 @@ EXPERTQA_TEST = 200
 def read(name: str, most: int = 0) -> tuple[list[PassageText], list[JudgedQuery], list[JudgedQuery]]:
     """Passages, training queries and test queries, by chance at most so many of these; 0 for all.
 
-    ExpertQA has no splits: EXPERTQA_TEST of its queries, always the same ones, are to test on.
+    ExpertQA has no splits: EXPERTQA_TEST of its queries with graded passages, always the same ones, are to test on.
     """
     folder = SHARED / name
     passages = []

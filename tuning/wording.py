@@ -108,7 +108,7 @@ _TRAINING: dict[str, Words] = {
     "no_grades": _("the retriever learns from grades, and the training split has none"),
     "generator_elsewhere": _("the generator is on a server elsewhere: export its training file instead"),
     "no_answers": _("the generator learns from answers, and the training split has none"),
-    "taught_by_both": _("grades, and the generator's scores for %(n)d of %(of)d answers"),
+    "taught_by_both": _("grades, and the generator's scores where there are none; it scored %(n)d of %(of)d answers"),
     "taught_by_grades": _("grades alone: %(why)s"),
     "nothing_to_score": _("no settled answer to score"),
     "settings_ask": _("the settings ask for nothing else"),

@@ -344,3 +344,23 @@ def test_the_next_turn_goes_on_from_two_sides_that_differ(spec: dict[str, Any], 
     second = fit(spec | sides, "second")
     assert second["dev"]["base"] == pytest.approx(first["dev"]["both"], abs=1e-6)
     assert second["dev"][second["choice"]] >= second["dev"]["base"]
+
+
+def test_the_language_model_teaches_where_no_person_found_a_relevant_passage(
+    spec: dict[str, Any], tmp_path: Path
+) -> None:
+    rows = [replace(row, split="train") for row in examples.read_queries(Path(spec["queries"]))]
+    rows[0] = replace(rows[0], grades={"p0": 0.0})
+    rows[1] = replace(rows[1], grades={})
+    examples.write_queries(Path(spec["queries"]), rows)
+    told = [{"query_id": row.query_id, "scores": {"p3": -1.0, "p4": -2.0}, "without_passage": None} for row in rows]
+    (tmp_path / "scores.jsonl").write_text("".join(json.dumps(one) + "\n" for one in told))
+    spec |= {"scores": str(tmp_path / "scores.jsonl")}
+
+    def scored(**settings: Any) -> list[int]:
+        asked = encoder_spec.read_spec(spec | {"settings": spec["settings"] | settings})
+        return [one.row for one in fit_encoder.prepare(asked).material.examples if len(one.scored)]
+
+    assert scored() == [0, 1]
+    assert scored(lm_beside_grades=True) == list(range(60))
+    assert scored(human=0.0) == list(range(60))

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 @pytest.mark.parametrize(
     "echoes, told",
     [
-        (True, "grades, and the generator's scores for"),
+        (True, "grades, and the generator's scores where there are none; it scored"),
         (False, "grades alone: the server does not return log-probabilities"),
     ],
 )

@@ -40,6 +40,7 @@ class RetrieverSettings:
     lm_temperature: float = 0.15  # τ of t_L, over mean log-probabilities per token
     human: float = 1.0  # λ_H
     lm: float = 0.3  # λ_L
+    lm_beside_grades: bool = False  # or only where no person called a passage relevant: bench/README.md, Who teaches
     contrastive: float = 1.0  # λ_N
     anchor: float = 1.0  # λ_A, on the query road
     both_reads: str = AUTO

@@ -19,9 +19,9 @@ import numpy as np
 
 from retrieval.engine import artifacts, beginnings, compute
 from retrieval.engine.encoder import NoEncoder, local_folder
-from tuning.engine import candidates, checkpoints, dev, examples, reading, roads, whitening
+from tuning.engine import candidates, checkpoints, dev, examples, reading, roads, targets, whitening
 from tuning.engine.batches import Material
-from tuning.engine.candidates import Example, Rows, Vectors
+from tuning.engine.candidates import Example, LmScores, Rows, Vectors
 from tuning.engine.checkpoints import Bookmark
 from tuning.engine.dev import Dev
 from tuning.engine.encoder_spec import ADAPTER, BEGINNING, BOTH, QUERY, RetrieverSpec, read_spec
@@ -64,8 +64,7 @@ def prepare(spec: RetrieverSpec) -> Prepared:
     queries = [row for row in examples.read_queries(spec.queries) if row.split in (TRAIN, DEV)]
     passages = examples.read_passages(spec.passages)
     passage_rows = {passage.passage_id: row for row, passage in enumerate(passages)}
-    scores = candidates.read_lm_scores(spec.scores) if spec.scores else {}
-    found = candidates.gather(queries, passage_rows, scores, spec.settings.lm_temperature)
+    found = candidates.gather(queries, passage_rows, _scores(spec, queries), spec.settings.lm_temperature)
     teaching = [example for example in found.examples if queries[example.row].split == TRAIN]
     if len(teaching) < spec.settings.least_queries:
         raise CannotFit(
@@ -81,6 +80,15 @@ def prepare(spec: RetrieverSpec) -> Prepared:
         _reads(spec, material),
         {"without_grades": found.without_grades, "unknown_passages": found.unknown_passages},
     )
+
+
+def _scores(spec: RetrieverSpec, queries: Sequence[JudgedQuery]) -> dict[str, LmScores]:
+    """What the language model says of the queries it may teach: see `lm_beside_grades`."""
+    known = candidates.read_lm_scores(spec.scores) if spec.scores else {}
+    if spec.settings.lm_beside_grades or not spec.settings.human:
+        return known
+    graded = {one.query_id for one in queries if targets.positives(np.array(list(one.grades.values()))).any()}
+    return {name: found for name, found in known.items() if name not in graded}
 
 
 def _set_up(spec: RetrieverSpec) -> None:
