@@ -2,7 +2,7 @@
 
 Where the beginning says what a passage is about, as a title does, it can be read four times for the price of the whole
 once, and teaches more (bench/README.md). Where what answers may stand anywhere, a retriever that learned from
-beginnings is worse than before it learned: ExpertQA 0.825 → 0.820, and 0.834 where it read on. The base knows which of
+beginnings is worse than before it learned: ExpertQA 0.826 → 0.820, and 0.834 where it read on. The base knows which of
 the two a corpus is, before anything was learned: does it find the right passages by their beginnings as well as by
 what it reads of the whole?
 """
