@@ -118,8 +118,14 @@ def test_the_page_shows_the_curve_and_what_more_would_bring(client: Client, erin
     assert client.get(f"/p/zoo/learning/{curve.pk}/", headers={"HX-Request": "true"}).text.strip().startswith("<div")
 
 
+def test_a_curve_is_offered_where_something_serves(client: Client, erin: User, project: Project) -> None:
+    client.force_login(erin)
+    page = client.get("/p/zoo/learning/").text
+    assert "Draw one" not in page and "How the index is built" in page
+
+
 def test_starting_and_cancelling_by_the_page(
-    client: Client, erin: User, bob: User, project: Project, broker: None
+    client: Client, erin: User, bob: User, release: Release, broker: None
 ) -> None:
     client.force_login(bob)
     sent = {"part": "retriever", "minutes": "1", "seed": "3"}
