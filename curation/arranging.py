@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
+from django.db.models import Count, F, Q, QuerySet
+from django.db.models.functions import Coalesce
 
 from curation import asking, recording, reviewing
 from curation.models import Assignment, Guidelines, Project, Query
@@ -58,18 +60,24 @@ def set_overlap(query: Query, overlap: int | None, *, actor: AbstractBaseUser) -
 
 
 def follow_overlap(project: Project) -> int:
-    """Give each open query as many slots as people are to judge it; how many queries were looked at.
+    """Give each open query as many slots as people are to judge it; how many queries had more or fewer.
 
     Safe to run again, and the sweep asks for it until the project says that its slots follow: not while somebody
     holds one too many, which opens again when the lease ends. Queries that came before anything served have no slots
     yet; they get theirs when they are frozen.
     """
-    ids = list(
-        project.queries.filter(state=Query.State.OPEN, gold__isnull=True).order_by("pk").values_list("pk", flat=True)
-    )
+    ids = list(_with_other_slots(project).order_by("pk").values_list("pk", flat=True))
     followed = [_follow(project, ids[start : start + AT_ONCE]) for start in range(0, len(ids), AT_ONCE)]
     Project.objects.filter(pk=project.pk).update(slots_overlap=project.overlap if all(followed) else None)
     return len(ids)
+
+
+def _with_other_slots(project: Project) -> QuerySet[Query]:
+    """Open queries that have another number of slots than people are to judge them: one statement, no lock."""
+    held = Q(assignments__is_extra=False, assignments__is_top_up=False, assignments__state__in=Assignment.HOLDING)
+    queries = project.queries.filter(state=Query.State.OPEN, gold__isnull=True)
+    counted = queries.annotate(filled=Count("assignments", filter=held), wanted=Coalesce("overlap", project.overlap))
+    return counted.filter(filled__gt=0).exclude(filled=F("wanted"))
 
 
 @transaction.atomic
