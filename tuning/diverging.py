@@ -1,6 +1,7 @@
 """How far the retriever and the language model disagree on a query, written onto it for the queue of curation.
 
-The scores are the ones a retriever's training asks for anyway: nothing is computed for this. They are of queries that
+The scores are those of a retriever's training, which learns from them where no person called a passage relevant; of
+the other queries they are computed for this alone, once, within the time a turn has for them. They are of queries that
 are settled, so what they say reaches the queue through the strata: a subject on which the two disagree is worth more
 of people's time than one on which they agree.
 """

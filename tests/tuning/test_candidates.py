@@ -129,3 +129,11 @@ def test_lm_scores_are_read_and_a_bad_row_is_named(tmp_path: Path) -> None:
         candidates.read_lm_scores(path)
     path.write_text('{"query_id": "q", "scores": {"a": -1.5}, "without_passage": -2}\n')
     assert candidates.read_lm_scores(path) == {"q": LmScores({"a": -1.5}, -2.0)}
+
+
+def test_what_is_left_of_a_pool_is_filled_rank_by_rank() -> None:
+    rankings = [np.array([7, 1, 4]), np.array([7, 2]), np.array([], dtype=np.int64)]
+    assert candidates.filled({9}, rankings, 3).tolist() == [1, 7, 9]
+    assert candidates.filled({9}, rankings, 100).tolist() == [1, 2, 4, 7, 9]
+    assert candidates.filled({9, 8}, rankings, 1).tolist() == [8, 9]
+    assert candidates.filled(set(), [], 5).tolist() == []

@@ -107,6 +107,19 @@ def gather(
     return found
 
 
+def filled(chosen: set[int], rankings: Sequence[Rows], most: int) -> Rows:
+    """Ascending rows: all the chosen, and of the rankings, best first, as many as there is room for up to `most`.
+
+    The first of every ranking comes before the second of any.
+    """
+    pool = set(chosen)
+    for rank in range(max(map(len, rankings), default=0)):
+        for ranked in rankings:
+            if rank < len(ranked) and len(pool) < most:
+                pool.add(int(ranked[rank]))
+    return np.array(sorted(pool), dtype=np.int64)
+
+
 def near_positives(scores: Floats, right: Rows, share: float) -> Bools:
     """Which passages (N,) the base scores above `share` of the query's best positive; all false without one.
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tuning.engine import metrics
-from tuning.engine.candidates import Rows, Vectors
+from tuning.engine.candidates import Rows, Vectors, filled
 from tuning.engine.examples import JudgedQuery
 
 MEASURE = "ndcg@10"
@@ -63,11 +63,5 @@ def prepare(
     rows = np.sort(np.random.default_rng(seed).permutation(np.array(fit, dtype=np.int64))[:most_queries])
     pool = {int(name) for row in rows for name in known[int(row)]}
     lists = [rankings[int(row)] for row in rows if int(row) in rankings]
-    for rank in range(max(map(len, lists), default=0)):
-        for ranked in lists:
-            if rank < len(ranked) and len(pool) < most_passages:
-                pool.add(int(ranked[rank]))
     ids = [queries[row].query_id for row in rows]
-    return Dev(
-        rows, np.array(sorted(pool), dtype=np.int64), ids, {queries[row].query_id: known[int(row)] for row in rows}
-    )
+    return Dev(rows, filled(pool, lists, most_passages), ids, {queries[row].query_id: known[int(row)] for row in rows})

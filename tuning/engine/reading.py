@@ -9,14 +9,13 @@ what it reads of the whole?
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from retrieval.engine import beginnings
 from tuning.engine.batches import Material
-from tuning.engine.candidates import Example, Rows
+from tuning.engine.candidates import Example, Rows, filled
 from tuning.engine.encoder_spec import AUTO, BEGINNING, WHOLE, RetrieverSettings
 from tuning.engine.towers import Tower
 from tuning.engine.whitening import quality
@@ -36,7 +35,8 @@ def choose(material: Material, settings: RetrieverSettings, tower: Tower, seed: 
     if tower.begun or not told:
         return BEGINNING
     some = [told[at] for at in np.sort(np.random.default_rng(seed).permutation(len(told))[:QUERIES])]
-    pool = _pool(material, some)
+    right = {int(row) for example in some for row in example.right}
+    pool = filled(right, [_first(material, example) for example in some], PASSAGES)
     whole = np.ascontiguousarray(material.passage_vectors[pool])  # (m, dim)
     texts = [material.passages[row] for row in pool]
     begun = beginnings.cut(tower.model.tokenizer, texts, settings.both_train_tokens)
@@ -63,19 +63,8 @@ def settled(settings: RetrieverSettings, reads: str) -> RetrieverSettings:
     )
 
 
-def _pool(material: Material, examples: Sequence[Example]) -> Rows:
-    """Ascending rows: all that are right for one of the queries, and the base's first of each, as many as there is
-    room for, the first of every query before the second of any."""
-    chosen = {int(row) for example in examples for row in example.right}
-    ranked = [_first(material, example) for example in examples]
-    for rank in range(PASSAGES):
-        for rows in ranked:
-            if rank < len(rows) and len(chosen) < PASSAGES:
-                chosen.add(int(rows[rank]))
-    return np.array(sorted(chosen), dtype=np.int64)
-
-
 def _first(material: Material, example: Example) -> Rows:
+    """What the base ranks first for a query, best first, at most PASSAGES."""
     scores = -material.base_scores(example)
     most = min(PASSAGES, len(scores))
     rows = np.argpartition(scores, most - 1)[:most]
