@@ -353,6 +353,7 @@ def test_a_whole_question_is_judged_and_submitted_offline(desk: Page) -> None:
         desk.keyboard.press(key)
     desk.keyboard.press("Enter")
     assert shown(desk) == second
+    expect(desk).to_have_url(re.compile(f"/assignments/{second}/$"))  # once it is painted; a reload goes there
     desk.keyboard.press("2")
     desk.reload()
     assert shown(desk) == second
