@@ -55,7 +55,9 @@ def test_a_question_goes_all_the_way_round(
     for number, (text, (grades, answer)) in enumerate(ASKED.items(), start=1):
         # by their ids some are held out for evaluation: ids of chance would leave too few to learn from now and then
         judge(asking.ask(project, text, external_id=f"q{number}"), grades, answer, passages, alice)
-    assert project.queries.settled().count() == len(ASKED)
+    judge(asking.ask(project, "Who paints the fences?", external_id="keeper"), {}, "The keeper.", passages, alice)
+    assert project.queries.settled().count() == len(ASKED) + 1
+    asking.ask(project, "Which animal hunts and sleeps?", external_id="open")  # of the first one's subject
 
     guarding.sets_of(project)
     project.guard_sets.filter(name="closed-book").update(is_active=False)  # eighty more answers; test_guarding has them
@@ -69,7 +71,9 @@ def test_a_question_goes_all_the_way_round(
 
     retriever, generator = turn.runs.get(part=Part.RETRIEVER), turn.runs.get(part=Part.GENERATOR)
     assert retriever.record["taught_by"]["code"] == "taught_by_both" and retriever.encoder is not None
-    assert project.queries.filter(disagreement__range=(0, 1), is_evaluation=False).exists()  # for the queue
+    assert retriever.record["taught_by"]["args"] == {"n": 1, "of": 1}  # where nobody called a passage relevant
+    scored = project.queries.filter(disagreement__range=(0, 1)).values_list("stratum", flat=True)
+    assert project.queries.get(external_id="open").stratum in scored  # for the queue
     assert generator.generator is not None and generator.generator.parent == base.generator
     assert {"ndcg@10", "f1"} <= turn.evaluation.measures.keys()
     now = serving.serving(project)

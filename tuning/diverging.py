@@ -1,17 +1,21 @@
 """How far the retriever and the language model disagree on a query, written onto it for the queue of curation.
 
 The scores are those of a retriever's training, which learns from them where no person called a passage relevant; of
-the other queries they are computed for this alone, once, within the time a turn has for them. They are of queries that
-are settled, so what they say reaches the queue through the strata: a subject on which the two disagree is worth more
-of people's time than one on which they agree.
+the other queries a few are scored for this alone. They are of queries that are settled, so what they say reaches the
+queue through the strata: a subject on which the two disagree is worth more of people's time than one on which they
+agree.
 """
 
 from __future__ import annotations
 
 import json
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 
 import numpy as np
+from django.db.models import Count
 
 from curation.engine.sampling import divergence
 from curation.models import Project, Query
@@ -19,7 +23,26 @@ from tuning.engine import targets
 from tuning.engine.candidates import read_lm_scores
 from tuning.engine.encoder_spec import RetrieverSettings
 
+MOST_BESIDE = 24  # scored in a turn for the queue alone: each costs the small generator two seconds
 _AT_ONCE = 500
+
+
+def worth_scoring(project: Project, answered: Sequence[str]) -> list[str]:
+    """Of these settled queries those whose scores would tell the queue something new, at most MOST_BESIDE.
+
+    They have not been scored and are of a stratum in which queries are open: first one of each stratum, the one with
+    the most open queries before the others, then a second of each, and so on. Without open queries there are none.
+    """
+    unscored = project.queries.filter(disagreement__isnull=True, is_evaluation=False).exclude(stratum="")
+    of_stratum: dict[str, list[str]] = defaultdict(list)
+    for start in range(0, len(answered), _AT_ONCE):
+        some = unscored.filter(pk__in=[int(name) for name in answered[start : start + _AT_ONCE]]).order_by("pk")
+        for pk, stratum in some.values_list("pk", "stratum"):
+            of_stratum[stratum].append(str(pk))
+    counted = project.queries.filter(state=Query.State.OPEN, is_evaluation=False).exclude(stratum="")
+    strata = counted.order_by().values("stratum").annotate(open=Count("pk")).order_by("-open", "stratum")
+    rounds = zip_longest(*(of_stratum[row["stratum"]] for row in strata.iterator() if row["stratum"] in of_stratum))
+    return list(islice((name for name in chain.from_iterable(rounds) if name), MOST_BESIDE))
 
 
 def note(project: Project, scores: Path, candidates: Path) -> int:

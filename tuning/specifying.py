@@ -21,8 +21,9 @@ from retrieval import indexing, searching
 from retrieval.engine import artifacts
 from retrieval.models import IndexBuild, Passage
 from retrieval.wording import Said
-from tuning import collecting, instructing, trying
+from tuning import collecting, diverging, instructing, trying
 from tuning.engine import preferences
+from tuning.engine.encoder_spec import read_spec
 from tuning.engine.examples import TEST, JudgedQuery, PassageText, write_passages
 from tuning.models import Part, Run
 
@@ -70,9 +71,16 @@ def specification(run: Run, out: Path, on_progress: Progress, tried: Release | N
 
 
 def scoring(run: Run, specification: dict[str, Any]) -> dict[str, Any]:
-    """What the scoring before a retriever's training is given: that training's files, and the serving generator."""
+    """What the scoring before a retriever's training is given: that training's files, and the serving generator.
+
+    Scored are the queries the language model teaches, and a few of the others for the queue: each costs seconds.
+    Raises CannotFit for settings that no training knows.
+    """
     release = serving.serving(run.turn.project)
     generator = release.generator
+    chosen = read_spec(specification).settings
+    rows = [row for row in collecting.rows(run.dataset) if row.split != TEST and row.is_answered]
+    teach = [row.query_id for row in rows if chosen.lm_teaches(row.grades.values())]
     shared = {name: specification[name] for name in ("seed", "threads", "queries", "passages", "candidates")}
     seconds = run.turn.settings.get("score_seconds") or min(SCORE_SECONDS, specification["budget_seconds"] / 3)
     return shared | {
@@ -83,6 +91,8 @@ def scoring(run: Run, specification: dict[str, Any]) -> dict[str, Any]:
         "prompt": release.prompt,
         "budget_seconds": float(seconds),
         "api_model": settings.GENERATOR_API_MODEL,
+        "teach": teach,
+        "beside": diverging.worth_scoring(run.turn.project, [row.query_id for row in rows]),
     }
 
 

@@ -19,6 +19,7 @@ from retrieval.jobs import JobState
 from retrieval.models import Encoder, Reranker
 from retrieval.wording import Said, Sentence, of_error, say
 from tuning import diverging, specifying
+from tuning.engine.fitting import CannotFit
 from tuning.following import CHECKPOINT, RESULT, SPEC, Follower, end_stray
 from tuning.holding import Hold
 from tuning.models import Part, Run, Turn
@@ -170,27 +171,27 @@ def _scores(
 
     People's grades are enough, so whatever is in the way of the scores is written down and ends nothing.
     """
-    why: Said = ""
     module = settings.TRAINERS.get("scores")
     if module is None or not run.dataset.counts["train"]["answers"]:
-        why = say("nothing_to_score")
-    elif specification["settings"].get("lm") == 0:
-        why = say("settings_ask")
-    else:
-        place = out / "scores"
-        place.mkdir(exist_ok=True)
-        try:
-            if not (place / RESULT).exists():
-                _follow(run, module, specifying.scoring(run, specification), place, hold, on_progress)
-            result = json.loads((place / RESULT).read_text(encoding="utf-8"))
-        except CannotTrain as error:
-            why = of_error(error)
-        else:
-            if result["queries"]:
-                diverging.note(run.turn.project, Path(result["scores"]), Path(specification["candidates"]))
-                return result["scores"], say("taught_by_both", n=result["queries"], of=result["of"])
-            why = say("no_time_to_score")
-    return None, say("taught_by_grades", why=why)
+        return None, say("taught_by_grades", why=say("nothing_to_score"))
+    if specification["settings"].get("lm") == 0:
+        return None, say("taught_by_grades", why=say("settings_ask"))
+    place = out / "scores"
+    place.mkdir(exist_ok=True)
+    try:
+        wanted = specifying.scoring(run, specification)
+        if not (wanted["teach"] or wanted["beside"]):
+            return None, say("taught_by_grades", why=say("graded_all"))
+        if not (place / RESULT).exists():
+            _follow(run, module, wanted, place, hold, on_progress)
+    except (CannotTrain, CannotFit) as error:
+        return None, say("taught_by_grades", why=of_error(error))
+    result = json.loads((place / RESULT).read_text(encoding="utf-8"))
+    if result["queries"] or result["beside"]:
+        diverging.note(run.turn.project, Path(result["scores"]), Path(specification["candidates"]))
+    if result["queries"]:
+        return result["scores"], say("taught_by_both", n=result["queries"], of=result["of"])
+    return None, say("taught_by_grades", why=say("no_time_to_score" if result["of"] else "graded_all"))
 
 
 def _follow(run: Run, module: str, specification: dict[str, Any], out: Path, hold: Hold, on_progress: Progress) -> None:

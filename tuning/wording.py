@@ -111,6 +111,7 @@ _TRAINING: dict[str, Words] = {
     "taught_by_both": _("grades, and the generator's scores where there are none; it scored %(n)d of %(of)d answers"),
     "taught_by_grades": _("grades alone: %(why)s"),
     "nothing_to_score": _("no settled answer to score"),
+    "graded_all": _("people called a passage relevant for every answer"),
     "settings_ask": _("the settings ask for nothing else"),
     "no_time_to_score": _("no answer could be scored in the time"),
     "no_weights": _("This run has made no weights."),

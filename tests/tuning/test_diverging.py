@@ -46,6 +46,25 @@ def test_they_disagree_where_the_language_model_turns_the_order_round(
     assert found[needless.pk] is found[sampled.pk] is None
 
 
+def test_scored_for_the_queue_are_a_few_of_the_subjects_that_are_open(
+    project: Project, settle: Settle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, sampled = {"disagreement": 0.3}, {"is_evaluation": True}
+    asked = [("lion", {}), ("lion", {}), ("lion", told), ("crow", {}), ("crow", sampled), ("whale", {})]
+    lion, second, _told, crow, _sampled, closed = (
+        str(settle(f"{n}?", {"lion": 3}, "Yes.", stratum=stratum, **fields).pk)
+        for n, (stratum, fields) in enumerate(asked)
+    )
+    answered = [str(pk) for pk in project.queries.values_list("pk", flat=True)]
+    assert diverging.worth_scoring(project, answered) == []
+    for number, stratum in enumerate(("crow", "crow", "lion", "snail", "")):
+        Query.objects.create(project=project, external_id=f"o{number}", text=f"o{number}?", stratum=stratum)
+    assert diverging.worth_scoring(project, answered) == [crow, lion, second]  # each subject's first before seconds
+    assert diverging.worth_scoring(project, [second, closed]) == [second]
+    monkeypatch.setattr(diverging, "MOST_BESIDE", 2)
+    assert diverging.worth_scoring(project, answered) == [crow, lion]
+
+
 def test_an_open_query_of_a_disputed_subject_moves_up_and_says_so(
     project: Project, settle: Settle, passages: dict[str, Passage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -124,9 +124,9 @@ def test_progress_counts_pairs_to_the_total(tiny: TextGenerator, tmp_path: Path)
 def test_the_file_is_what_the_retriever_reads(tmp_path: Path) -> None:
     from tuning.engine.candidates import read_lm_scores
 
-    count = scores.write(tmp_path / "scores.jsonl", [QueryScores("1", {"lion": -0.5, "crow": -2.0}, -3.0)])
+    told = scores.write(tmp_path / "scores.jsonl", [QueryScores("1", {"lion": -0.5, "crow": -2.0}, -3.0)])
     found = read_lm_scores(tmp_path / "scores.jsonl")
-    assert count == 1
+    assert told == {"1"}
     assert found["1"].scores == {"lion": -0.5, "crow": -2.0}
     assert found["1"].without_passage == -3.0
     assert json.loads((tmp_path / "scores.jsonl").read_text())["query_id"] == "1"
@@ -163,7 +163,7 @@ sys.exit(status)
 """
 
 
-def by_process(folder: Path, url: str) -> tuple[int, str, Path]:
+def by_process(folder: Path, url: str, **chosen: list[str]) -> tuple[int, str, Path]:
     """The scoring process as a run starts it, with a generator elsewhere: its status, its last word, its folder."""
     write_queries(folder / "queries.jsonl", QUERIES)
     write_passages(folder / "passages.jsonl", [PassageText(*item) for item in PASSAGES.items()])
@@ -177,6 +177,7 @@ def by_process(folder: Path, url: str) -> tuple[int, str, Path]:
         "score_cache": str(folder / "scores.sqlite3"),
         "prompt": "{passages} {question}",
         "threads": 1,
+        **chosen,
     }
     (folder / "spec.json").write_text(json.dumps(spec))
     command = [sys.executable, "-c", SCORES, str(folder / "spec.json"), str(folder / "out")]
@@ -196,6 +197,19 @@ def test_a_generator_elsewhere_scores_where_its_server_tells_log_probabilities(t
     # the parrot's log-probability of a word is minus its letters: "the" and "lion" are (-3 - 4) / 2
     assert {row["query_id"]: row["without_passage"] for row in rows} == {"1": -3.5, "2": -3.5}
     assert set(rows[0]["scores"]) <= set(PASSAGES)
+
+
+@pytest.mark.slow
+def test_only_the_queries_that_were_named_are_scored_and_counted_by_what_they_are_for(tmp_path: Path) -> None:
+    with serving() as server:
+        told = []
+        for teach, beside in (["1"], []), ([], ["2"]), (["2"], ["1", "2"]):
+            status, said, out = by_process(tmp_path, server.url, teach=teach, beside=beside)
+            assert status == 0, said
+            result = json.loads((out / "result.json").read_text())
+            rows = [json.loads(line)["query_id"] for line in (out / "scores.jsonl").read_text().splitlines()]
+            told.append((rows, result["queries"], result["of"], result["beside"]))
+    assert told == [(["1"], 1, 1, 0), (["2"], 0, 0, 1), (["2", "1"], 1, 1, 1)]
 
 
 @pytest.mark.slow

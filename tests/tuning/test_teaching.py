@@ -9,6 +9,7 @@ import pytest
 from curation.models import Generator, Project, Query, Release
 from retrieval import wording
 from tests.parrot import serving
+from tests.tuning.conftest import Settle
 from tuning import turning
 from tuning.models import Part
 
@@ -16,15 +17,25 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 
 @pytest.mark.parametrize(
-    "echoes, told",
+    "echoes, without_grades, told",
     [
-        (True, "grades, and the generator's scores where there are none; it scored"),
-        (False, "grades alone: the server does not return log-probabilities"),
+        (True, 2, "grades, and the generator's scores where there are none; it scored 2 of 2 answers"),
+        (False, 2, "grades alone: the server does not return log-probabilities"),
+        (True, 0, "grades alone: people called a passage relevant for every answer"),
     ],
 )
-def test_the_run_says_whether_the_server_could_score(
-    project: Project, release: Release, settled: list[Query], settings: Any, echoes: bool, told: str
+def test_the_run_says_what_the_server_scored_and_if_not_why(
+    project: Project,
+    release: Release,
+    settled: list[Query],
+    settle: Settle,
+    settings: Any,
+    echoes: bool,
+    without_grades: int,
+    told: str,
 ) -> None:
+    for text in ("Who paints the fences?", "Who sweeps the paths?")[:without_grades]:
+        settle(text, {"snail": 0}, "The keeper.")
     settings.TRAINERS = {"retriever": "tests.tuning.trainer", "scores": "tuning.engine.scores"}
     with serving() as server:
         server.echoes = echoes

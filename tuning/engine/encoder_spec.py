@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,11 @@ class RetrieverSettings:
         for name in _COUNTS:
             if getattr(self, name) < 1:
                 raise CannotFit(f"{name} must be at least 1.")
+
+    def lm_teaches(self, grades: Iterable[float]) -> bool:
+        """Whether the language model has a say in what is right for a query with these grades."""
+        has_say = self.lm_beside_grades or not self.human or not any(grade > 0 for grade in grades)
+        return bool(self.lm) and has_say
 
 
 @dataclass(frozen=True)

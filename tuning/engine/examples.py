@@ -46,6 +46,11 @@ class JudgedQuery:
     split: str = TRAIN
     cluster: str = ""
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether there is an answer to learn from, and not that there is none."""
+        return bool(self.answer.strip()) and not self.is_unanswerable
+
 
 @dataclass(frozen=True)
 class PassageText:

@@ -19,7 +19,7 @@ import numpy as np
 
 from retrieval.engine import artifacts, beginnings, compute
 from retrieval.engine.encoder import NoEncoder, local_folder
-from tuning.engine import candidates, checkpoints, dev, examples, reading, roads, targets, whitening
+from tuning.engine import candidates, checkpoints, dev, examples, reading, roads, whitening
 from tuning.engine.batches import Material
 from tuning.engine.candidates import Example, LmScores, Rows, Vectors
 from tuning.engine.checkpoints import Bookmark
@@ -83,12 +83,10 @@ def prepare(spec: RetrieverSpec) -> Prepared:
 
 
 def _scores(spec: RetrieverSpec, queries: Sequence[JudgedQuery]) -> dict[str, LmScores]:
-    """What the language model says of the queries it may teach: see `lm_beside_grades`."""
+    """What the language model says of the queries it may teach."""
     known = candidates.read_lm_scores(spec.scores) if spec.scores else {}
-    if spec.settings.lm_beside_grades or not spec.settings.human:
-        return known
-    graded = {one.query_id for one in queries if targets.positives(np.array(list(one.grades.values()))).any()}
-    return {name: found for name, found in known.items() if name not in graded}
+    taught = {one.query_id for one in queries if spec.settings.lm_teaches(one.grades.values())}
+    return {name: found for name, found in known.items() if name in taught}
 
 
 def _set_up(spec: RetrieverSpec) -> None:

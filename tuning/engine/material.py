@@ -127,7 +127,7 @@ def _known(
     rows: Sequence[examples.JudgedQuery], recipe: instances.Recipe, generator: TextGenerator, seed: int
 ) -> set[str]:
     """Ids of training queries the generator answers rightly without a passage, of a random sample."""
-    asked = [row for row in rows if row.split == examples.TRAIN and row.answer.strip() and not row.is_unanswerable]
+    asked = [row for row in rows if row.split == examples.TRAIN and row.is_answered]
     asked = random.Random(seed).sample(asked, min(len(asked), KNOWN_AT_MOST))
     prompts = [build_prompt(recipe.template, row.text, [], count_tokens=generator.count_tokens) for row in asked]
     written = generator.generate(prompts)

@@ -130,7 +130,7 @@ def jobs(
     """
     made = []
     for query in queries:
-        if query.is_unanswerable or not query.answer.strip():
+        if not query.is_answered:
             continue
         wanted = dict.fromkeys([*candidates.get(query.query_id, ())[:depth], *sorted(query.grades)])
         ids = tuple(passage for passage in wanted if passage in passages)
@@ -182,34 +182,29 @@ def score(
             size = _next_size(pace, end - time.monotonic())
 
 
-def write(path: Path, scored: Iterable[QueryScores]) -> int:
-    """One JSON line a query, in the order given; how many there were."""
-    count = 0
+def write(path: Path, scored: Iterable[QueryScores]) -> set[str]:
+    """One JSON line a query, in the order given; the ids of those there were."""
+    found = set()
     with path.open("w", encoding="utf-8") as file:
         for one in scored:
             row = {"query_id": one.query_id, "scores": one.scores, "without_passage": one.without_passage}
             file.write(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n")
-            count += 1
-    return count
+            found.add(one.query_id)
+    return found
 
 
 def fit(spec: dict[str, Any], out: Path, log: Log) -> dict[str, Any]:
-    """Score the candidates of the training and dev queries into OUT/scores.jsonl. Raises CannotFit.
+    """Score the candidates of training and dev queries into OUT/scores.jsonl. Raises CannotFit.
 
     The specification names `base`, `adapter` (may be empty), `cache_dir`, `score_cache`, `queries`, `passages`,
-    `candidates`, `prompt`, `threads`, and may name `depth`, `budget_seconds`, `api_model`.
+    `candidates`, `prompt`, `threads`, and may name `depth`, `budget_seconds`, `api_model`, and the queries: `teach`,
+    ids of those the retriever learns from, all where they are not named; `beside`, of others, scored after them. The
+    result counts how many answers teach (`of`), and how many of them and of the others were scored.
     """
     asker = _open(spec)
     rows = [row for row in examples.read_queries(Path(spec["queries"])) if row.split != examples.TEST]
-    passages = {row.passage_id: row.text for row in examples.read_passages(Path(spec["passages"]))}
-    todo = jobs(
-        rows,
-        passages,
-        instances.read_candidates(Path(spec["candidates"])),
-        spec["prompt"],
-        count_tokens=asker.generator.count_tokens,
-        depth=int(spec.get("depth") or DEFAULT_DEPTH),
-    )
+    teach, beside = spec.get("teach", [row.query_id for row in rows]), spec.get("beside", [])
+    first, others = _jobs(spec, asker, rows, set(teach)), _jobs(spec, asker, rows, set(beside).difference(teach))
     budget = float(spec.get("budget_seconds") or DEFAULT_BUDGET_SECONDS)
     start = log.seconds
 
@@ -219,18 +214,29 @@ def fit(spec: dict[str, Any], out: Path, log: Log) -> dict[str, Any]:
 
     with closing(ScoreCache(Path(spec["score_cache"]))) as cache:
         target = out / "scores.jsonl"
-        scored = score(asker, todo, cache, budget_seconds=budget, on_progress=note)
-        count = 0
+        scored = score(asker, [*first, *others], cache, budget_seconds=budget, on_progress=note)
+        found: set[str] = set()
 
         def fill(part: Path) -> None:
-            nonlocal count
             try:
-                count = write(part, scored)
+                found.update(write(part, scored))
             except ApiError as error:
                 raise CannotFit(str(error)) from error
 
         artifacts.write_file(target, fill)
-    return {"scores": str(target), "queries": count, "of": len(todo), "identity": asker.identity}
+    counts = {"queries": len(found.intersection(teach)), "beside": len(found.difference(teach)), "of": len(first)}
+    return {"scores": str(target), **counts, "identity": asker.identity}
+
+
+def _jobs(spec: dict[str, Any], asker: Asker, rows: Iterable[JudgedQuery], wanted: set[str]) -> list[Job]:
+    return jobs(
+        [row for row in rows if row.query_id in wanted],
+        {row.passage_id: row.text for row in examples.read_passages(Path(spec["passages"]))},
+        instances.read_candidates(Path(spec["candidates"])),
+        spec["prompt"],
+        count_tokens=asker.generator.count_tokens,
+        depth=int(spec.get("depth") or DEFAULT_DEPTH),
+    )
 
 
 def _open(spec: dict[str, Any]) -> Asker:
