@@ -1,5 +1,7 @@
 """Paraphrases stay together, and a query keeps its split."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -51,10 +53,23 @@ def test_shares_are_about_what_they_should_be() -> None:
     assert found.count(DEV) / 4000 == pytest.approx(clusters.DEV_SHARE, abs=0.02)
 
 
-def test_a_cluster_keeps_its_split_while_others_join() -> None:
-    names = [clusters.name_of(f"query {n}") for n in range(400)]
-    before, after = clusters.split(names[:200]), clusters.split(names)
-    assert all(after[name] == before[name] for name in names[:200])
+def test_while_others_join_a_cluster_may_leave_the_test_split_and_none_comes_into_it() -> None:
+    names = [clusters.name_of(f"query {n}") for n in range(2000)]
+    for before, after in pairwise((9, 90, 400, 2000)):
+        earlier, later = (clusters.split(names[:count]) for count in (before, after))
+        assert all(earlier[name] == TEST for name in names[:before] if later[name] == TEST)
+        assert any(later[name] != TEST for name in names[:before] if earlier[name] == TEST) == (before >= 90)
+
+
+@pytest.mark.parametrize("count, share", [(0, 1 / 3), (200, 1 / 3), (400, 0.25), (1000, 0.15), (10**6, 0.15)])
+def test_of_few_queries_a_larger_share_is_measured_on(count: int, share: float) -> None:
+    assert clusters.test_share(count) == share
+
+
+def test_a_cluster_keeps_its_split_while_the_shares_stay() -> None:
+    names = [clusters.name_of(f"query {n}") for n in range(1600)]
+    before, after = clusters.split(names[:800]), clusters.split(names)
+    assert all(after[name] == before[name] for name in names[:800])
 
 
 def test_another_seed_deals_train_and_dev_anew_but_never_the_test_split() -> None:

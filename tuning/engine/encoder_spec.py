@@ -69,7 +69,7 @@ class RetrieverSettings:
     warmup: float = 0.1  # share of the steps
     near: float = 0.95  # an unjudged passage above this share of the positive's base score is no negative
     twin: float = 0.97  # the base's cosine of two passages from which a batch takes them for the same
-    least_queries: int = 8
+    least_queries: int = 4
     dev_queries: int = 200
     dev_passages: int = 600
     dev_depth: int = 20  # and no more than so many for each dev query

@@ -34,7 +34,7 @@ class Settings:
     looks: int = 4  # at the dev instances, besides the one before the first step
     patience: int = 2  # looks without a better one that end it
     dev_instances: int = 32
-    least_instances: int = 8
+    least_instances: int = 4
     most_answer_tokens: int = 384  # an instance with a longer answer is left out, never cut
     per_query: int = 2
     refusal_share: float | None = None
