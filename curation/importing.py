@@ -22,9 +22,9 @@ from curation import asking, expiring, finding, reading, recording, reviewing
 from curation.models import Answer, Assignment, Draft, Judgement, Project, Query, Review, SettledGrade
 from curation.reading import Asked, Pair
 from retrieval import ingesting
+from retrieval.hits import Hit
 from retrieval.models import Corpus
 from retrieval.reading import BadInput, read_jsonl, text_of
-from retrieval.searching import Hit
 
 Progress = Callable[[int, int, str], None]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from curation.models import Release
 from retrieval import reranking, searching
-from retrieval.searching import Hit
+from retrieval.hits import Hit
 
 
 def search(release: Release, text: str, k: int) -> list[Hit]:

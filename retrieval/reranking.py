@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from django.conf import settings
 
 from retrieval.engine import compute
 from retrieval.engine.reranker import DEFAULT_DEPTH, DEFAULT_SHARE, TextReranker, reorder
+from retrieval.hits import Hit
 from retrieval.keeping import Kept
 from retrieval.models import Passage, Reranker
-
-if TYPE_CHECKING:
-    from retrieval.searching import Hit
 
 _loaded: Kept[TextReranker] = Kept(2)
 

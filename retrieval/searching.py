@@ -21,6 +21,7 @@ from retrieval.engine.encoder import NoEncoder, TextEncoder
 from retrieval.engine.lexical import LexicalIndex
 from retrieval.engine.reranker import NoReranker
 from retrieval.engine.vectors import FloatArray, IntArray
+from retrieval.hits import Hit
 from retrieval.keeping import Kept
 from retrieval.models import Encoder, IndexBuild
 from retrieval.wording import say
@@ -36,15 +37,6 @@ _OPEN_BUILDS = 4
 
 class CannotSearch(Exception):
     """The build is not finished, was retired, or its files (or the reranker's) are gone or damaged."""
-
-
-@dataclass(frozen=True)
-class Hit:
-    """A passage that was found. rank starts at 1; score is the machine's, higher is better."""
-
-    passage_id: int
-    rank: int
-    score: float
 
 
 @dataclass(frozen=True)

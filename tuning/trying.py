@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 from curation import answering, retrieving
 from curation.models import Release
-from retrieval import searching
+from retrieval.hits import Hit
 from retrieval.models import Passage
 from retrieval.wording import Said, say
 from tuning.engine import answers, metrics
 
 Progress = Callable[[int, int, Said], None]
 PerQuery = dict[str, dict[str, float]]  # query_id → measure → value
-Rankings = dict[str, list[searching.Hit]]
+Rankings = dict[str, list[Hit]]
 Grades = Mapping[str, Mapping[str, float]]  # query_id → passage_id → grade
 
 ANSWERS_AT_ONCE = 32

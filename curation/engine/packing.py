@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from curation.engine import answer_places
+
 if TYPE_CHECKING:
     import torch
 
@@ -80,12 +82,10 @@ def logits(model: Any, row: Row) -> torch.Tensor:
     """(wanted, vocabulary) of the row's wanted places. Nobody else may use the model meanwhile."""
     import torch
 
-    from curation.engine.scoring import states_at
-
     device = model.device
     wanted = torch.zeros(1, len(row.ids), dtype=torch.bool, device=device)
     wanted[0, row.wanted] = True
-    with _attending(model), states_at(model, wanted):
+    with _attending(model), answer_places.states_at(model, wanted):
         out: torch.Tensor = model(
             input_ids=torch.tensor([row.ids], device=device),
             position_ids=torch.tensor([row.positions], device=device),

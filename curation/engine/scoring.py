@@ -10,14 +10,13 @@ do not see all that came before run in padded batches of like length.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.engine import packing
+from curation.engine import answer_places, packing
 
 if TYPE_CHECKING:
     import torch
@@ -174,7 +173,7 @@ def _score_batch(model: Any, pairs: Sequence[Pair], rows: list[int]) -> Scored:
         mask[place, : len(given)] = 1
         wanted[place, len(given) - len(pairs[row].answer) : len(given)] = True
     device = model.device
-    with torch.inference_mode(), states_at(model, wanted.to(device)):
+    with torch.inference_mode(), answer_places.states_at(model, wanted.to(device)):
         logits = model(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False).logits
         return _means(logits.view(-1, logits.shape[-1]), pairs, rows)
 
@@ -184,28 +183,9 @@ def _means(logits: torch.Tensor, pairs: Sequence[Pair], rows: list[int]) -> Scor
     import torch
 
     targets = torch.tensor([token for row in rows for token in pairs[row].answer], device=logits.device)
-    values = token_log_probs(logits.float(), targets).double().cpu().numpy()  # (answer tokens,)
+    values = answer_places.token_log_probs(logits.float(), targets).double().cpu().numpy()  # (answer tokens,)
     parts = np.split(values, np.cumsum([len(pairs[row].answer) for row in rows])[:-1])
     return Scored(list(rows), [float(part.mean()) for part in parts])
-
-
-def token_log_probs(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """(n,) log-probability of each target under its row of logits (n, vocabulary)."""
-    return logits.gather(-1, targets[:, None])[:, 0] - logits.logsumexp(-1)
-
-
-@contextmanager
-def states_at(model: Any, wanted: torch.Tensor) -> Iterator[None]:
-    """Inside, the model's logits are those of the wanted places alone, (wanted, vocabulary), in reading order.
-
-    wanted: (rows, tokens) booleans. What the model does to its logits (caps, scales) still happens.
-    """
-    head = model.get_output_embeddings()
-    handle = head.register_forward_pre_hook(lambda _module, states: (states[0][wanted],))
-    try:
-        yield
-    finally:
-        handle.remove()
 
 
 def _common(left: Sequence[int], right: Sequence[int]) -> int:

@@ -28,10 +28,10 @@ from curation.sample.people import PASSWORD, PEOPLE
 from curation.sample.questions import Question, Sample
 from curation.sample.resolving import Resolver
 from retrieval import indexing, ingesting
+from retrieval.hits import Hit
 from retrieval.ingesting import Source
 from retrieval.jobs import worker_name
 from retrieval.models import Corpus, Encoder, Passage
-from retrieval.searching import Hit
 from retrieval.wording import Said
 
 Progress = Callable[[int, int, Said], None]

@@ -16,9 +16,9 @@ from curation import embedding, retrieving, serving
 from curation.models import Project, Query, Release, Review, SettledGrade
 from retrieval import indexing, ingesting, searching
 from retrieval.engine import artifacts
+from retrieval.hits import Hit
 from retrieval.jobs import JobState
 from retrieval.models import Corpus, Passage, Reranker
-from retrieval.searching import Hit
 from tests.conftest import KEYWORDS
 from tests.tiny import said, tiny_encoder, tiny_reranker
 from tests.tuning.rounds import go_round

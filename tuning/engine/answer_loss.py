@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from curation.engine import packing, scoring
+from curation.engine import answer_places, packing, scoring
 
 if TYPE_CHECKING:
     import torch
@@ -82,7 +82,7 @@ def log_probs(model: Any, pairs: Sequence[scoring.Pair]) -> torch.Tensor:
 
     logits = (_packed_logits if packing.can_pack(model) else _padded_logits)(model, pairs)
     targets = torch.tensor([token for pair in pairs for token in pair.answer], device=logits.device)
-    values = scoring.token_log_probs(logits.float(), targets)  # (answer tokens,)
+    values = answer_places.token_log_probs(logits.float(), targets)  # (answer tokens,)
     parts = values.split([len(pair.answer) for pair in pairs])  # type: ignore[no-untyped-call]
     return torch.stack([part.sum() for part in parts])
 
@@ -107,7 +107,7 @@ def _padded_logits(model: Any, pairs: Sequence[scoring.Pair]) -> torch.Tensor:
         ids[row, : len(tokens)] = torch.tensor(tokens)
         mask[row, : len(tokens)] = 1
         wanted[row, len(tokens) - len(pair.answer) : len(tokens)] = True
-    with scoring.states_at(model, wanted.to(model.device)):
+    with answer_places.states_at(model, wanted.to(model.device)):
         logits = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device), use_cache=False).logits
     return logits.view(-1, logits.shape[-1])  # type: ignore[no-any-return]
 

@@ -10,6 +10,7 @@ from curation import retrieving
 from curation.commanding import ProjectCommand
 from curation.models import Project
 from retrieval import searching
+from retrieval.hits import Hit
 from retrieval.models import IndexBuild, Passage
 
 
@@ -34,7 +35,7 @@ class Command(ProjectCommand):
         return {"build": build.number, "results": results}
 
 
-def _searched(project: Project, text: str, k: int, mode: str) -> tuple[IndexBuild, list[searching.Hit]]:
+def _searched(project: Project, text: str, k: int, mode: str) -> tuple[IndexBuild, list[Hit]]:
     """The build that answers, and what is found: by the serving release where there is one."""
     release = project.releases.serving().select_related("reranker", "build__corpus", "build__encoder").first()
     if release is not None:
@@ -46,7 +47,7 @@ def _searched(project: Project, text: str, k: int, mode: str) -> tuple[IndexBuil
     return newest, searching.search(newest, text, k, mode)
 
 
-def _results(hits: list[searching.Hit]) -> list[dict[str, Any]]:
+def _results(hits: list[Hit]) -> list[dict[str, Any]]:
     passages = Passage.objects.select_related("document").in_bulk([hit.passage_id for hit in hits])
     return [
         {
