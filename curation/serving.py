@@ -19,9 +19,10 @@ from curation import recording
 from curation.engine.prompting import DEFAULT_API_PASSAGES, DEFAULT_PASSAGES, DEFAULT_PROMPT, DEFAULT_REFUSAL
 from curation.errors import CurationError
 from curation.models import Generator, Project, Release, ReleaseQuerySet
-from retrieval import reranking
+from retrieval import indexing, reranking
 from retrieval.engine import compute
 from retrieval.engine.artifacts import folder_hash
+from retrieval.engine.fusion import DEFAULT_WEIGHT
 from retrieval.models import IndexBuild
 from retrieval.wording import Said, say, stored
 
@@ -67,11 +68,21 @@ def make_base(project: Project, build: IndexBuild) -> Release:
         number=1,
         build=build,
         generator=generator,
+        fusion_weight=dense_share(build),
         prompt=DEFAULT_PROMPT,
         refusal=DEFAULT_REFUSAL,
         answer_passages=DEFAULT_API_PASSAGES if generator.kind == Generator.Kind.API else DEFAULT_PASSAGES,
     )
     return switch(release)
+
+
+def dense_share(build: IndexBuild) -> float:
+    """The share of the dense score while nothing is learned: the less, the more the encoder does not know.
+
+    XQuAD Chinese and MiniLM, which knows 40 % of its tokens: nDCG@10 0.950 with 0.26, 0.868 with 0.65, and 0.952 by
+    words alone.
+    """
+    return round(DEFAULT_WEIGHT * (1 - indexing.unknown_share(build)), 4)
 
 
 @transaction.atomic
@@ -80,6 +91,7 @@ def next_release(
 ) -> Release:
     """A candidate after the release in service; what is not given is carried over from it.
 
+    A build by other weights begins with `dense_share` again: what was learned was the share of others.
     changes: fusion_weight, reranker, rerank_depth, rerank_share, prompt, refusal, answer_passages, answering.
     """
     unknown = set(changes) - set(_CARRIED)
@@ -89,6 +101,8 @@ def next_release(
     now = serving(project)
     last = project.releases.aggregate(last=Max("number"))["last"]
     carried = {name: getattr(now, name) for name in _CARRIED}
+    if build is not None and build.encoder.passage_hash != now.build.encoder.passage_hash:
+        carried["fusion_weight"] = dense_share(build)
     return Release.objects.create(
         project=project,
         number=last + 1,

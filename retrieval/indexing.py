@@ -38,6 +38,7 @@ _PREFIXES = {"e5": ("query: ", "passage: ")}
 _KEEP_PARTS_SECONDS = 24 * 3600
 _KEEP_SHARDS_SECONDS = 7 * 24 * 3600
 _UNHEARD_SECONDS = 600
+_SAMPLE = 200  # passages, of which it is counted what the encoder does not know
 
 
 class CannotBuild(Exception):
@@ -162,6 +163,15 @@ def retire(index_build: IndexBuild) -> None:
         artifacts.remove_folder(vectors_folder(key))
 
 
+def unknown_share(index_build: IndexBuild) -> float:
+    """The share of the corpus's tokens that the build's encoder does not know, by a sample; see TextEncoder."""
+    folder = vectors_folder(_vectors_of(Path(settings.DATA_DIR) / index_build.path))
+    try:
+        return float(artifacts.read_meta(folder).get("unknown_share", 0.0))
+    except artifacts.Damaged:
+        return 0.0
+
+
 def vectors_folder(key: str) -> Path:
     """Where the vectors with this hash of their origin lie."""
     return Path(settings.DATA_DIR) / "vectors" / key
@@ -243,7 +253,12 @@ class _Builder:
 
         self.tell(0, total, say("embedding"))
         vectors.embed_in_shards(shards, encode, passages.texts, shard_done)
-        meta = {"encoder": encoder.passage_hash, "prefix": encoder.passage_prefix, "dtype": dtype}
+        meta = {
+            "encoder": encoder.passage_hash,
+            "prefix": encoder.passage_prefix,
+            "dtype": dtype,
+            "unknown_share": round(text_encoder.unknown_share(passages.texts[:: -(-total // _SAMPLE)]), 2),
+        }
         try:
             vectors.join_shards(shards, target, total, encoder.dim, meta)
         except FileExistsError:

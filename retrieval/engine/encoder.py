@@ -110,6 +110,19 @@ class TextEncoder:
             return len(tokenizer.encode(self.passage_prefix + text))
         return len(tokenizer.tokenize(self.passage_prefix + text))
 
+    def unknown_share(self, texts: Sequence[str]) -> float:
+        """The share of the passages' tokens that the vocabulary does not have, 0 to 1; 0 for no tokens.
+
+        An English encoder has no word for most Chinese characters: what it makes of such a text is noise.
+        """
+        tokenizer: Any = self._side(self.passage_folder).tokenizer
+        unknown = getattr(tokenizer, "unk_token_id", None)
+        if unknown is None or not texts:
+            return 0.0
+        found = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+        total = sum(map(len, found))
+        return sum(ids.count(unknown) for ids in found) / total if total else 0.0
+
     def encode_queries(self, texts: Sequence[str]) -> FloatArray:
         """(n, dim) vectors of length 1, in the order of the texts."""
         return self._encode(self.query_folder, self.query_prefix, texts, None)

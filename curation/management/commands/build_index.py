@@ -15,6 +15,8 @@ from retrieval.engine.encoder import NoEncoder
 from retrieval.jobs import JobState, worker_name
 from retrieval.models import Encoder, IndexBuild
 
+FOREIGN_FROM = 0.1  # of the corpus's tokens unknown to the encoder, from which it is said
+
 
 class Command(ProjectCommand):
     help = "Embed and index the project's passages. The first build serves at once, a later one with --serve."
@@ -36,12 +38,19 @@ class Command(ProjectCommand):
         if build.state != JobState.DONE:
             raise indexing.CannotBuild(f"{build} was taken up by another worker, see its row")
         self.say(f"{build}: {build.passage_count:,} passages, {build.encoder.dim} dimensions, {build.seconds:.1f} s")
+        unknown = indexing.unknown_share(build)
+        if unknown >= FOREIGN_FROM:
+            self.say(
+                f"{build.encoder} does not know {unknown:.0%} of the words: search leans on the words themselves; "
+                "an encoder of this language (--encoder, or ENCODER) would find by meaning too"
+            )
         self._serve(project, build, options["serve"])
         return {
             "build": build.number,
             "passages": build.passage_count,
             "dim": build.encoder.dim,
             "seconds": round(build.seconds, 2),
+            "unknown_share": unknown,
         }
 
     def _encoder(self, project: Project, name: str | None) -> Encoder:
