@@ -7,8 +7,6 @@ cut its file in parts (NAME.gguf.part00, …), each in a package of its own that
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import importlib.util
 import re
 import shutil
@@ -25,7 +23,6 @@ from retrieval.engine import artifacts
 
 # Part of a converted folder's name. 1: float32 weights, tokenizer with its chat template.
 FORMAT_VERSION = 1
-_BLOCK = 1 << 20
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+\Z")
 _PACKAGE_NAME = re.compile(r"[\w.-]+\Z")
@@ -74,18 +71,17 @@ def convert(source: Source, cache_dir: Path) -> Path:
 
     Processes that ask at the same time wait for the one that converts. Raises NoGenerator.
     """
-    digest = _hash(source.parts)
-    target = cache_dir / f"{Path(source.name).stem}-{digest[:12]}-v{FORMAT_VERSION}"
-    if target.is_dir():
-        return target
+    digest = artifacts.file_hash(*source.parts)
     if source.sha256 not in ("", digest):
         raise NoGenerator(f"{source.name} is not what its package says it is: a part is missing or damaged")
-    with _only_one(cache_dir):
-        if not target.is_dir():
-            meta = {"kind": "generator", "source": source.name, "sha256": digest, "format": FORMAT_VERSION}
-            with _whole(source, cache_dir) as gguf:
-                artifacts.write_folder(target, lambda folder: _unpack(gguf, folder), meta)
-    return target
+    target = cache_dir / f"{Path(source.name).stem}-{digest[:12]}-v{FORMAT_VERSION}"
+
+    def fill(folder: Path) -> None:
+        with _whole(source, cache_dir) as gguf:
+            _unpack(gguf, folder)
+
+    meta = {"kind": "generator", "source": source.name, "sha256": digest, "format": FORMAT_VERSION}
+    return artifacts.write_once(target, fill, meta)
 
 
 @contextmanager
@@ -178,21 +174,3 @@ def _roots(name: str) -> Iterator[Path]:
     for top in sorted(tops):
         spec = importlib.util.find_spec(top) if top.isidentifier() else None
         yield from map(Path, (spec.submodule_search_locations or []) if spec else [])
-
-
-def _hash(parts: Sequence[Path]) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        with part.open("rb") as stream:
-            while block := stream.read(_BLOCK):
-                digest.update(block)
-    return digest.hexdigest()
-
-
-@contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    """One process at a time; the operating system frees the lock of one that dies."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".converting.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

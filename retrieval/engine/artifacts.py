@@ -7,6 +7,7 @@ afterwards: something newer gets a name of its own.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -14,6 +15,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,19 @@ def write_folder(target: Path, fill: Callable[[Path], None], meta: Mapping[str, 
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return digest
+
+
+def write_once(target: Path, fill: Callable[[Path], None], meta: Mapping[str, Any]) -> Path:
+    """`target`, written as by `write_folder` unless it is there.
+
+    Processes that ask at the same time wait for the one that writes. Whatever `fill` raises passes through.
+    """
+    if target.is_dir():
+        return target
+    with _only_one(target.parent):
+        if not target.is_dir():
+            write_folder(target, fill, meta)
+    return target
 
 
 def write_file(target: Path, fill: Callable[[Path], None]) -> None:
@@ -86,6 +101,16 @@ def folder_hash(path: Path) -> str:
     return digest.hexdigest()
 
 
+def file_hash(*parts: Path) -> str:
+    """sha256 over the bytes of one file, which may lie in parts."""
+    digest = hashlib.sha256()
+    for part in parts:
+        with part.open("rb") as stream:
+            while block := stream.read(_BLOCK):
+                digest.update(block)
+    return digest.hexdigest()
+
+
 def read_meta(path: Path) -> dict[str, Any]:
     """What the folder says of itself; raises Damaged when it is no finished folder."""
     try:
@@ -120,6 +145,15 @@ def clear_parts(parent: Path, older_than_seconds: float) -> int:
             part.unlink(missing_ok=True)
         removed += 1
     return removed
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """One process at a time; the operating system frees the lock of one that dies."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".converting.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _files(path: Path) -> Iterator[Path]:

@@ -1,5 +1,6 @@
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,21 @@ def test_what_is_written_is_never_written_over(tmp_path: Path) -> None:
         artifacts.write_folder(tmp_path / "other", overtaken, {"slower": True})
     artifacts.verify(tmp_path / "thing", digest)
     artifacts.verify(tmp_path / "other", digest)
+
+
+def test_what_many_ask_for_at_once_is_written_once(tmp_path: Path) -> None:
+    calls = []
+
+    def slowly(folder: Path) -> None:
+        calls.append(folder)
+        time.sleep(0.1)
+        fill(folder)
+
+    target = tmp_path / "cache" / "thing"
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(artifacts.write_once, target, slowly, {"dim": 3}) for _ in range(4)]
+        assert [one.result() for one in asked] == [target] * 4
+    assert len(calls) == 1 and artifacts.read_meta(target) == {"dim": 3}
 
 
 def test_a_missing_or_unreadable_folder_is_damaged(tmp_path: Path) -> None:
