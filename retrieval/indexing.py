@@ -6,6 +6,7 @@ Embedding is kept in shards while it runs: whoever takes a lost build up again e
 
     DATA_DIR/builds/<corpus>-<number>/   passages.npy  lexical/  meta.json
     DATA_DIR/vectors/<hash>/             vectors.npy  meta.json
+    DATA_DIR/encoders/<package>-<hash>/  weights of a package that has them in a layout of its own
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ def encoder_from(name: str, *, query_prefix: str | None = None, passage_prefix: 
 
     Prefixes that are not given are those the family of encoders is known to want. Raises NoEncoder.
     """
-    folder = encoders.local_folder(name)
+    where = encoders.unpacked(name, Path(settings.DATA_DIR) / "encoders")
+    folder = encoders.local_folder(where)
     digest = artifacts.folder_hash(folder)
     family = next((prefixes for word, prefixes in _PREFIXES.items() if word in name.lower()), ("", ""))
     prefixes = {
@@ -70,7 +72,7 @@ def encoder_from(name: str, *, query_prefix: str | None = None, passage_prefix: 
     if found:
         return found
     dim = encoders.TextEncoder(folder, folder).dim
-    is_folder = Path(name).expanduser().is_dir()
+    is_folder = Path(where).expanduser().is_dir()
     path = stored_path(folder) if is_folder else name
     encoder, _made = Encoder.objects.get_or_create(
         query_hash=digest,
@@ -343,7 +345,7 @@ def _vectors_of(folder: Path) -> str:
 
 def _tidy() -> None:
     """Remove what dead writers left, long after anyone could still want it."""
-    for name in ("builds", "vectors"):
+    for name in ("builds", "vectors", "encoders"):
         artifacts.clear_parts(Path(settings.DATA_DIR) / name, _KEEP_PARTS_SECONDS)
     before = time.time() - _KEEP_SHARDS_SECONDS
     for shards in (Path(settings.DATA_DIR) / "vectors").glob("*.shards"):

