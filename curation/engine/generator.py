@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.engine import scoring
+from curation.engine import looping, scoring
 from curation.engine.api_generator import ApiGenerator
 from curation.engine.dialogue import Dialogue
 from curation.engine.gguf import NoGenerator, resolve
@@ -61,7 +61,8 @@ class TextGenerator:
     ) -> list[str]:
         """The likeliest answers word by word (greedy), in the order of the prompts, of at most `max_tokens` tokens.
 
-        Ends at the model's end mark. on_progress(done, total) is called after each batch.
+        Ends at the model's end mark, or where it goes round in a circle (`looping`). on_progress(done, total) is called
+        after each batch.
         Raises ValueError for a prompt longer than the model can read.
         """
         ids = [self.dialogue.prompt_ids(prompt) for prompt in prompts]
@@ -108,7 +109,7 @@ class TextGenerator:
 
     def _write(self, rows: list[list[int]], max_tokens: int) -> list[str]:
         import torch
-        from transformers import GenerationConfig
+        from transformers import GenerationConfig, StoppingCriteriaList
 
         width, pad = max(map(len, rows)), self.dialogue.end_id
         ids = torch.tensor([[pad] * (width - len(row)) + row for row in rows])  # (rows, tokens)
@@ -124,9 +125,17 @@ class TextGenerator:
         device = self.model.device
         with torch.inference_mode():
             out = self.model.generate(
-                input_ids=ids.to(device), attention_mask=mask.to(device), generation_config=config
+                input_ids=ids.to(device),
+                attention_mask=mask.to(device),
+                generation_config=config,
+                stopping_criteria=StoppingCriteriaList([looping.Stop(width)]),
             )
-        return [self.dialogue.text(row) for row in out[:, width:].tolist()]
+        return [self.dialogue.text(self._ended(row)) for row in out[:, width:].tolist()]
+
+    def _ended(self, ids: list[int]) -> list[int]:
+        """An answer up to its end mark, or to where it begins to repeat itself."""
+        end = self.dialogue.end_id
+        return list(looping.without(ids[: ids.index(end)] if end in ids else ids))
 
     @property
     def window(self) -> int:
