@@ -31,14 +31,17 @@ def worth_scoring(project: Project, answered: Sequence[str]) -> list[str]:
     """Of these settled queries those whose scores would tell the queue something new, at most MOST_BESIDE.
 
     They have not been scored and are of a stratum in which queries are open: first one of each stratum, the one with
-    the most open queries before the others, then a second of each, and so on. Without open queries there are none.
+    the most open queries before the others, then a second of each, and so on; in a stratum in the order given. Without
+    open queries there are none.
     """
     unscored = project.queries.filter(disagreement__isnull=True, is_evaluation=False).exclude(stratum="")
     of_stratum: dict[str, list[str]] = defaultdict(list)
     for start in range(0, len(answered), _AT_ONCE):
-        some = unscored.filter(pk__in=[int(name) for name in answered[start : start + _AT_ONCE]]).order_by("pk")
-        for pk, stratum in some.values_list("pk", "stratum"):
-            of_stratum[stratum].append(str(pk))
+        some = answered[start : start + _AT_ONCE]
+        stratum_of = dict(unscored.filter(pk__in=[int(name) for name in some]).values_list("pk", "stratum"))
+        for name in some:
+            if int(name) in stratum_of:
+                of_stratum[stratum_of[int(name)]].append(name)
     counted = project.queries.filter(state=Query.State.OPEN, is_evaluation=False).exclude(stratum="")
     strata = counted.order_by().values("stratum").annotate(open=Count("pk")).order_by("-open", "stratum")
     rounds = zip_longest(*(of_stratum[row["stratum"]] for row in strata.iterator() if row["stratum"] in of_stratum))

@@ -9,6 +9,7 @@ drafted.jsonl    the same of those whose draft people edited: what it was writte
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,8 @@ def scoring(run: Run, specification: dict[str, Any]) -> dict[str, Any]:
     chosen = read_spec(specification).settings
     rows = [row for row in collecting.rows(run.dataset) if row.split != TEST and row.is_answered]
     teach = [row.query_id for row in rows if chosen.lm_teaches(row.grades.values())]
+    # In another order each turn: those whose scores say nothing would else stand before the others for ever.
+    answered = random.Random(run.turn_id).sample([row.query_id for row in rows], len(rows))
     shared = {name: specification[name] for name in ("seed", "threads", "queries", "passages", "candidates")}
     seconds = run.turn.settings.get("score_seconds") or min(SCORE_SECONDS, specification["budget_seconds"] / 3)
     return shared | {
@@ -92,7 +95,7 @@ def scoring(run: Run, specification: dict[str, Any]) -> dict[str, Any]:
         "budget_seconds": float(seconds),
         "api_model": settings.GENERATOR_API_MODEL,
         "teach": teach,
-        "beside": diverging.worth_scoring(run.turn.project, [row.query_id for row in rows]),
+        "beside": diverging.worth_scoring(run.turn.project, answered),
     }
 
 

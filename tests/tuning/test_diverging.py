@@ -55,12 +55,13 @@ def test_scored_for_the_queue_are_a_few_of_the_subjects_that_are_open(
         str(settle(f"{n}?", {"lion": 3}, "Yes.", stratum=stratum, **fields).pk)
         for n, (stratum, fields) in enumerate(asked)
     )
-    answered = [str(pk) for pk in project.queries.values_list("pk", flat=True)]
+    answered = [str(pk) for pk in project.queries.order_by("pk").values_list("pk", flat=True)]
     assert diverging.worth_scoring(project, answered) == []
     for number, stratum in enumerate(("crow", "crow", "lion", "snail", "")):
         Query.objects.create(project=project, external_id=f"o{number}", text=f"o{number}?", stratum=stratum)
     assert diverging.worth_scoring(project, answered) == [crow, lion, second]  # each subject's first before seconds
     assert diverging.worth_scoring(project, [second, closed]) == [second]
+    assert diverging.worth_scoring(project, [second, lion]) == [second, lion]
     monkeypatch.setattr(diverging, "MOST_BESIDE", 2)
     assert diverging.worth_scoring(project, answered) == [crow, lion]
 
