@@ -78,11 +78,11 @@ class Curator:
         return answer
 
 
-def play(assignments: int, curators: int, seconds: int, seed: int, chromium: str) -> dict[str, Any]:
+def play(assignment_count: int, curators: int, seconds: int, seed: int, chromium: str) -> dict[str, Any]:
     """Fill, count, run at the pace, look at it in the browser. chromium: its path; empty, the browser is left out."""
     project, passage = _put_up()
     people = _stage.people(project, curators + 2 + _cost.PEOPLE)
-    queries = max(assignments // _crowded.OVERLAP, FEW + 1)
+    queries = max(assignment_count // _crowded.OVERLAP, FEW + 1)
     pks = [person.pk for person in people[:curators]]
     began = time.monotonic()
     _crowded.fill(project, passage, pks, 1, FEW)

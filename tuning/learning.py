@@ -132,7 +132,7 @@ def _draw(curve: Curve, hold: Hold, out: Path, on_progress: Progress) -> None:
     assert curve.dataset is not None  # `_prepare` made it
     rows, sizes = collecting.rows(curve.dataset), [0, *curve.sizes]
     run = _run(curve)
-    specification = specifying.specification(run, out, told)
+    spec = specifying.specification(run, out, told)
     judge = _ranks(run, rows, told) if curve.part == Part.RETRIEVER else _answers(curve, rows, told)
     for place, size in enumerate(sizes):
         if place < len(curve.points):
@@ -140,7 +140,7 @@ def _draw(curve: Curve, hold: Hold, out: Path, on_progress: Progress) -> None:
         curve.beat(place, len(sizes), say("n_queries", n=size))
         began = time.monotonic()
         kept = growth.nested([row for row in rows if row.split == TRAIN], size, curve.seed)
-        result = _trained(run, specification, rows, kept, out / str(size), hold, told) if size else None
+        result = _trained(run, spec, rows, kept, out / str(size), hold, told) if size else None
         seconds = time.monotonic() - began
         _note(curve, kept, judge(result), seconds)
         told(place + 1, len(sizes), say("n_queries", n=size))
@@ -205,7 +205,7 @@ def _first(generator: Generator) -> Generator:
 
 def _trained(
     run: Run,
-    specification: dict[str, Any],
+    spec: dict[str, Any],
     rows: list[JudgedQuery],
     kept: list[JudgedQuery],
     out: Path,
@@ -215,7 +215,7 @@ def _trained(
     """The result of one training on the `kept` training queries and all of dev. Raises CannotTrain."""
     out.mkdir(parents=True)
     write_queries(out / "rows.jsonl", [*kept, *(row for row in rows if row.split not in (TRAIN, TEST))])
-    (out / SPEC).write_text(json.dumps(specification | {"queries": str(out / "rows.jsonl")}), encoding="utf-8")
+    (out / SPEC).write_text(json.dumps(spec | {"queries": str(out / "rows.jsonl")}), encoding="utf-8")
     note = say("training_on", n=len(kept))
     with Follower(django_settings.TRAINERS[run.part], out, django_settings.COMPUTE_THREADS) as follower:
         for lines in follower.lines():

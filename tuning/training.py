@@ -153,19 +153,19 @@ def _fit(run: Run, hold: Hold, on_progress: Progress, tried: Release | None) -> 
         return
     out.mkdir(parents=True, exist_ok=True)
     artifacts.remove_folder(out / CHECKPOINT)  # without a result it is what a killed training left
-    specification = specifying.specification(run, out, on_progress, tried)
+    spec = specifying.specification(run, out, on_progress, tried)
     began = time.monotonic()
     if run.part == Part.RETRIEVER:
-        specification["scores"], taught_by = _scores(run, specification, out, hold, on_progress)
+        spec["scores"], taught_by = _scores(run, spec, out, hold, on_progress)
         run.record["taught_by"] = taught_by.stored()
     run.record |= {"code": code.version()}
-    _note(run, settings=specification, record=run.record)
-    _follow(run, settings.TRAINERS[run.part], specification, out, hold, on_progress)
+    _note(run, settings=spec, record=run.record)
+    _follow(run, settings.TRAINERS[run.part], spec, out, hold, on_progress)
     _note(run, seconds=time.monotonic() - began, pid=None, seconds_left=0.0)
 
 
 def _scores(
-    run: Run, specification: dict[str, Any], out: Path, hold: Hold, on_progress: Progress
+    run: Run, spec: dict[str, Any], out: Path, hold: Hold, on_progress: Progress
 ) -> tuple[str | None, Sentence]:
     """The file of the language model's scores, if there is one to be had, and who teaches the retriever.
 
@@ -174,12 +174,12 @@ def _scores(
     module = settings.TRAINERS.get("scores")
     if module is None or not run.dataset.counts["train"]["answers"]:
         return None, say("taught_by_grades", why=say("nothing_to_score"))
-    if specification["settings"].get("lm") == 0:
+    if spec["settings"].get("lm") == 0:
         return None, say("taught_by_grades", why=say("settings_ask"))
     place = out / "scores"
     place.mkdir(exist_ok=True)
     try:
-        wanted = specifying.scoring(run, specification)
+        wanted = specifying.scoring(run, spec)
         if not (wanted["teach"] or wanted["beside"]):
             return None, say("taught_by_grades", why=say("graded_all"))
         if not (place / RESULT).exists():
@@ -188,15 +188,15 @@ def _scores(
         return None, say("taught_by_grades", why=of_error(error))
     result = json.loads((place / RESULT).read_text(encoding="utf-8"))
     if result["queries"] or result["beside"]:
-        diverging.note(run.turn.project, Path(result["scores"]), Path(specification["candidates"]))
+        diverging.note(run.turn.project, Path(result["scores"]), Path(spec["candidates"]))
     if result["queries"]:
         return result["scores"], say("taught_by_both", n=result["queries"], of=result["of"])
     return None, say("taught_by_grades", why=say("no_time_to_score" if result["of"] else "graded_all"))
 
 
-def _follow(run: Run, module: str, specification: dict[str, Any], out: Path, hold: Hold, on_progress: Progress) -> None:
+def _follow(run: Run, module: str, spec: dict[str, Any], out: Path, hold: Hold, on_progress: Progress) -> None:
     """One process from its specification to its result, its lines into the row. Raises CannotTrain."""
-    (out / SPEC).write_text(json.dumps(specification, indent=1, sort_keys=True), encoding="utf-8")
+    (out / SPEC).write_text(json.dumps(spec, indent=1, sort_keys=True), encoding="utf-8")
     with Follower(module, out, settings.COMPUTE_THREADS) as follower:
         _note(run, pid=follower.process.pid)
         for lines in follower.lines():

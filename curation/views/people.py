@@ -87,9 +87,9 @@ def _page(
     """The list; `changed` takes the place of its member's form, with what is wrong with it."""
     work = Assignment.objects.submitted().filter(project=project, curator=OuterRef("user")).order_by()
     submits = work.values("curator").annotate(count=Count("pk")).values("count")
-    members = project.memberships.select_related("user").order_by("user__username")
-    members = members.annotate(submits=Coalesce(Subquery(submits), 0))
-    forms = [(found, MemberForm.of(found)) for found in members]
+    memberships = project.memberships.select_related("user").order_by("user__username")
+    memberships = memberships.annotate(submits=Coalesce(Subquery(submits), 0))
+    forms = [(found, MemberForm.of(found)) for found in memberships]
     if changed is not None:
         forms = [(found, changed if form.prefix == changed.prefix else form) for found, form in forms]
     context = {"project": project, "people": forms, "form": form}
