@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from retrieval.engine import artifacts
+from common import artifacts
 from tests.tiny import said, tiny_encoder, tiny_generator
 from tuning.engine import fitting
 from tuning.engine.examples import DEV, TRAIN, JudgedQuery, PassageText, write_passages, write_queries

@@ -8,8 +8,8 @@ from rest_framework import status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as default_handler
 
+from common.artifacts import Damaged
 from curation.errors import CurationError
-from retrieval.engine.artifacts import Damaged
 from tuning.turning import AlreadyTurning
 
 

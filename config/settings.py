@@ -202,7 +202,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "ENUM_NAME_OVERRIDES": {  # choices that several things have under one name
-        "JobStateEnum": "retrieval.jobs.JobState",
+        "JobStateEnum": "common.jobs.JobState",
         "QueryStateEnum": "curation.models.Query.State",
         "ReleaseStateEnum": "curation.models.Release.State",
         "ProvisionalGradeStateEnum": "curation.models.ProvisionalGrade.State",

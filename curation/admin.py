@@ -18,6 +18,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from common.jobs import enqueue
 from curation import arranging, assigning, confirming, recording, reviewing, serving, staffing, tasks, wording
 from curation.errors import CurationError
 from curation.forms.settings import ProjectForm
@@ -41,7 +42,6 @@ from curation.models import (
     ShownPassage,
 )
 from retrieval.admin import ReadOnlyAdmin
-from retrieval.jobs import enqueue
 
 HISTORY = 100
 RECORDED = {*ProjectForm.Meta.fields, "grades"}  # what a project's record keeps of its settings

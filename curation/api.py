@@ -14,6 +14,7 @@ from rest_framework import generics, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from common.jobs import enqueue
 from curation import asking, confirming, tasks
 from curation.models import (
     Assignment,
@@ -27,7 +28,6 @@ from curation.models import (
     ShownPassage,
 )
 from curation.permissions import project_for
-from retrieval.jobs import enqueue
 
 
 class ProjectMixin:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.core.management.base import CommandParser
 
+from common.base_command import TandemCommand
 from curation.models import Project
-from retrieval.commanding import TandemCommand
 
 
 class ProjectCommand(TandemCommand):

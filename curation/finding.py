@@ -7,11 +7,11 @@ from collections.abc import Collection, Iterable, Sequence
 from django.contrib.auth.models import User
 from django.utils.translation import gettext as _
 
+from common.text_files import BadInput
 from curation import reviewing
 from curation.models import Assignment, Membership, Project, Query
 from curation.reading import Pair
 from retrieval.models import Document, Passage
-from retrieval.reading import BadInput
 
 
 def queries_of(project: Project, pairs: Sequence[Pair]) -> dict[str, Query]:

@@ -18,13 +18,13 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from common.text_files import BadInput, read_jsonl, text_of
 from curation import asking, expiring, finding, reading, recording, reviewing
 from curation.models import Answer, Assignment, Draft, Judgement, Project, Query, Review, SettledGrade
 from curation.reading import Asked, Pair
 from retrieval import ingesting
 from retrieval.hits import Hit
 from retrieval.models import Corpus
-from retrieval.reading import BadInput, read_jsonl, text_of
 
 Progress = Callable[[int, int, str], None]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from retrieval.reading import BadInput, grade_of, read_jsonl, read_qrels, text_of
+from common.text_files import BadInput, grade_of, read_jsonl, read_qrels, text_of
 
 _LONGEST_ID = 300
 _LONGEST_NAME = 150

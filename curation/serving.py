@@ -15,16 +15,16 @@ from django.db.models import Max
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from common.artifacts import folder_hash
+from common.messages import Said, say, stored
 from curation import recording
 from curation.engine.prompting import DEFAULT_API_PASSAGES, DEFAULT_PASSAGES, DEFAULT_PROMPT, DEFAULT_REFUSAL
 from curation.errors import CurationError
 from curation.models import Generator, Project, Release, ReleaseQuerySet
 from retrieval import indexing, reranking
 from retrieval.engine import compute
-from retrieval.engine.artifacts import folder_hash
 from retrieval.engine.fusion import DEFAULT_WEIGHT
 from retrieval.models import IndexBuild
-from retrieval.wording import Said, say, stored
 
 if TYPE_CHECKING:
     from curation.engine.generator import ApiGenerator, TextGenerator

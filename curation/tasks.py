@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from common.jobs import enqueue
 from curation import arranging, asking, assigning, passing, serving, valuing
 from curation.models import Project, Ranking
-from retrieval.jobs import enqueue
 
 DRAFTS_AHEAD = 5
 FROZEN_AT_ONCE = 200

@@ -1,7 +1,7 @@
 """What the record, the reasons and the measures are called, in the reader's language.
 
 A row keeps no sentence, or everybody would read it in the language of whoever wrote it: it keeps a code with its
-arguments (retrieval.wording), and the words stand here.
+arguments (common.messages), and the words stand here.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 
 from django.utils.translation import gettext, gettext_lazy, ngettext_lazy
 
+from common.messages import known, read, say, teach
 from curation.models import Assignment, Event, Review
-from retrieval.wording import known, read, say, teach
 
 Reason = dict[str, Any]  # {"code": a key of REASONS, "args": what the sentence names}
 

@@ -25,12 +25,13 @@ from django.db import IntegrityError, transaction
 from django.db.models import Max, Q
 from django.utils import timezone
 
-from retrieval.engine import artifacts, compute, lexical, vectors
+from common import artifacts
+from common.jobs import JobState
+from common.messages import Said, of_error, say
+from retrieval.engine import compute, lexical, vectors
 from retrieval.engine import encoder as encoders
 from retrieval.engine.vectors import FloatArray, IntArray
-from retrieval.jobs import JobState
 from retrieval.models import Corpus, Encoder, IndexBuild, Passage
-from retrieval.wording import Said, of_error, say
 
 Progress = Callable[[int, int, Said], None]
 

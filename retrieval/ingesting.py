@@ -18,9 +18,9 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from common.text_files import BadInput
 from retrieval.engine import chunking
 from retrieval.models import Corpus, Document, Passage
-from retrieval.reading import BadInput
 
 # Tokens of the encoder that ship with Tandem read 256; its own two marks and the estimate's error need room.
 PASSAGE_TOKENS = 200

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from retrieval.jobs import Job, JobQuerySet
+from common.jobs import Job, JobQuerySet
 
 
 class Corpus(models.Model):

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from django.conf import settings
 
+from common.cache import Kept
 from retrieval.engine import compute
 from retrieval.engine.reranker import DEFAULT_DEPTH, DEFAULT_SHARE, TextReranker, reorder
 from retrieval.hits import Hit
-from retrieval.keeping import Kept
 from retrieval.models import Passage, Reranker
 
 _loaded: Kept[TextReranker] = Kept(2)

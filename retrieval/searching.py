@@ -15,16 +15,17 @@ from typing import Literal, get_args
 import numpy as np
 from django.conf import settings
 
+from common import artifacts
+from common.cache import Kept
+from common.messages import say
 from retrieval import indexing, reranking
-from retrieval.engine import artifacts, fusion, vectors
+from retrieval.engine import fusion, vectors
 from retrieval.engine.encoder import NoEncoder, TextEncoder
 from retrieval.engine.lexical import LexicalIndex
 from retrieval.engine.reranker import NoReranker
 from retrieval.engine.vectors import FloatArray, IntArray
 from retrieval.hits import Hit
-from retrieval.keeping import Kept
 from retrieval.models import Encoder, IndexBuild
-from retrieval.wording import say
 
 Mode = Literal["dense", "lexical", "hybrid"]
 MODES: tuple[str, ...] = get_args(Mode)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from common.jobs import enqueue, worker_name
 from retrieval import indexing
-from retrieval.jobs import enqueue, worker_name
 from retrieval.models import IndexBuild
 
 

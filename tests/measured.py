@@ -7,9 +7,9 @@ from pathlib import Path
 
 from django.conf import settings
 
+from common.jobs import JobState
 from curation import serving
 from curation.models import Release
-from retrieval.jobs import JobState
 from tuning.models import Dataset, Decision, Evaluation, Part, Run, Turn
 
 FIGURES = {"low": 0.02, "high": 0.18, "p": 0.0004, "queries": 3, "smallest_visible": 0.05}

@@ -12,10 +12,10 @@ from collections.abc import Callable
 import pytest
 from django.contrib.auth.models import User
 
+from common.jobs import JobState, enqueue
 from curation import asking, assigning, judging, serving
 from curation.models import Project, Query, Ranking
 from retrieval import indexing, searching
-from retrieval.jobs import JobState, enqueue
 from retrieval.models import Corpus, Passage
 from tests.tuning.conftest import ASKED
 from tuning import collecting, guarding, tasks, turning

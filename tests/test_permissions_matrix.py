@@ -23,6 +23,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
+from common.jobs import JobState
 from curation import serving
 from curation.models import (
     Answer,
@@ -42,7 +43,6 @@ from curation.models import (
     SettledGrade,
     ShownPassage,
 )
-from retrieval.jobs import JobState
 from retrieval.models import Corpus, Document, Encoder, IndexBuild, Passage
 from tests.measured import challenge
 from tuning import guarding

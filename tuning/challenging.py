@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from common.jobs import JobState
+from common.messages import Said, of_error, say
 from curation import retrieving, serving
 from curation.models import Project, Release
 from retrieval import indexing, searching
 from retrieval.engine import fusion
-from retrieval.jobs import JobState
 from retrieval.models import IndexBuild
-from retrieval.wording import Said, of_error, say
 from tuning import choosing, collecting, training
 from tuning.engine.examples import DEV
 from tuning.models import Part, Run, Turn

@@ -15,10 +15,10 @@ from typing import TypeVar
 
 from django.utils.translation import gettext as _
 
+from common.messages import Said
+from common.text_files import BadInput, read_jsonl, read_qrels, text_of
 from curation.models import Project, Release
 from retrieval.models import Document, Passage
-from retrieval.reading import BadInput, read_jsonl, read_qrels, text_of
-from retrieval.wording import Said
 from tuning import trying
 from tuning.engine import metrics
 from tuning.engine.metrics import Gain, Measured

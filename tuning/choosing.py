@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from common.messages import Said
 from curation import answering, serving
 from curation.engine.api_generator import ApiError
 from curation.models import Release
-from retrieval.wording import Said
 from tuning import collecting, trying
 from tuning.engine.examples import DEV, JudgedQuery
 from tuning.models import Run

@@ -17,13 +17,13 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Max, Prefetch
 
+from common import artifacts
+from common.messages import Said, say
 from curation import embedding
 from curation.models import Answer, Judgement, Project, Query, Review, SettledGrade
 from retrieval import indexing
-from retrieval.engine import artifacts
 from retrieval.engine.encoder import TextEncoder
 from retrieval.models import Encoder, Passage
-from retrieval.wording import Said, say
 from tuning.engine import clusters
 from tuning.engine.examples import (
     DEV,

@@ -13,15 +13,15 @@ from typing import Any
 
 from django.db import transaction
 
+from common.heartbeat import Hold
+from common.jobs import JobState
+from common.messages import Said, of_error, say
 from curation import embedding, retrieving, serving
-from retrieval.jobs import JobState
-from retrieval.wording import Said, of_error, say
 from tuning import collecting, guarding, trying, voting, weighing
 from tuning.engine import answers, clusters
 from tuning.engine import slices as slicing
 from tuning.engine.examples import TEST, TRAIN, JudgedQuery
 from tuning.engine.significance import compare
-from tuning.holding import Hold
 from tuning.models import Evaluation, Part, Turn
 from tuning.trying import PerQuery, Rankings
 

@@ -17,8 +17,8 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
+from common import artifacts
 from curation.models import Judgement, Project
-from retrieval.engine import artifacts
 from retrieval.models import Passage
 from tuning import collecting, instructing
 from tuning.engine.examples import JudgedQuery

@@ -17,7 +17,7 @@ from typing import Any
 
 from django.conf import settings
 
-from retrieval.wording import Said, say
+from common.messages import Said, say
 
 SPEC, METRICS, CHECKPOINT, RESULT = "spec.json", "metrics.jsonl", "checkpoint", "result.json"
 ERRORS = "stderr.txt"

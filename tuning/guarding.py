@@ -20,12 +20,12 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
+from common import artifacts
+from common.messages import Said, say
+from common.text_files import BadInput, read_jsonl, read_qrels, text_of
 from curation import recording, serving
 from curation.models import Project, Release
-from retrieval.engine import artifacts
 from retrieval.models import Passage
-from retrieval.reading import BadInput, read_jsonl, read_qrels, text_of
-from retrieval.wording import Said, say
 from tuning import collecting
 from tuning.engine import answers, metrics
 from tuning.engine.significance import compare

@@ -22,20 +22,20 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from common import artifacts
+from common.heartbeat import Hold, carried
+from common.messages import Said, say
 from curation import embedding, serving
 from curation.errors import CurationError
 from curation.models import Generator, Project, Release
 from retrieval import indexing
-from retrieval.engine import artifacts
 from retrieval.engine.encoder import TextEncoder
 from retrieval.models import Passage
-from retrieval.wording import Said, say
 from tuning import collecting, specifying, training, trying, turning
 from tuning.engine import growth, metrics
 from tuning.engine.examples import TEST, TRAIN, JudgedQuery, write_queries
 from tuning.engine.significance import bootstrap_interval
 from tuning.following import RESULT, SPEC, Follower
-from tuning.holding import Hold, carried
 from tuning.models import Curve, Part, Run, Turn
 
 BUDGET_SECONDS = 300.0  # of each training

@@ -7,10 +7,10 @@ from typing import Any
 
 from django.conf import settings
 
+from common import artifacts
+from common.messages import of_error, say, stored
 from curation.engine.gguf import NoGenerator, resolve
 from curation.errors import CurationError
-from retrieval.engine import artifacts
-from retrieval.wording import of_error, say, stored
 from tuning import training
 from tuning.following import CHECKPOINT
 from tuning.models import Part, Run

@@ -10,10 +10,10 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from common.jobs import Job, JobQuerySet, JobState
+from common.messages import SentenceField
 from curation.models import Generator, Judgement, Project, Query, Release, Review, Unchangeable
-from retrieval.jobs import Job, JobQuerySet, JobState
 from retrieval.models import Encoder, Reranker
-from retrieval.wording import SentenceField
 
 
 class Part(models.TextChoices):

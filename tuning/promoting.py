@@ -6,9 +6,9 @@ from typing import Any
 
 from django.db import transaction
 
+from common.messages import Said, Sentence, say
 from curation import serving
 from curation.models import Release
-from retrieval.wording import Said, Sentence, say
 from tuning import guarding, weighing
 from tuning.models import Ask, Decision, Evaluation, Gate, GuardRule, Part, Policy
 from tuning.wording import measures as by_name

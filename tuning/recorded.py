@@ -7,7 +7,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from retrieval.wording import read
+from common.messages import read
 from tuning.models import Run
 
 Group = tuple[str, list[tuple[str, Any]]]  # title, (name, value)

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from django.db.models import Q
 from django.utils import timezone
 
+from common.jobs import JobState
 from curation.models import Release
-from retrieval.jobs import JobState
 from tuning import turning
 from tuning.models import Policy, Turn
 

@@ -16,12 +16,12 @@ from typing import Any
 
 from django.conf import settings
 
+from common import artifacts
+from common.messages import Said
 from curation import retrieving, serving
 from curation.models import Release
 from retrieval import indexing, searching
-from retrieval.engine import artifacts
 from retrieval.models import IndexBuild, Passage
-from retrieval.wording import Said
 from tuning import collecting, diverging, instructing, trying
 from tuning.engine import preferences
 from tuning.engine.encoder_spec import read_spec

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from retrieval.jobs import JobState, enqueue, worker_name
+from common.jobs import JobState, enqueue, worker_name
 from retrieval.tasks import take_up_lost
 from tuning import learning, merging, scheduling, turning
 from tuning.models import Curve, Run, Turn

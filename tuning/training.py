@@ -11,17 +11,17 @@ from typing import Any
 
 from django.conf import settings
 
+from common import artifacts, code_version
+from common.heartbeat import Hold
+from common.jobs import JobState
+from common.messages import Said, Sentence, of_error, say
 from curation import embedding, serving
 from curation.models import Generator, Release
 from retrieval import indexing
-from retrieval.engine import artifacts, code
-from retrieval.jobs import JobState
 from retrieval.models import Encoder, Reranker
-from retrieval.wording import Said, Sentence, of_error, say
 from tuning import diverging, specifying
 from tuning.engine.fitting import CannotFit
 from tuning.following import CHECKPOINT, RESULT, SPEC, Follower, end_stray
-from tuning.holding import Hold
 from tuning.models import Part, Run, Turn
 
 Progress = Callable[[int, int, Said], None]
@@ -158,7 +158,7 @@ def _fit(run: Run, hold: Hold, on_progress: Progress, tried: Release | None) -> 
     if run.part == Part.RETRIEVER:
         spec["scores"], taught_by = _scores(run, spec, out, hold, on_progress)
         run.record["taught_by"] = taught_by.stored()
-    run.record |= {"code": code.version()}
+    run.record |= {"code": code_version.version()}
     _note(run, settings=spec, record=run.record)
     _follow(run, settings.TRAINERS[run.part], spec, out, hold, on_progress)
     _note(run, seconds=time.monotonic() - began, pid=None, seconds_left=0.0)

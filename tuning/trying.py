@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from common.messages import Said, say
 from curation import answering, retrieving
 from curation.models import Release
 from retrieval.hits import Hit
 from retrieval.models import Passage
-from retrieval.wording import Said, say
 from tuning.engine import answers, metrics
 
 Progress = Callable[[int, int, Said], None]

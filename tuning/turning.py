@@ -16,17 +16,17 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from common.artifacts import Damaged
+from common.heartbeat import Hold, carried
+from common.jobs import JobState, is_gone
+from common.messages import Said, say
 from curation import serving
 from curation.engine.api_generator import ApiError
 from curation.engine.gguf import NoGenerator
 from curation.models import Project
 from retrieval import searching
-from retrieval.engine.artifacts import Damaged
 from retrieval.engine.encoder import NoEncoder
-from retrieval.jobs import JobState, is_gone
-from retrieval.wording import Said, say
 from tuning import challenging, collecting, evaluating, promoting, training
-from tuning.holding import Hold, carried
 from tuning.models import Evaluation, Gate, Run, Turn
 
 Progress = Callable[[int, int, Said], None]

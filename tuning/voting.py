@@ -11,9 +11,9 @@ from django.db.models import QuerySet
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
+from common.jobs import JobState
 from curation.errors import CurationError
 from curation.models import Project, Query, Release
-from retrieval.jobs import JobState
 from retrieval.models import Passage
 from tuning.engine.answers import words
 from tuning.models import Evaluation, Pair, Vote

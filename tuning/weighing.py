@@ -13,10 +13,10 @@ from dataclasses import asdict
 from statistics import median
 from typing import Any
 
+from common.jobs import JobState
+from common.messages import Said, Sentence, say
 from curation import retrieving
 from curation.models import Release
-from retrieval.jobs import JobState
-from retrieval.wording import Said, Sentence, say
 from tuning import trying
 from tuning.engine.significance import compare
 from tuning.models import Evaluation, Gate, Part, Policy, Turn

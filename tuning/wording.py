@@ -1,4 +1,4 @@
-"""What the turns, runs, evaluations and decisions of the loop say, in the reader's language; see retrieval.wording."""
+"""What the turns, runs, evaluations and decisions of the loop say, in the reader's language; see common.messages."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import re
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from common.jobs import JobState
+from common.messages import Sentence, Words, say, teach
 from curation.wording import of_measure
-from retrieval.jobs import JobState
-from retrieval.wording import Sentence, Words, say, teach
 from tuning.models import Turn
 
 # What a training process calls its roads and says of itself: it knows no language but English.

@@ -18,7 +18,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from retrieval.engine import artifacts, packages
+from common import artifacts
+from retrieval.engine import packages
 
 # Part of a converted folder's name. 1: float32 weights, tokenizer with its chat template.
 FORMAT_VERSION = 1

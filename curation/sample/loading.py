@@ -19,6 +19,8 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils.translation import gettext as _
 
+from common.jobs import worker_name
+from common.messages import Said
 from curation import asking, assigning, judging, retrieving, serving
 from curation.models import Guidelines, Membership, Project, Query, Release
 from curation.sample import questions
@@ -30,9 +32,7 @@ from curation.sample.resolving import Resolver
 from retrieval import indexing, ingesting
 from retrieval.hits import Hit
 from retrieval.ingesting import Source
-from retrieval.jobs import worker_name
 from retrieval.models import Corpus, Encoder, Passage
-from retrieval.wording import Said
 
 Progress = Callable[[int, int, Said], None]
 

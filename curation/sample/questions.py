@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from common.text_files import read_jsonl
 from curation.sample.resolving import Resolver
-from retrieval.reading import read_jsonl
 
 FOLDER = Path(__file__).parent
 

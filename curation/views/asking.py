@@ -12,13 +12,13 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 from django.views.decorators.vary import vary_on_headers
 
+from common.jobs import enqueue
 from curation import asking, recording, revealing, tasks
 from curation.errors import CurationError
 from curation.forms.asking import AskForm, QueryFilterForm
 from curation.models import Assignment, Draft, Event, Membership, Project, ProvisionalGrade, Query, Ranking, Review
 from curation.permissions import require
 from curation.views._request import MemberRequest
-from retrieval.jobs import enqueue
 
 PER_PAGE = 25
 LATEST_EVENTS = 60

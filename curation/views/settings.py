@@ -8,12 +8,12 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
+from common.jobs import enqueue
 from curation import arranging, tasks
 from curation.forms.settings import GradesForm, GuidelinesForm, ProjectForm
 from curation.models import Membership, Project
 from curation.permissions import require
 from curation.views._request import MemberRequest
-from retrieval.jobs import enqueue
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

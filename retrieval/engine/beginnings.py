@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.engine import artifacts
+from common import artifacts
 
 FloatArray = NDArray[np.float32]
 

@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from retrieval.engine import artifacts
+from common import artifacts
 
 if TYPE_CHECKING:
     import torch

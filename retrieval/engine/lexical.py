@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.engine.artifacts import Damaged
+from common.artifacts import Damaged
 from retrieval.engine.chunking import CJK
 from retrieval.engine.vectors import FloatArray, IntArray, top
 

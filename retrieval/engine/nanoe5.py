@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.engine import artifacts, unigram
+from common import artifacts
+from retrieval.engine import unigram
 
 FloatArray = NDArray[np.float32]
 

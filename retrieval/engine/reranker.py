@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from retrieval.engine import artifacts
+from common import artifacts
 from retrieval.engine.fusion import FloatArray, IntArray, fuse
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
+from common.jobs import JobState
 from curation import asking
 from curation.models import Draft, Project, Query, Release
-from retrieval.jobs import JobState
 from tests.browser.conftest import NewContext, SignIn, violations
 from tests.measured import challenge
 from tuning.models import Run, Turn

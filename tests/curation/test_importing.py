@@ -11,6 +11,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
+from common.text_files import BadInput
 from curation import assigning, importing
 from curation.models import (
     Answer,
@@ -25,7 +26,6 @@ from curation.models import (
 )
 from retrieval import ingesting
 from retrieval.models import Document, Passage
-from retrieval.reading import BadInput
 
 Wait = Callable[..., Query]
 DOCUMENTS = {"d1": "The lion sleeps.", "d2": "The otter swims.", "d3": "The crow remembers."}

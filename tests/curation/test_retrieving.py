@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
+from common import artifacts
 from curation import asking, retrieving, serving
 from curation.models import Project, Ranking, Release
 from retrieval import reranking, searching
-from retrieval.engine import artifacts, compute
+from retrieval.engine import compute
 from retrieval.engine.reranker import TextReranker
 from retrieval.models import Passage, Reranker
 from tests.conftest import KEYWORDS

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth.models import User
 
+from common.jobs import JobState
 from curation import serving
 from curation.models import Event, Generator, Project, Release
-from retrieval.jobs import JobState
 from retrieval.models import Corpus, Encoder, IndexBuild
 
 State = Release.State

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from common.text_files import BadInput
 from retrieval import gathering
 from retrieval.ingesting import Source
-from retrieval.reading import BadInput
 
 
 def gathered(path: Path, kind: str = "") -> list[Source]:

@@ -10,10 +10,11 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
+from common import artifacts
+from common.jobs import JobState
 from retrieval import indexing, ingesting, searching
-from retrieval.engine import artifacts, vectors
+from retrieval.engine import vectors
 from retrieval.ingesting import Source
-from retrieval.jobs import JobState
 from retrieval.models import Corpus, Encoder, IndexBuild
 from tests.conftest import ZOO, process_environment
 

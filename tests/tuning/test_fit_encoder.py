@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retrieval.engine import artifacts
+from common import artifacts
 from retrieval.engine.encoder import TextEncoder
 from tests.tiny import said, tiny_encoder
 from tuning.engine import dev, encoder_spec, examples, fit_encoder, roads

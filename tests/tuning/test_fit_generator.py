@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from common import artifacts
 from curation.engine import scoring
 from curation.engine.generator import TextGenerator
-from retrieval.engine import artifacts
 from tests.tiny import tiny_generator
 from tuning.engine import fit_generator, fitting, material
 from tuning.engine.answer_loss import Example, batches, gradients, pace

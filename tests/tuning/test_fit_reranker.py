@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retrieval.engine import artifacts
+from common import artifacts
 from retrieval.engine.reranker import TextReranker
 from tests.tiny import said, tiny_encoder, tiny_reranker
 from tuning.engine import examples, fit_reranker

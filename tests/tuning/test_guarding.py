@@ -12,12 +12,12 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
 from django.test import Client
 
+from common.jobs import JobState
+from common.text_files import BadInput
 from curation import serving
 from curation.models import Generator, Membership, Project, Query, Release
 from retrieval import indexing
-from retrieval.jobs import JobState
 from retrieval.models import Corpus, Encoder
-from retrieval.reading import BadInput
 from tests.tiny import tiny_generator
 from tuning import guarding
 from tuning.models import Dataset, Evaluation, GuardSet, Part, Run, Turn

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from common.jobs import JobState
 from curation import serving
 from curation.models import Project, Query, Release, Review, SettledGrade
 from retrieval import indexing, ingesting
-from retrieval.jobs import JobState
 from retrieval.models import Corpus, Passage
 from tests.tiny import said, tiny_encoder
 from tests.tuning.rounds import go_round

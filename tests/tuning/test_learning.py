@@ -12,8 +12,8 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
+from common.jobs import JobState
 from curation.models import Project, Query, Release
-from retrieval.jobs import JobState
 from tuning import learning, tasks
 from tuning.models import Curve, Run, Turn
 

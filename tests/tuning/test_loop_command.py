@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from common.jobs import JobState
 from curation import serving
 from curation.models import Project, Query, Release
-from retrieval.jobs import JobState
 from tests.conftest import process_environment
 from tuning import turning
 from tuning.models import Run, Turn

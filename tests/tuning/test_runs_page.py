@@ -7,8 +7,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import translation
 
+from common.jobs import JobState
 from curation.models import Project, Query, Release
-from retrieval.jobs import JobState
 from tests.measured import challenge, write_metrics
 from tuning import curves
 from tuning.models import Dataset, Part, Policy, Run, Turn

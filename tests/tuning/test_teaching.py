@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from common import messages
 from curation.models import Generator, Project, Query, Release
-from retrieval import wording
 from tests.parrot import serving
 from tests.tuning.conftest import Settle
 from tuning import turning
@@ -47,4 +47,4 @@ def test_the_run_says_what_the_server_scored_and_if_not_why(
         for _step in ("collect", "train"):
             assert turning.advance(turn, "test"), turn.reason
     run = turn.runs.get()
-    assert str(wording.read(run.record["taught_by"])).startswith(told)
+    assert str(messages.read(run.record["taught_by"])).startswith(told)

@@ -19,10 +19,10 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
+from common.jobs import JobState, enqueue
 from curation import serving
 from curation.models import Project, Query, Release
 from retrieval import searching
-from retrieval.jobs import JobState, enqueue
 from retrieval.models import IndexBuild
 from tuning import challenging, tasks, training, turning
 from tuning.models import Decision, Evaluation, Part, Run, Turn

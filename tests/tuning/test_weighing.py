@@ -12,12 +12,12 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone, translation
 
+from common import artifacts
+from common.jobs import JobState
 from curation import embedding, retrieving, serving
 from curation.models import Project, Query, Release, Review, SettledGrade
 from retrieval import indexing, ingesting, searching
-from retrieval.engine import artifacts
 from retrieval.hits import Hit
-from retrieval.jobs import JobState
 from retrieval.models import Corpus, Passage, Reranker
 from tests.conftest import KEYWORDS
 from tests.tiny import said, tiny_encoder, tiny_reranker

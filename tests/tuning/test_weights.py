@@ -11,9 +11,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from common import code_version, tar_stream
+from common.jobs import JobState
 from curation.models import Generator, Project
-from retrieval.engine import code, tarring
-from retrieval.jobs import JobState
 from tests.tiny import tiny_generator
 from tuning import merging, recorded, tasks, training
 from tuning.models import Dataset, Part, Run, Turn
@@ -62,8 +62,8 @@ def test_a_tar_holds_every_file_and_is_the_same_twice(tmp_path: Path) -> None:
     (tmp_path / "deep" / "weights.bin").write_bytes(b"x" * 700_001)
     (tmp_path / "empty").write_bytes(b"")
     (tmp_path / ("long " * 30)).write_bytes(b"name")
-    first = b"".join(tarring.stream(tmp_path, "run"))
-    assert first == b"".join(tarring.stream(tmp_path, "run"))
+    first = b"".join(tar_stream.stream(tmp_path, "run"))
+    assert first == b"".join(tar_stream.stream(tmp_path, "run"))
     with tarfile.open(fileobj=io.BytesIO(first)) as tar:
         found = {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
     assert found["run/deep/weights.bin"] == b"x" * 700_001
@@ -118,20 +118,20 @@ def test_what_cannot_be_merged_is_said(run: Run) -> None:
 
 
 def test_the_code_is_known_by_its_commit_and_its_bytes(tmp_path: Path) -> None:
-    for part in code.PARTS:
+    for part in code_version.PARTS:
         (tmp_path / part).mkdir()
         (tmp_path / part / "a.py").write_text("pass\n")
-    before = code.version(tmp_path)
+    before = code_version.version(tmp_path)
     assert before["commit"] == ""
     (tmp_path / ".git" / "refs").mkdir(parents=True)
     (tmp_path / ".git" / "HEAD").write_text("ref: refs/main\n")
     (tmp_path / ".git" / "packed-refs").write_text("# pack-refs\nabc123 refs/main\n")
-    assert code.commit(tmp_path) == "abc123"
+    assert code_version.commit(tmp_path) == "abc123"
     (tmp_path / ".git" / "refs" / "main").write_text("def456\n")
-    assert code.commit(tmp_path) == "def456"
-    code.version.cache_clear()
+    assert code_version.commit(tmp_path) == "def456"
+    code_version.version.cache_clear()
     (tmp_path / "tuning" / "a.py").write_text("pass  # changed\n")
-    assert code.version(tmp_path)["sha256"] != before["sha256"]
+    assert code_version.version(tmp_path)["sha256"] != before["sha256"]
 
 
 def test_the_page_shows_the_whole_record(client: Client, erin: User, run: Run) -> None:

@@ -11,9 +11,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import translation
 
+from common.jobs import JobState
+from common.messages import say
 from curation.models import Event, Project, Query, Release
-from retrieval.jobs import JobState
-from retrieval.wording import say
 from tests.measured import challenge
 from tuning import promoting, turning, wording
 from tuning.engine.checkpoints import Bookmark

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from retrieval.engine import artifacts
+from common import artifacts
 
 
 def main() -> int:

@@ -10,9 +10,9 @@ from rest_framework import generics, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from common.jobs import enqueue
 from curation.api import ProjectMixin
 from curation.models import Membership
-from retrieval.jobs import enqueue
 from tuning import learning, tasks
 from tuning.engine.growth import LEAST, Growth
 from tuning.models import HALVES, Curve, Part

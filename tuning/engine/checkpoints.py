@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from retrieval.engine import artifacts
+from common import artifacts
 from retrieval.engine.reranker import KIND as RERANKER
 
 if TYPE_CHECKING:

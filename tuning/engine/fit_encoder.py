@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from retrieval.engine import artifacts, beginnings, compute
+from common import artifacts
+from retrieval.engine import beginnings, compute
 from retrieval.engine.encoder import NoEncoder, local_folder
 from tuning.engine import candidates, checkpoints, dev, examples, reading, roads, whitening
 from tuning.engine.batches import Material

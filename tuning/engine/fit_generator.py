@@ -24,8 +24,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from common import artifacts
 from curation.engine.generator import NoGenerator, TextGenerator, resolve
-from retrieval.engine import artifacts, compute
+from retrieval.engine import compute
 from tuning.engine import fitting, material, preferences
 from tuning.engine.answer_loss import batches, dev_loss, gradients
 from tuning.engine.checkpoints import BOOKMARK_SECONDS, Bookmark, key_of

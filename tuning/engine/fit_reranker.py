@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retrieval.engine import artifacts, compute
+from common import artifacts
+from retrieval.engine import compute
 from retrieval.engine.encoder import NoEncoder, local_folder
 from retrieval.engine.reranker import BATCH, predict
 from tuning.engine import checkpoints, examples, lists

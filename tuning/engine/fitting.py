@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from retrieval.engine import artifacts
+from common import artifacts
 
 METRICS, RESULT, CHECKPOINT = "metrics.jsonl", "result.json", "checkpoint"
 BOOKMARK = ".bookmark"  # how the names end of what a killed training goes on from, see checkpoints

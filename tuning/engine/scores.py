@@ -23,10 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from common import artifacts
 from curation.engine.api_generator import ApiError
 from curation.engine.generator import Generator, NoGenerator, TextGenerator, is_elsewhere, open_generator
 from curation.engine.prompting import DEFAULT_BUDGET, build_prompt
-from retrieval.engine import artifacts, compute
+from retrieval.engine import compute
 from tuning.engine import examples, fitting, instances
 from tuning.engine.examples import JudgedQuery
 from tuning.engine.fitting import CannotFit, Log

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django import template
 
-from retrieval.wording import Said
+from common.messages import Said
 from tuning import weighing
 from tuning.models import Turn
 

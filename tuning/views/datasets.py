@@ -11,10 +11,10 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
+from common.artifacts import Damaged
 from curation.models import Membership, Project, Query
 from curation.permissions import require
 from curation.views._request import MemberRequest
-from retrieval.engine.artifacts import Damaged
 from tuning import carding, differing, ruling
 from tuning.forms import LicenceForm
 from tuning.models import Dataset, Split

@@ -13,10 +13,10 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
+from common.text_files import BadInput
 from curation.models import Membership, Project
 from curation.permissions import may, require
 from curation.views._request import MemberRequest
-from retrieval.reading import BadInput
 from tuning import guarding, ruling
 from tuning.forms import GuardForm, NewGuardForm
 from tuning.models import GuardSet

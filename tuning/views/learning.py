@@ -12,12 +12,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
+from common.jobs import JobState, enqueue
+from common.messages import say
 from curation import wording
 from curation.models import Membership, Project
 from curation.permissions import require
 from curation.views._request import MemberRequest
-from retrieval.jobs import JobState, enqueue
-from retrieval.wording import say
 from tuning import learning as acts
 from tuning import tasks
 from tuning.forms import LearnForm

@@ -13,11 +13,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
+from common.jobs import JobState, enqueue
+from common.messages import read, say
 from curation.models import Membership, Project
 from curation.permissions import require
 from curation.views._request import MemberRequest
-from retrieval.jobs import JobState, enqueue
-from retrieval.wording import read, say
 from tuning import collecting, curves, recorded, ruling, scheduling, tasks, turning, wording
 from tuning.forms import PolicyForm, StartForm
 from tuning.models import Policy, Run, Split, Turn

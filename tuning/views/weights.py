@@ -11,11 +11,11 @@ from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
+from common import tar_stream
+from common.jobs import enqueue
 from curation.models import Membership, Project
 from curation.permissions import require
 from curation.views._request import MemberRequest
-from retrieval.engine import tarring
-from retrieval.jobs import enqueue
 from tuning import merging, tasks
 from tuning.models import Run
 
@@ -36,7 +36,7 @@ def weights(request: MemberRequest, project: Project, pk: int, kind: str) -> Htt
     if folder is None:
         raise Http404(_("They have not been merged yet."))
     name = f"{project.slug}-run-{pk}-{kind}"
-    body = iter(()) if request.method == "HEAD" else tarring.stream(folder, name)
+    body = iter(()) if request.method == "HEAD" else tar_stream.stream(folder, name)
     answer = StreamingHttpResponse(body, content_type="application/x-tar")
     answer["Content-Disposition"] = f'attachment; filename="{name}.tar"'
     return answer

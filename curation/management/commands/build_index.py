@@ -6,13 +6,13 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from common.jobs import JobState, worker_name
 from curation import serving
 from curation.commanding import ProjectCommand
 from curation.errors import CurationError
 from curation.models import Project, Release
 from retrieval import indexing
 from retrieval.engine.encoder import NoEncoder
-from retrieval.jobs import JobState, worker_name
 from retrieval.models import Encoder, IndexBuild
 
 FOREIGN_FROM = 0.1  # of the corpus's tokens unknown to the encoder, from which it is said

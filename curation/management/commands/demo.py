@@ -9,10 +9,10 @@ from typing import Any
 from django.core.management import call_command
 from django.utils.translation import gettext as _
 
+from common.base_command import TandemCommand
 from curation.errors import CurationError
 from curation.models import Project
 from curation.sample import loading, removing
-from retrieval.commanding import TandemCommand
 from retrieval.engine.encoder import NoEncoder
 from retrieval.indexing import CannotBuild, ClaimLost
 from retrieval.searching import CannotSearch

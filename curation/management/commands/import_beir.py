@@ -6,8 +6,8 @@ from typing import Any
 from django.core.management.base import CommandParser
 from django.utils.text import slugify
 
+from common.base_command import TandemCommand
 from curation import importing
-from retrieval.commanding import TandemCommand
 
 
 class Command(TandemCommand):

@@ -11,9 +11,9 @@ from django.core.validators import validate_slug
 from django.db import transaction
 from django.utils import timezone
 
+from common.base_command import TandemCommand
 from curation import expiring, importing
 from retrieval import gathering, ingesting
-from retrieval.commanding import TandemCommand
 
 
 class Command(TandemCommand):

@@ -6,9 +6,9 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from common.artifacts import Damaged
 from curation.commanding import ProjectCommand
 from curation.models import Project
-from retrieval.engine.artifacts import Damaged
 from tuning import differing
 from tuning.models import Dataset
 

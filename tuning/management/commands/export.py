@@ -7,10 +7,10 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from common.artifacts import Damaged
 from curation import serving
 from curation.commanding import ProjectCommand
 from curation.engine.gguf import NoGenerator
-from retrieval.engine.artifacts import Damaged
 from tuning import collecting, exporting
 from tuning.models import Split
 

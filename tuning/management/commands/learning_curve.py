@@ -6,9 +6,9 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from common.jobs import JobState, worker_name
+from common.messages import say
 from curation.commanding import ProjectCommand
-from retrieval.jobs import JobState, worker_name
-from retrieval.wording import say
 from tuning import learning
 from tuning.models import HALVES, Curve, Part
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from common.jobs import JobState, worker_name
+from common.messages import say
 from curation.commanding import ProjectCommand
 from curation.models import Project
-from retrieval.jobs import JobState, worker_name
-from retrieval.wording import say
 from tuning import recorded, training, turning
 from tuning.models import HALVES, Gate, Part, Turn
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from retrieval import reading
-from retrieval.reading import BadInput
+from common import text_files
+from common.text_files import BadInput
 
 
 def written(tmp_path: Path, content: bytes | str) -> Path:
@@ -15,7 +15,7 @@ def written(tmp_path: Path, content: bytes | str) -> Path:
 
 def test_rows_come_with_their_line_and_empty_lines_count(tmp_path: Path) -> None:
     path = written(tmp_path, '\ufeff{"a": 1}\n\n{"a": 2}\r\n{"a": 3}')
-    assert list(reading.read_jsonl(path)) == [(1, {"a": 1}), (3, {"a": 2}), (4, {"a": 3})]
+    assert list(text_files.read_jsonl(path)) == [(1, {"a": 1}), (3, {"a": 2}), (4, {"a": 3})]
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_what_is_wrong_with_a_row_is_said_with_its_line(
 ) -> None:
     path = written(tmp_path, content)
     with pytest.raises(BadInput) as caught:
-        list(reading.read_jsonl(path, ["a"]))
+        list(text_files.read_jsonl(path, ["a"]))
     assert caught.value.line == line and says in str(caught.value)
     assert str(caught.value).startswith(f"{path}:{line}: ")
 
@@ -46,21 +46,21 @@ def test_an_endless_line_is_not_read_to_its_end(tmp_path: Path) -> None:
     with path.open("wb") as stream:  # 300 MB that take no room on the disk
         stream.truncate(300 * 1024 * 1024)
     with pytest.raises(BadInput, match="big.jsonl:1: a line longer"):
-        list(reading.read_jsonl(path))
+        list(text_files.read_jsonl(path))
 
 
 def test_a_missing_file_is_bad_input(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="No such file"):
-        list(reading.read_jsonl(tmp_path / "none"))
+        list(text_files.read_jsonl(tmp_path / "none"))
     with pytest.raises(BadInput, match="No such file"):
-        reading.read_text(tmp_path / "none")
+        text_files.read_text(tmp_path / "none")
 
 
 def test_qrels_are_read_from_beir_and_from_trec(tmp_path: Path) -> None:
     beir = written(tmp_path, "query-id\tcorpus-id\tscore\nq1\td1\t3\nq 2\td2\t0\n")
-    assert list(reading.read_qrels(beir)) == [(2, "q1", "d1", 3), (3, "q 2", "d2", 0)]
+    assert list(text_files.read_qrels(beir)) == [(2, "q1", "d1", 3), (3, "q 2", "d2", 0)]
     trec = written(tmp_path, "q1 0 d1 3\nq2 0 d2 1.0\n")
-    assert list(reading.read_qrels(trec)) == [(1, "q1", "d1", 3), (2, "q2", "d2", 1)]
+    assert list(text_files.read_qrels(trec)) == [(1, "q1", "d1", 3), (2, "q2", "d2", 1)]
 
 
 @pytest.mark.parametrize(
@@ -69,14 +69,14 @@ def test_qrels_are_read_from_beir_and_from_trec(tmp_path: Path) -> None:
 def test_a_wrong_qrels_row_is_bad_input(tmp_path: Path, row: str) -> None:
     path = written(tmp_path, f"query-id\tcorpus-id\tscore\n{row}\n")
     with pytest.raises(BadInput, match=":2: "):
-        list(reading.read_qrels(path))
+        list(text_files.read_qrels(path))
 
 
 def test_text_of_a_row_is_stripped_and_numbers_are_taken(tmp_path: Path) -> None:
     row = json.loads('{"a": " x ", "n": 7, "list": [], "none": null, "yes": true}')
-    assert reading.text_of(tmp_path, 1, row, "a") == "x"
-    assert reading.text_of(tmp_path, 1, row, "n") == "7"
-    assert reading.text_of(tmp_path, 1, row, "none", default="") == ""
+    assert text_files.text_of(tmp_path, 1, row, "a") == "x"
+    assert text_files.text_of(tmp_path, 1, row, "n") == "7"
+    assert text_files.text_of(tmp_path, 1, row, "none", default="") == ""
     for name in ("list", "none", "yes"):
         with pytest.raises(BadInput):
-            reading.text_of(tmp_path, 1, row, name)
+            text_files.text_of(tmp_path, 1, row, name)

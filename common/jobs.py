@@ -21,7 +21,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from kombu.exceptions import OperationalError
 
-from retrieval.wording import Said, SentenceField
+from common.messages import Said, SentenceField
 
 logger = logging.getLogger(__name__)
 

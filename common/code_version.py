@@ -6,7 +6,7 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("retrieval", "curation", "tuning", "config")
 
 

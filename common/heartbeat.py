@@ -16,8 +16,8 @@ from typing import Self
 from django.conf import settings
 from django.db import DatabaseError, connections
 
-from retrieval.jobs import Job
-from retrieval.wording import of_error
+from common.jobs import Job
+from common.messages import of_error
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from retrieval.engine import artifacts
+from common import artifacts
 
 
 def fill(folder: Path) -> None:

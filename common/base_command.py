@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
-from retrieval.reading import BadInput
-from retrieval.wording import Said
+from common.messages import Said
+from common.text_files import BadInput
 
 _WIDTH = 30
 _REDRAW_SECONDS = 0.1

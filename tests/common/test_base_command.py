@@ -6,9 +6,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError
 
-from retrieval import commanding
-from retrieval.commanding import TandemCommand
-from retrieval.reading import BadInput
+from common import base_command
+from common.base_command import TandemCommand
+from common.text_files import BadInput
 
 
 class Broken(Exception):
@@ -65,7 +65,7 @@ def test_the_bar_is_silent_in_the_first_second_and_then_says_how_far(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = [0.0]
-    monkeypatch.setattr(commanding.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(base_command.time, "monotonic", lambda: now[0])
     command = Example()
     for now[0], done in ((0.0, 0), (0.5, 10), (2.0, 40), (2.1, 41), (4.0, 100)):
         command.progress(done, 100, "embedding")

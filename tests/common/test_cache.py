@@ -1,6 +1,6 @@
 import threading
 
-from retrieval.keeping import Kept
+from common.cache import Kept
 
 
 def test_many_who_ask_at_once_open_a_thing_once() -> None:
