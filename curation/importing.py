@@ -22,7 +22,7 @@ from common.text_files import BadInput, read_jsonl, text_of
 from curation import asking, expiring, finding, reading, recording, reviewing
 from curation.models import Answer, Assignment, Draft, Judgement, Project, Query, Review, SettledGrade
 from curation.reading import Asked, Pair
-from retrieval import ingesting
+from retrieval.documents import ingest
 from retrieval.hits import Hit
 from retrieval.models import Corpus
 
@@ -219,20 +219,20 @@ class _Places:
 
 
 def _corpus(project: Project, path: Path, without_text: set[str], on_progress: Progress | None) -> Imported:
-    def sources() -> Iterator[ingesting.Source]:
+    def sources() -> Iterator[ingest.Source]:
         line = 0
         for line, row in read_jsonl(path, ("_id", "text")):
             name, title = text_of(path, line, row, "_id"), text_of(path, line, row, "title", default="")
             text = text_of(path, line, row, "text", default="")
             if not title and not text:
                 without_text.add(name)
-            yield ingesting.Source(name, title, text, reading.metadata(path, line, row), path, line)
+            yield ingest.Source(name, title, text, reading.metadata(path, line, row), path, line)
         if not line:
             raise BadInput(path, None, _("no document in it"))
 
     progress = (lambda done, total: on_progress(done, total, _("documents"))) if on_progress else None
     began = timezone.now()
-    done = ingesting.ingest(project.corpus, sources(), whole=True, on_progress=progress)
+    done = ingest.ingest(project.corpus, sources(), whole=True, on_progress=progress)
     notes = expiring.note(project.corpus, began).notes
     return Imported(documents=done.documents, passages=done.passages, skipped=done.skipped, notes=notes)
 

@@ -66,11 +66,11 @@ def _person(name: str, project: Project | None, role: str | None) -> User:
 
 @pytest.fixture
 def corpus(db: None) -> Corpus:
-    from retrieval import ingesting
+    from retrieval.documents import ingest
 
     found = Corpus.objects.create(slug="zoo", name="Zoo")
-    sources = [ingesting.Source(name, name.title(), text, {}) for name, text in ZOO.items()]
-    ingesting.ingest(found, sources, whole=True)
+    sources = [ingest.Source(name, name.title(), text, {}) for name, text in ZOO.items()]
+    ingest.ingest(found, sources, whole=True)
     return found
 
 

@@ -29,9 +29,10 @@ from curation.sample.corpus import read as read_corpus
 from curation.sample.people import PASSWORD, PEOPLE
 from curation.sample.questions import Question, Sample
 from curation.sample.resolving import Resolver
-from retrieval import indexing, ingesting
+from retrieval import indexing
+from retrieval.documents import ingest
+from retrieval.documents.ingest import Source
 from retrieval.hits import Hit
-from retrieval.ingesting import Source
 from retrieval.models import Corpus, Encoder, Passage
 
 Progress = Callable[[int, int, Said], None]
@@ -132,10 +133,10 @@ def _passages(project: Project, found: SampleCorpus, tell: Progress) -> None:
         return
     names = {one.external_id for one in found.passages}
     there = project.corpus.documents.active().values_list("external_id", flat=True)
-    ingesting.remove(project.corpus, [name for name in there if name not in names])
+    ingest.remove(project.corpus, [name for name in there if name not in names])
     sources = (Source(one.external_id, one.title, one.text, {"from": one.key}) for one in found.passages)
     total, note = len(found.passages), _("reading the documentation")
-    ingesting.ingest(project.corpus, sources, whole=True, on_progress=lambda done, _total: tell(done, total, note))
+    ingest.ingest(project.corpus, sources, whole=True, on_progress=lambda done, _total: tell(done, total, note))
 
 
 def _release(project: Project, encoder: Encoder | None, tell: Progress) -> Release:

@@ -24,7 +24,7 @@ from curation.models import (
     Review,
     SettledGrade,
 )
-from retrieval import ingesting
+from retrieval.documents import ingest
 from retrieval.models import Document, Passage
 
 Wait = Callable[..., Query]
@@ -141,7 +141,7 @@ def test_a_known_query_with_another_text_is_bad_input(db: None, folder: Path) ->
 
 
 def test_judgements_of_a_document_that_was_cut_are_skipped_and_counted(project: Project, tmp_path: Path) -> None:
-    ingesting.ingest(project.corpus, [ingesting.Source("long", "", "Lions sleep. " * 600)])
+    ingest.ingest(project.corpus, [ingest.Source("long", "", "Lions sleep. " * 600)])
     Query.objects.create(project=project, external_id="q1", text="Who sleeps?")
     rows = [{"query_id": "q1", "corpus_id": name, "curator": "ana", "grade": 3} for name in ("long", "lion")]
     done = importing.import_judgements(project, _lines(tmp_path / "j.jsonl", rows))

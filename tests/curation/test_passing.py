@@ -21,7 +21,7 @@ from curation.models import (
     SettledGrade,
     ShownPassage,
 )
-from retrieval import ingesting
+from retrieval.documents import ingest
 from retrieval.models import Corpus, Passage
 from tests.conftest import ZOO
 
@@ -50,7 +50,7 @@ def _judge(query: Query, person: User, grades: Mapping[str, int]) -> Assignment:
 def _twins(corpus: Corpus) -> dict[str, Passage]:
     """Two passages that differ in one word, and one of their form that says something else."""
     texts = {"long": LONG, "twin": LONG.replace("evening", "afternoon"), "other": "Tigers: " + LONG[::-1]}
-    ingesting.ingest(corpus, [ingesting.Source(name, "Feeding", text, {}) for name, text in texts.items()], whole=True)
+    ingest.ingest(corpus, [ingest.Source(name, "Feeding", text, {}) for name, text in texts.items()], whole=True)
     return {passage.external_id: passage for passage in corpus.passages.active()}
 
 
@@ -213,8 +213,8 @@ def test_a_source_that_was_opened_again_or_a_text_that_changed_passes_nothing_on
 ) -> None:
     passing.offer_all(project)
     snail, lion = (project.provisional_grades.get(passage__external_id=name) for name in ("snail", "lion"))
-    changed = ingesting.Source("lion", "Lion", ZOO["lion"] + " It yawns.", {})
-    ingesting.ingest(corpus, [changed], whole=True)
+    changed = ingest.Source("lion", "Lion", ZOO["lion"] + " It yawns.", {})
+    ingest.ingest(corpus, [changed], whole=True)
     assert confirming.confirm(project, [lion.pk], bob) == confirming.Decided(overtaken=1)
     reviewing.reopen(snail.from_query, bob)
     assert confirming.confirm(project, [snail.pk], bob) == confirming.Decided(overtaken=1)

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from curation import asking, assigning, expiring, judging, reviewing, wording
 from curation.models import Assignment, Event, Judgement, Project, Query, Review, SettledGrade
-from retrieval import ingesting
+from retrieval.documents import ingest
 from retrieval.models import Passage
 from tests.conftest import ZOO
 
@@ -30,8 +30,8 @@ def _asked_for(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
 def _edit(project: Project, **texts: str) -> dict[str, Passage]:
     """Import these documents with new texts, as the command does; the passages that are active then."""
     began = timezone.now()
-    sources = [ingesting.Source(name, name.title(), text, {}) for name, text in (ZOO | texts).items()]
-    ingesting.ingest(project.corpus, sources, whole=True)
+    sources = [ingest.Source(name, name.title(), text, {}) for name, text in (ZOO | texts).items()]
+    ingest.ingest(project.corpus, sources, whole=True)
     with transaction.atomic():
         expiring.note(project.corpus, began)
     return {passage.external_id: passage for passage in project.corpus.passages.active()}
@@ -184,7 +184,7 @@ def test_a_project_that_does_not_ask_for_it_and_a_passage_that_went_away_open_no
     query = wait(shown="lion")
     _settle(query, alice)
     began = timezone.now()
-    ingesting.remove(project.corpus, ["lion"])
+    ingest.remove(project.corpus, ["lion"])
     expiring.note(project.corpus, began)
     assert not query.assignments.open().exists()
     Project.objects.update(judges_edits=False)

@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from curation import assigning, judging, reviewing
 from curation.models import Assignment, Membership, Project, Query, Review, SettledGrade
-from retrieval import ingesting
+from retrieval.documents import ingest
 
 Wait = Callable[..., Query]
 
@@ -117,7 +117,7 @@ def test_a_reviewer_grades_the_new_text_of_an_edited_passage(
     reviewer: Client, review: Review, bob: User, project: Project
 ) -> None:
     reviewing.settle(review, bob, {}, "The lion.")
-    ingesting.ingest(project.corpus, [ingesting.Source("lion", "Lion", "The lion never sleeps.")], whole=True)
+    ingest.ingest(project.corpus, [ingest.Source("lion", "Lion", "The lion never sleeps.")], whole=True)
     opened = reviewing.reopen(review.query, bob, "The lion was edited.")
     page = reviewer.get(address("review", opened)).content.decode()
     assert "nobody has judged this text" in page and "no longer in the corpus" in page

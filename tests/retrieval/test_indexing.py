@@ -12,9 +12,10 @@ from django.utils import timezone
 
 from common import artifacts
 from common.jobs import JobState
-from retrieval import indexing, ingesting, searching
+from retrieval import indexing, searching
+from retrieval.documents import ingest
+from retrieval.documents.ingest import Source
 from retrieval.engine import vectors
-from retrieval.ingesting import Source
 from retrieval.models import Corpus, Encoder, IndexBuild
 from tests.conftest import ZOO, process_environment
 
@@ -67,8 +68,8 @@ def test_builds_of_the_same_passages_share_their_vectors(build: IndexBuild, keyw
 
 
 def test_only_active_passages_are_built(build: IndexBuild) -> None:
-    ingesting.remove(build.corpus, ["lion"])
-    ingesting.ingest(build.corpus, [Source("mouse", "Mouse", "A mouse is small.")], whole=True)
+    ingest.remove(build.corpus, ["lion"])
+    ingest.ingest(build.corpus, [Source("mouse", "Mouse", "A mouse is small.")], whole=True)
     second = indexing.build(indexing.request(build.corpus, build.encoder), worker="test")
     assert second.passage_count == len(ZOO)
     texts = [hit.passage_id for hit in searching.search(second, "lion", k=50)]
@@ -153,7 +154,7 @@ def test_a_killed_build_is_taken_up_once_from_where_it_was(
     embedded_before: int | None,
 ) -> None:
     more = [Source(f"n{n}", "", f"lion tiger {n}") for n in range(2 * vectors.SHARD)]
-    ingesting.ingest(corpus, more, whole=True)
+    ingest.ingest(corpus, more, whole=True)
     total = corpus.passages.count()
     row = indexing.request(corpus, keyword_encoder)
     environment = process_environment() | {

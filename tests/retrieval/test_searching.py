@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from retrieval import indexing, ingesting, searching
-from retrieval.ingesting import Source
+from retrieval import indexing, searching
+from retrieval.documents import ingest
+from retrieval.documents.ingest import Source
 from retrieval.models import Corpus, Encoder, IndexBuild, Passage
 from tests.conftest import ZOO
 
@@ -53,7 +54,7 @@ def test_many_at_once_find_what_each_finds_alone(build: IndexBuild, mode: str) -
 
 @pytest.mark.parametrize("mode", searching.MODES)
 def test_equal_passages_rank_by_their_id(corpus: Corpus, keyword_encoder: Encoder, mode: str) -> None:
-    ingesting.ingest(corpus, [Source(f"twin{n}", "", "zebra zebra") for n in range(130)], whole=True)
+    ingest.ingest(corpus, [Source(f"twin{n}", "", "zebra zebra") for n in range(130)], whole=True)
     build = indexing.build(indexing.request(corpus, keyword_encoder), worker="test")
     twins = list(corpus.passages.filter(external_id__startswith="twin").order_by("pk").values_list("pk", flat=True))
     found = [hit.passage_id for hit in searching.search(build, "zebra", 20, mode) if hit.passage_id in twins]

@@ -13,7 +13,8 @@ from django.utils import timezone
 from common.jobs import JobState
 from curation import serving
 from curation.models import Project, Query, Release, Review, SettledGrade
-from retrieval import indexing, ingesting
+from retrieval import indexing
+from retrieval.documents import ingest
 from retrieval.models import Corpus, Passage
 from tests.tiny import said, tiny_encoder
 from tests.tuning.rounds import go_round
@@ -61,8 +62,8 @@ def words(db: None, encoder: Path, settings: Any) -> Project:
     corpus = Corpus.objects.create(slug="words", name="Words")
     offsets = [(0, 7, 19), (0, 4, 11)]
     texts = [[(at + step) % 30 for step in offsets[at // 30]] for at in range(60)]
-    sources = [ingesting.Source(f"p{at}", "", said(text, 0), {}) for at, text in enumerate(texts)]
-    ingesting.ingest(corpus, sources, whole=True)
+    sources = [ingest.Source(f"p{at}", "", said(text, 0), {}) for at, text in enumerate(texts)]
+    ingest.ingest(corpus, sources, whole=True)
     project = Project.objects.create(slug="words", name="Words", corpus=corpus)
     build = indexing.build(indexing.request(corpus, indexing.encoder_from(str(encoder))), worker="test")
     serving.make_base(project, build)

@@ -16,7 +16,8 @@ from common import artifacts
 from common.jobs import JobState
 from curation import embedding, retrieving, serving
 from curation.models import Project, Query, Release, Review, SettledGrade
-from retrieval import indexing, ingesting, searching
+from retrieval import indexing, searching
+from retrieval.documents import ingest
 from retrieval.hits import Hit
 from retrieval.models import Corpus, Passage, Reranker
 from tests.conftest import KEYWORDS
@@ -177,7 +178,7 @@ def marked(db: None, tmp_path: Path, settings: Any) -> Project:
     offsets = [(0, 7, 19), (0, 4, 11)]
     words = [[(at + step) % 30 for step in offsets[at // 30]] for at in range(60)]
     texts = [f"{said(some, 2)} {' '.join([MARKS[at % 2]] * 3)}" for at, some in enumerate(words)]
-    ingesting.ingest(corpus, [ingesting.Source(f"p{at}", "", text, {}) for at, text in enumerate(texts)], whole=True)
+    ingest.ingest(corpus, [ingest.Source(f"p{at}", "", text, {}) for at, text in enumerate(texts)], whole=True)
     project = Project.objects.create(slug="words", name="Words", corpus=corpus)
     encoder = indexing.encoder_from(str(tiny_encoder(tmp_path, hears_places=False)))
     build = indexing.build(indexing.request(corpus, encoder), worker="test")

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from common.base_command import TandemCommand
 from curation import expiring, importing
-from retrieval import gathering, ingesting
+from retrieval.documents import ingest, readers
 
 
 class Command(TandemCommand):
@@ -24,14 +24,14 @@ class Command(TandemCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("paths", nargs="+", type=Path, metavar="PATH")
         parser.add_argument("--project", required=True, metavar="SLUG")
-        parser.add_argument("--format", choices=gathering.KINDS, help="When the suffix does not tell.")
+        parser.add_argument("--format", choices=readers.KINDS, help="When the suffix does not tell.")
 
     def run(self, **options: Any) -> dict[str, Any]:
         try:
             validate_slug(options["project"])
         except ValidationError as error:
             self.usage(f"--project {options['project']}: {error.messages[0]}")
-        kinds = [(path, options["format"] or gathering.kind_of(path)) for path in options["paths"]]
+        kinds = [(path, options["format"] or readers.kind_of(path)) for path in options["paths"]]
         done, expired = self._import(options["project"], kinds)
         self.say(
             f"{done.documents:,} new documents, {done.passages:,} new passages, {done.unchanged:,} unchanged, "
@@ -49,16 +49,16 @@ class Command(TandemCommand):
         }
 
     @transaction.atomic
-    def _import(self, slug: str, kinds: list[tuple[Path, str]]) -> tuple[ingesting.Ingested, expiring.Expired]:
+    def _import(self, slug: str, kinds: list[tuple[Path, str]]) -> tuple[ingest.Ingested, expiring.Expired]:
         """All of it or nothing: BEIR rows are passages already, the others are cut."""
         began = timezone.now()
         corpus = importing.project_named(slug).corpus
-        done = ingesting.Ingested(0, 0, 0, 0, 0)
+        done = ingest.Ingested(0, 0, 0, 0, 0)
         for whole in (True, False):
             some = [(path, kind) for path, kind in kinds if (kind == "beir") == whole]
             if some:
-                sources = (source for path, kind in some for source in gathering.gather(path, kind))
-                done += ingesting.ingest(
+                sources = (source for path, kind in some for source in readers.gather(path, kind))
+                done += ingest.ingest(
                     corpus, sources, whole=whole, on_progress=lambda n, total: self.progress(n, total, "documents")
                 )
         return done, expiring.note(corpus, began)

@@ -3,17 +3,17 @@ from pathlib import Path
 import pytest
 
 from common.text_files import BadInput
-from retrieval import gathering
-from retrieval.ingesting import Source
+from retrieval.documents import readers
+from retrieval.documents.ingest import Source
 
 
 def gathered(path: Path, kind: str = "") -> list[Source]:
-    return list(gathering.gather(path, kind or gathering.kind_of(path)))
+    return list(readers.gather(path, kind or readers.kind_of(path)))
 
 
 def test_a_beir_folder_is_known_by_its_corpus(tmp_path: Path) -> None:
     (tmp_path / "corpus.jsonl").write_text('{"_id": "d1", "title": "T", "text": "x", "metadata": {"site": "s"}}\n')
-    assert gathering.kind_of(tmp_path) == "beir"
+    assert readers.kind_of(tmp_path) == "beir"
     [source] = gathered(tmp_path)
     assert (source.external_id, source.title, source.text, source.metadata) == ("d1", "T", "x", {"site": "s"})
     assert (source.file, source.line) == (tmp_path / "corpus.jsonl", 1)
@@ -78,7 +78,7 @@ def test_what_has_no_known_format_is_bad_input(tmp_path: Path) -> None:
     (tmp_path / "a.bin").write_bytes(b"x")
     for path in (tmp_path / "a.bin", tmp_path / "none.md"):
         with pytest.raises(BadInput):
-            gathering.kind_of(path)
+            readers.kind_of(path)
     with pytest.raises(BadInput, match="no document"):
         gathered(tmp_path)
     with pytest.raises(BadInput, match="not UTF-8"):

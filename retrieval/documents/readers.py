@@ -15,7 +15,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from common.text_files import LONGEST_LINE, BadInput, read_jsonl, read_lines, read_text, text_of
-from retrieval.ingesting import Source
+from retrieval.documents.ingest import Source
 
 _ID = ("_id", "id", "doc_id", "document_id", "docid")
 _TITLE = ("title", "name", "heading")
