@@ -21,9 +21,10 @@ from curation import recording
 from curation.engine.prompting import DEFAULT_API_PASSAGES, DEFAULT_PASSAGES, DEFAULT_PROMPT, DEFAULT_REFUSAL
 from curation.errors import CurationError
 from curation.models import Generator, Project, Release, ReleaseQuerySet
-from retrieval import indexing, reranking
+from retrieval import reranking
 from retrieval.engine import compute
 from retrieval.engine.fusion import DEFAULT_WEIGHT
+from retrieval.index import index_builds
 from retrieval.models import IndexBuild
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def dense_share(build: IndexBuild) -> float:
     XQuAD Chinese and MiniLM, which knows 40 % of its tokens: nDCG@10 0.950 with 0.26, 0.868 with 0.65, and 0.952 by
     words alone.
     """
-    return round(DEFAULT_WEIGHT * (1 - indexing.unknown_share(build)), 4)
+    return round(DEFAULT_WEIGHT * (1 - index_builds.unknown_share(build)), 4)
 
 
 @transaction.atomic

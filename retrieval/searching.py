@@ -18,13 +18,14 @@ from django.conf import settings
 from common import artifacts
 from common.cache import Kept
 from common.messages import say
-from retrieval import indexing, reranking
+from retrieval import reranking
 from retrieval.engine import fusion, vectors
 from retrieval.engine.encoder import NoEncoder, TextEncoder
 from retrieval.engine.lexical import LexicalIndex
 from retrieval.engine.reranker import NoReranker
 from retrieval.engine.vectors import FloatArray, IntArray
 from retrieval.hits import Hit
+from retrieval.index import index_builds
 from retrieval.models import Encoder, IndexBuild
 
 Mode = Literal["dense", "lexical", "hybrid"]
@@ -108,7 +109,7 @@ class OpenBuild:
             self.ids: IntArray = np.load(folder / "passages.npy")
         except (OSError, ValueError, EOFError) as error:
             raise artifacts.Damaged(f"{folder} holds no readable passage ids") from error
-        self.matrix = vectors.load(indexing.vectors_folder(str(meta.get("vectors"))))
+        self.matrix = vectors.load(index_builds.vectors_folder(str(meta.get("vectors"))))
         self.lexical = LexicalIndex.load(folder / "lexical")
         if not len(self.ids) == len(self.matrix) == len(self.lexical):
             raise artifacts.Damaged(f"{folder}: {len(self.ids)} ids, {len(self.matrix)} vectors")
@@ -179,7 +180,7 @@ def query_encoder(row: Encoder) -> TextEncoder:
 
     def load() -> TextEncoder:
         try:
-            query_path, passage_path = indexing.weights(row)
+            query_path, passage_path = index_builds.weights(row)
         except NoEncoder as error:
             raise CannotSearch(str(error)) from error
         return TextEncoder(query_path, passage_path, row.query_prefix, row.passage_prefix)

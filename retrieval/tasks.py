@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from common.jobs import enqueue, worker_name
-from retrieval import indexing
+from retrieval.index import index_builds
 from retrieval.models import IndexBuild
 
 
@@ -16,13 +16,13 @@ def build(build_id: int) -> None:
     if row is None:
         return
     try:
-        indexing.build(row, worker=worker_name())
-    except (indexing.CannotBuild, indexing.ClaimLost):
+        index_builds.build(row, worker=worker_name())
+    except (index_builds.CannotBuild, index_builds.ClaimLost):
         return
 
 
 @shared_task
 def take_up_lost() -> None:
     """Send again what lost its worker or its message."""
-    for row in indexing.take_up_lost():
+    for row in index_builds.take_up_lost():
         enqueue(build, row.pk, queue="compute")

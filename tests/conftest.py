@@ -122,16 +122,16 @@ def keyword_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def keyword_encoder(db: None, keyword_folder: Path) -> Encoder:
-    from retrieval import indexing
+    from retrieval.index import index_builds
 
-    return indexing.encoder_from(str(keyword_folder))
+    return index_builds.encoder_from(str(keyword_folder))
 
 
 @pytest.fixture
 def build(corpus: Corpus, keyword_encoder: Encoder) -> IndexBuild:
-    from retrieval import indexing
+    from retrieval.index import index_builds
 
-    return indexing.build(indexing.request(corpus, keyword_encoder), worker="test")
+    return index_builds.build(index_builds.request(corpus, keyword_encoder), worker="test")
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from django.contrib.auth.models import User
 from common.jobs import JobState, enqueue
 from curation import asking, assigning, judging, serving
 from curation.models import Project, Query, Ranking
-from retrieval import indexing, searching
+from retrieval import searching
+from retrieval.index import index_builds
 from retrieval.models import Corpus, Passage
 from tests.tuning.conftest import ASKED
 from tuning import collecting, guarding, tasks, turning
@@ -50,7 +51,7 @@ def test_a_question_goes_all_the_way_round(
     start_worker: Callable[..., subprocess.Popen[bytes]],
     until: Callable[..., None],
 ) -> None:
-    build = indexing.build(indexing.request(corpus, indexing.encoder_from_settings()), worker="test")
+    build = index_builds.build(index_builds.request(corpus, index_builds.encoder_from_settings()), worker="test")
     base = serving.make_base(project, build)
     for number, (text, (grades, answer)) in enumerate(ASKED.items(), start=1):
         # by their ids some are held out for evaluation: ids of chance would leave too few to learn from now and then

@@ -10,8 +10,9 @@ from common.jobs import JobState
 from common.messages import Said, of_error, say
 from curation import retrieving, serving
 from curation.models import Project, Release
-from retrieval import indexing, searching
+from retrieval import searching
 from retrieval.engine import fusion
+from retrieval.index import index_builds
 from retrieval.models import IndexBuild
 from tuning import choosing, collecting, training
 from tuning.engine.examples import DEV
@@ -60,7 +61,7 @@ def tidy(project: Project) -> list[IndexBuild]:
     old = IndexBuild.objects.searchable().filter(releases__project=project).exclude(pk__in=kept).distinct()
     retired = list(old)
     for build in retired:
-        indexing.retire(build)
+        index_builds.retire(build)
     return retired
 
 
@@ -104,13 +105,15 @@ def _build(turn: Turn, run: Run, champion: Release, worker: str, on_progress: Pr
     if encoder.pk == champion.build.encoder_id:
         return champion.build
     begun = IndexBuild.objects.filter(corpus=turn.project.corpus, encoder=encoder, created_at__gte=turn.created_at)
-    build = begun.filter(retired_at=None).order_by("-number").first() or indexing.request(turn.project.corpus, encoder)
+    build = begun.filter(retired_at=None).order_by("-number").first() or index_builds.request(
+        turn.project.corpus, encoder
+    )
     while True:
         try:
-            build = indexing.build(build, worker=worker, on_progress=on_progress)
-        except indexing.CannotBuild as error:
+            build = index_builds.build(build, worker=worker, on_progress=on_progress)
+        except index_builds.CannotBuild as error:
             raise CannotBuild(of_error(error)) from error
-        except indexing.ClaimLost:  # its row says what happened
+        except index_builds.ClaimLost:  # its row says what happened
             build.refresh_from_db()
         if build.state == JobState.DONE:
             return build

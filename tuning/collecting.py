@@ -21,8 +21,8 @@ from common import artifacts
 from common.messages import Said, say
 from curation import embedding
 from curation.models import Answer, Judgement, Project, Query, Review, SettledGrade
-from retrieval import indexing
 from retrieval.engine.encoder import TextEncoder
+from retrieval.index import index_builds
 from retrieval.models import Encoder, Passage
 from tuning.engine import clusters
 from tuning.engine.examples import (
@@ -155,7 +155,7 @@ def _vectors(project: Project, rows: Sequence[JudgedQuery], on_progress: Progres
 
 def open_encoder(encoder: Encoder) -> TextEncoder:
     """The row's weights, loaded."""
-    return TextEncoder(*indexing.weights(encoder), encoder.query_prefix, encoder.passage_prefix)
+    return TextEncoder(*index_builds.weights(encoder), encoder.query_prefix, encoder.passage_prefix)
 
 
 def _split(rows: Sequence[JudgedQuery], vectors: clusters.Floats, held_out: set[str], seed: int) -> list[JudgedQuery]:

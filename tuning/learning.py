@@ -28,8 +28,8 @@ from common.messages import Said, say
 from curation import embedding, serving
 from curation.errors import CurationError
 from curation.models import Generator, Project, Release
-from retrieval import indexing
 from retrieval.engine.encoder import TextEncoder
+from retrieval.index import index_builds
 from retrieval.models import Passage
 from tuning import collecting, specifying, training, trying, turning
 from tuning.engine import growth, metrics
@@ -239,7 +239,7 @@ def _ranks(run: Run, rows: list[JudgedQuery], on_progress: Progress) -> Callable
     texts = [passages[int(passage_id)].full_text for passage_id in pool]
 
     def measure(result: dict[str, Any] | None) -> Values:
-        query_path, passage_path = map(str, indexing.weights(parent))
+        query_path, passage_path = map(str, index_builds.weights(parent))
         if result:
             query_path, passage_path = result["query_path"], result["passage_path"]
         encoder = TextEncoder(query_path, passage_path, parent.query_prefix, parent.passage_prefix)
@@ -295,7 +295,7 @@ def _answers(curve: Curve, rows: list[JudgedQuery], on_progress: Progress) -> Ca
 
 def _adapted(base: Generator, result: dict[str, Any]) -> Generator:
     """The base with a training's adapter, without a row."""
-    path = indexing.stored_path(Path(result["adapter_path"]))
+    path = index_builds.stored_path(Path(result["adapter_path"]))
     return Generator(name=base.name, base_path=base.base_path, adapter_path=path, sha256=result["adapter_hash"])
 
 

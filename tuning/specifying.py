@@ -20,7 +20,8 @@ from common import artifacts
 from common.messages import Said
 from curation import retrieving, serving
 from curation.models import Release
-from retrieval import indexing, searching
+from retrieval import searching
+from retrieval.index import index_builds
 from retrieval.models import IndexBuild, Passage
 from tuning import collecting, diverging, instructing, trying
 from tuning.engine import preferences
@@ -102,7 +103,7 @@ def scoring(run: Run, specification: dict[str, Any]) -> dict[str, Any]:
 def _of_retriever(run: Run, build: IndexBuild) -> dict[str, Any]:
     parent = run.parent_encoder
     assert parent is not None  # `training.prepare` gives every retriever run one
-    query_path, passage_path = indexing.weights(parent)
+    query_path, passage_path = index_builds.weights(parent)
     same_side = build.encoder.passage_hash == parent.passage_hash
     return {
         "query_path": str(query_path),
@@ -120,9 +121,9 @@ def _of_retriever(run: Run, build: IndexBuild) -> dict[str, Any]:
 def _of_reranker(run: Run, build: IndexBuild) -> dict[str, Any]:
     parent = run.parent_encoder
     assert parent is not None  # `training.prepare_reranker` gives it one
-    query_path, _passage_path = indexing.weights(build.encoder)
+    query_path, _passage_path = index_builds.weights(build.encoder)
     return {
-        "base": settings.RERANKER or str(indexing.weights(parent)[1]),
+        "base": settings.RERANKER or str(index_builds.weights(parent)[1]),
         "query_path": str(query_path),
         "query_prefix": build.encoder.query_prefix,
         "vectors": str(_vectors(build)),
@@ -154,7 +155,7 @@ def _build(run: Run, release: Release) -> IndexBuild:
 
 def _vectors(build: IndexBuild) -> Path:
     meta = artifacts.read_meta(Path(settings.DATA_DIR) / build.path)
-    return indexing.vectors_folder(str(meta["vectors"])) / "vectors.npy"
+    return index_builds.vectors_folder(str(meta["vectors"])) / "vectors.npy"
 
 
 def _drafted(rows: list[JudgedQuery], release: Release) -> dict[str, list[str]]:

@@ -17,7 +17,7 @@ from common.jobs import JobState
 from common.messages import Said, Sentence, of_error, say
 from curation import embedding, serving
 from curation.models import Generator, Release
-from retrieval import indexing
+from retrieval.index import index_builds
 from retrieval.models import Encoder, Reranker
 from tuning import diverging, specifying
 from tuning.engine.fitting import CannotFit
@@ -251,7 +251,7 @@ def _encoder(run: Run, result: dict[str, Any]) -> Encoder:
             path = getattr(parent, f"{side}_path")
         else:
             artifacts.verify(Path(result[f"{side}_path"]), digest)
-            path = indexing.stored_path(Path(result[f"{side}_path"]))
+            path = index_builds.stored_path(Path(result[f"{side}_path"]))
         sides |= {f"{side}_hash": digest, f"{side}_path": path}
     same = {name: sides[name] for name in ("query_hash", "passage_hash")}
     prefixes = {"query_prefix": parent.query_prefix, "passage_prefix": parent.passage_prefix}
@@ -277,7 +277,7 @@ def _reranker(run: Run, result: dict[str, Any]) -> Reranker | None:
     artifacts.verify(target, result["reranker_hash"])
     name = f"{Path(run.settings['base']).name} · {run.turn.project.slug} {run.turn_id}"
     row, _made = Reranker.objects.get_or_create(
-        sha256=result["reranker_hash"], defaults={"name": name, "path": indexing.stored_path(target)}
+        sha256=result["reranker_hash"], defaults={"name": name, "path": index_builds.stored_path(target)}
     )
     return row
 
@@ -293,7 +293,7 @@ def _generator(run: Run, result: dict[str, Any]) -> Generator:
         defaults={
             "name": f"{parent.name} · {run.turn.project.slug} {run.turn_id}",
             "base_path": parent.base_path,
-            "adapter_path": indexing.stored_path(adapter),
+            "adapter_path": index_builds.stored_path(adapter),
             "parent": parent,
         },
     )

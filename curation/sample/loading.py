@@ -29,10 +29,10 @@ from curation.sample.corpus import read as read_corpus
 from curation.sample.people import PASSWORD, PEOPLE
 from curation.sample.questions import Question, Sample
 from curation.sample.resolving import Resolver
-from retrieval import indexing
 from retrieval.documents import ingest
 from retrieval.documents.ingest import Source
 from retrieval.hits import Hit
+from retrieval.index import index_builds
 from retrieval.models import Corpus, Encoder, Passage
 
 Progress = Callable[[int, int, Said], None]
@@ -144,14 +144,14 @@ def _release(project: Project, encoder: Encoder | None, tell: Progress) -> Relea
     serves = project.releases.serving().first()
     if serves is not None:
         return serves
-    encoder = encoder or indexing.encoder_from_settings()
+    encoder = encoder or index_builds.encoder_from_settings()
     changed = project.corpus.passages.aggregate(made=Max("created_at"), retired=Max("retired_at"))
     since = max(when for when in changed.values() if when is not None)
     builds = project.corpus.builds.filter(encoder=encoder).order_by("-number")
     build = builds.searchable().filter(started_at__gte=since).first() or builds.queued().first()
-    build = build or indexing.request(project.corpus, encoder)
+    build = build or index_builds.request(project.corpus, encoder)
     if not build.sha256:
-        build = indexing.build(build, worker=worker_name(), on_progress=tell)
+        build = index_builds.build(build, worker=worker_name(), on_progress=tell)
     return serving.make_base(project, build)
 
 

@@ -13,7 +13,7 @@ from django.db import models, transaction
 from django.db.models import ProtectedError
 
 from curation.models import Project, Release
-from retrieval import indexing
+from retrieval.index import index_builds
 
 _AT_ONCE = 500
 
@@ -28,7 +28,7 @@ def remove(slug: str) -> bool:
         _delete(Project.objects.filter(pk=project.pk))
     used = Release.objects.values("build")
     for build in corpus.builds.searchable().exclude(pk__in=used).order_by("number")[1:]:
-        indexing.retire(build)
+        index_builds.retire(build)
     return True
 
 

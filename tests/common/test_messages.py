@@ -13,20 +13,20 @@ from django.utils.functional import Promise
 
 from common import messages
 from common.messages import Sentence, say
-from retrieval import indexing
+from retrieval.index import index_builds
 from retrieval.models import Corpus, Encoder, IndexBuild
 
 
 @pytest.fixture
 def build(db: None, keyword_encoder: Encoder) -> IndexBuild:
-    return indexing.request(Corpus.objects.create(slug="empty", name="Empty"), keyword_encoder)
+    return index_builds.request(Corpus.objects.create(slug="empty", name="Empty"), keyword_encoder)
 
 
 def test_a_worker_s_language_is_not_the_reader_s(build: IndexBuild) -> None:
     with translation.override("zh-hans"):
         assert build.claim("gone")
         IndexBuild.objects.update(heartbeat_at=None)
-        indexing.take_up_lost()
+        index_builds.take_up_lost()
     build.refresh_from_db()
     assert str(build.reason) == "its worker fell silent"
     with translation.override("zh-hans"):
@@ -34,10 +34,10 @@ def test_a_worker_s_language_is_not_the_reader_s(build: IndexBuild) -> None:
 
 
 def test_why_a_build_failed_is_read_in_the_reader_s_language(build: IndexBuild) -> None:
-    with translation.override("zh-hans"), pytest.raises(indexing.CannotBuild, match="没有可供索引的段落"):
-        indexing.build(build, worker="test")
-    with pytest.raises(indexing.CannotBuild) as raised:
-        indexing.build(indexing.request(build.corpus, build.encoder), worker="test")
+    with translation.override("zh-hans"), pytest.raises(index_builds.CannotBuild, match="没有可供索引的段落"):
+        index_builds.build(build, worker="test")
+    with pytest.raises(index_builds.CannotBuild) as raised:
+        index_builds.build(index_builds.request(build.corpus, build.encoder), worker="test")
     assert str(raised.value) == str(IndexBuild.objects.get(pk=build.pk).reason) == "empty has no passages to index"
 
 

@@ -48,9 +48,9 @@ def words_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def words_encoder(db: None, words_folder: Path) -> Encoder:
-    from retrieval import indexing
+    from retrieval.index import index_builds
 
-    return indexing.encoder_from(str(words_folder))
+    return index_builds.encoder_from(str(words_folder))
 
 
 @pytest.fixture(scope="module")

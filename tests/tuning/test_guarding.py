@@ -16,7 +16,7 @@ from common.jobs import JobState
 from common.text_files import BadInput
 from curation import serving
 from curation.models import Generator, Membership, Project, Query, Release
-from retrieval import indexing
+from retrieval.index import index_builds
 from retrieval.models import Corpus, Encoder
 from tests.tiny import tiny_generator
 from tuning import guarding
@@ -96,7 +96,7 @@ def test_an_encoder_that_forgot_is_seen_on_a_set_it_was_not_tuned_for(
     folder = tmp_path_factory.mktemp("forgetful")
     few = SentenceTransformer(modules=[modules.BoW(["lion", "other"]), modules.Normalize()], device="cpu")
     few.save(str(folder))
-    forgetful = indexing.encoder_from(str(folder))
+    forgetful = index_builds.encoder_from(str(folder))
     challenger = serving.next_release(project)
     challenger.build.encoder = forgetful
     figures = guarding.measure(evaluation(project, release, challenger, Part.RETRIEVER), quiet)

@@ -13,8 +13,8 @@ from django.utils import timezone
 from common.jobs import JobState
 from curation import serving
 from curation.models import Project, Query, Release, Review, SettledGrade
-from retrieval import indexing
 from retrieval.documents import ingest
+from retrieval.index import index_builds
 from retrieval.models import Corpus, Passage
 from tests.tiny import said, tiny_encoder
 from tests.tuning.rounds import go_round
@@ -65,7 +65,7 @@ def words(db: None, encoder: Path, settings: Any) -> Project:
     sources = [ingest.Source(f"p{at}", "", said(text, 0), {}) for at, text in enumerate(texts)]
     ingest.ingest(corpus, sources, whole=True)
     project = Project.objects.create(slug="words", name="Words", corpus=corpus)
-    build = indexing.build(indexing.request(corpus, indexing.encoder_from(str(encoder))), worker="test")
+    build = index_builds.build(index_builds.request(corpus, index_builds.encoder_from(str(encoder))), worker="test")
     serving.make_base(project, build)
     found = {passage.document.external_id: passage for passage in corpus.passages.select_related("document")}
     for at, text in enumerate(texts):

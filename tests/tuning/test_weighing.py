@@ -16,9 +16,10 @@ from common import artifacts
 from common.jobs import JobState
 from curation import embedding, retrieving, serving
 from curation.models import Project, Query, Release, Review, SettledGrade
-from retrieval import indexing, searching
+from retrieval import searching
 from retrieval.documents import ingest
 from retrieval.hits import Hit
+from retrieval.index import index_builds
 from retrieval.models import Corpus, Passage, Reranker
 from tests.conftest import KEYWORDS
 from tests.tiny import said, tiny_encoder, tiny_reranker
@@ -180,8 +181,8 @@ def marked(db: None, tmp_path: Path, settings: Any) -> Project:
     texts = [f"{said(some, 2)} {' '.join([MARKS[at % 2]] * 3)}" for at, some in enumerate(words)]
     ingest.ingest(corpus, [ingest.Source(f"p{at}", "", text, {}) for at, text in enumerate(texts)], whole=True)
     project = Project.objects.create(slug="words", name="Words", corpus=corpus)
-    encoder = indexing.encoder_from(str(tiny_encoder(tmp_path, hears_places=False)))
-    build = indexing.build(indexing.request(corpus, encoder), worker="test")
+    encoder = index_builds.encoder_from(str(tiny_encoder(tmp_path, hears_places=False)))
+    build = index_builds.build(index_builds.request(corpus, encoder), worker="test")
     release = serving.make_base(project, build)
     passages = Passage.objects.in_bulk()
     for at, some in enumerate(words):

@@ -11,8 +11,8 @@ from curation import serving
 from curation.commanding import ProjectCommand
 from curation.errors import CurationError
 from curation.models import Project, Release
-from retrieval import indexing
 from retrieval.engine.encoder import NoEncoder
+from retrieval.index import index_builds
 from retrieval.models import Encoder, IndexBuild
 
 FOREIGN_FROM = 0.1  # of the corpus's tokens unknown to the encoder, from which it is said
@@ -20,7 +20,7 @@ FOREIGN_FROM = 0.1  # of the corpus's tokens unknown to the encoder, from which 
 
 class Command(ProjectCommand):
     help = "Embed and index the project's passages. The first build serves at once, a later one with --serve."
-    errors = (indexing.CannotBuild, indexing.ClaimLost, CurationError)
+    errors = (index_builds.CannotBuild, index_builds.ClaimLost, CurationError)
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -33,12 +33,12 @@ class Command(ProjectCommand):
         project = self.project(options["project"])
         if not project.corpus.passages.active().exists():
             self.usage(f"{project.slug} has no passages yet: import some first")
-        build = indexing.request(project.corpus, self._encoder(project, options["encoder"]))
-        build = indexing.build(build, worker=worker_name(), on_progress=self.progress)
+        build = index_builds.request(project.corpus, self._encoder(project, options["encoder"]))
+        build = index_builds.build(build, worker=worker_name(), on_progress=self.progress)
         if build.state != JobState.DONE:
-            raise indexing.CannotBuild(f"{build} was taken up by another worker, see its row")
+            raise index_builds.CannotBuild(f"{build} was taken up by another worker, see its row")
         self.say(f"{build}: {build.passage_count:,} passages, {build.encoder.dim} dimensions, {build.seconds:.1f} s")
-        unknown = indexing.unknown_share(build)
+        unknown = index_builds.unknown_share(build)
         if unknown >= FOREIGN_FROM:
             self.say(
                 f"{build.encoder} does not know {unknown:.0%} of the words: search leans on the words themselves; "
@@ -57,8 +57,8 @@ class Command(ProjectCommand):
         serves = project.releases.serving().select_related("build__encoder").first()
         try:
             if name:
-                return indexing.encoder_from(name)
-            return serves.build.encoder if serves else indexing.encoder_from_settings()
+                return index_builds.encoder_from(name)
+            return serves.build.encoder if serves else index_builds.encoder_from_settings()
         except NoEncoder as error:
             self.usage(str(error))
 

@@ -14,7 +14,7 @@ from curation.errors import CurationError
 from curation.models import Project
 from curation.sample import loading, removing
 from retrieval.engine.encoder import NoEncoder
-from retrieval.indexing import CannotBuild, ClaimLost
+from retrieval.index.index_builds import CannotBuild, ClaimLost
 from retrieval.searching import CannotSearch
 
 

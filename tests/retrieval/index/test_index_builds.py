@@ -12,10 +12,11 @@ from django.utils import timezone
 
 from common import artifacts
 from common.jobs import JobState
-from retrieval import indexing, searching
+from retrieval import searching
 from retrieval.documents import ingest
 from retrieval.documents.ingest import Source
 from retrieval.engine import vectors
+from retrieval.index import index_builds
 from retrieval.models import Corpus, Encoder, IndexBuild
 from tests.conftest import ZOO, process_environment
 
@@ -48,29 +49,29 @@ def test_a_build_is_whole_hashed_and_counted(build: IndexBuild) -> None:
 
 
 def test_the_same_weights_are_one_encoder(keyword_encoder: Encoder, keyword_folder: Path) -> None:
-    assert indexing.encoder_from(str(keyword_folder)) == keyword_encoder
-    other = indexing.encoder_from(str(keyword_folder), query_prefix="lion ")
-    assert other != keyword_encoder and indexing.weights(other) == (keyword_folder, keyword_folder)
+    assert index_builds.encoder_from(str(keyword_folder)) == keyword_encoder
+    other = index_builds.encoder_from(str(keyword_folder), query_prefix="lion ")
+    assert other != keyword_encoder and index_builds.weights(other) == (keyword_folder, keyword_folder)
 
 
 def test_builds_of_the_same_passages_share_their_vectors(build: IndexBuild, keyword_folder: Path) -> None:
-    other = indexing.encoder_from(str(keyword_folder), query_prefix="lion ")
+    other = index_builds.encoder_from(str(keyword_folder), query_prefix="lion ")
     [shared] = (Path(settings.DATA_DIR) / "vectors").iterdir()
     before = shared.stat().st_mtime_ns, (shared / "vectors.npy").stat().st_ino
-    second = indexing.build(indexing.request(build.corpus, other), worker="test")
+    second = index_builds.build(index_builds.request(build.corpus, other), worker="test")
     assert second.number == 2
     assert list((Path(settings.DATA_DIR) / "vectors").iterdir()) == [shared]
     assert (shared.stat().st_mtime_ns, (shared / "vectors.npy").stat().st_ino) == before
-    indexing.retire(build)
+    index_builds.retire(build)
     assert shared.exists() and not (Path(settings.DATA_DIR) / build.path).exists()
-    indexing.retire(second)
+    index_builds.retire(second)
     assert not shared.exists()
 
 
 def test_only_active_passages_are_built(build: IndexBuild) -> None:
     ingest.remove(build.corpus, ["lion"])
     ingest.ingest(build.corpus, [Source("mouse", "Mouse", "A mouse is small.")], whole=True)
-    second = indexing.build(indexing.request(build.corpus, build.encoder), worker="test")
+    second = index_builds.build(index_builds.request(build.corpus, build.encoder), worker="test")
     assert second.passage_count == len(ZOO)
     texts = [hit.passage_id for hit in searching.search(second, "lion", k=50)]
     assert build.corpus.passages.get(external_id="lion").pk not in texts
@@ -78,65 +79,65 @@ def test_only_active_passages_are_built(build: IndexBuild) -> None:
 
 
 def test_a_row_is_built_by_one_worker_only(corpus: Corpus, keyword_encoder: Encoder) -> None:
-    row = indexing.request(corpus, keyword_encoder)
+    row = index_builds.request(corpus, keyword_encoder)
     assert IndexBuild.objects.get(pk=row.pk).claim("other")
-    assert indexing.build(row, worker="test").worker == "other"
+    assert index_builds.build(row, worker="test").worker == "other"
     assert row.state == JobState.RUNNING and not (Path(settings.DATA_DIR) / "builds").exists()
 
 
 def test_a_corpus_without_passages_fails_with_its_reason(keyword_encoder: Encoder) -> None:
-    row = indexing.request(Corpus.objects.create(slug="empty", name="Empty"), keyword_encoder)
-    with pytest.raises(indexing.CannotBuild, match="empty has no passages"):
-        indexing.build(row, worker="test")
+    row = index_builds.request(Corpus.objects.create(slug="empty", name="Empty"), keyword_encoder)
+    with pytest.raises(index_builds.CannotBuild, match="empty has no passages"):
+        index_builds.build(row, worker="test")
     row.refresh_from_db()
     assert row.state == JobState.FAILED and "empty has no passages" in row.reason
 
 
 def test_weights_that_went_away_fail_with_their_reason(corpus: Corpus, keyword_encoder: Encoder) -> None:
     Encoder.objects.update(passage_path="/no/such/folder")
-    row = indexing.request(corpus, Encoder.objects.get())
-    with pytest.raises(indexing.CannotBuild, match="/no/such/folder"):
-        indexing.build(row, worker="test")
+    row = index_builds.request(corpus, Encoder.objects.get())
+    with pytest.raises(index_builds.CannotBuild, match="/no/such/folder"):
+        index_builds.build(row, worker="test")
     assert IndexBuild.objects.get(pk=row.pk).state == JobState.FAILED
 
 
 def test_a_cancelled_build_stops_at_its_next_beat(corpus: Corpus, keyword_encoder: Encoder) -> None:
-    row = indexing.request(corpus, keyword_encoder)
+    row = index_builds.request(corpus, keyword_encoder)
 
     def cancel(done: int, total: int, note: str) -> None:
         if str(note) == "embedding":
             IndexBuild.objects.get(pk=row.pk).cancel("changed my mind")
 
-    with pytest.raises(indexing.ClaimLost):
-        indexing.build(row, worker="test", on_progress=cancel)
+    with pytest.raises(index_builds.ClaimLost):
+        index_builds.build(row, worker="test", on_progress=cancel)
     row.refresh_from_db()
     assert (row.state, row.reason) == (JobState.CANCELLED, "changed my mind")
     assert not (Path(settings.DATA_DIR) / "builds").exists()
 
 
 def test_two_requests_get_two_numbers(corpus: Corpus, keyword_encoder: Encoder) -> None:
-    assert [indexing.request(corpus, keyword_encoder).number for _ in range(2)] == [1, 2]
+    assert [index_builds.request(corpus, keyword_encoder).number for _ in range(2)] == [1, 2]
 
 
 def test_an_untaken_build_is_named_again_but_not_at_every_sweep(corpus: Corpus, keyword_encoder: Encoder) -> None:
-    row = indexing.request(corpus, keyword_encoder)
-    assert indexing.take_up_lost() == []
+    row = index_builds.request(corpus, keyword_encoder)
+    assert index_builds.take_up_lost() == []
     IndexBuild.objects.update(created_at=timezone.now() - timedelta(hours=1))
-    assert indexing.take_up_lost() == [row]
-    assert indexing.take_up_lost() == []
+    assert index_builds.take_up_lost() == [row]
+    assert index_builds.take_up_lost() == []
 
 
 def test_a_build_that_loses_every_worker_fails_once(corpus: Corpus, keyword_encoder: Encoder) -> None:
-    row = indexing.request(corpus, keyword_encoder)
+    row = index_builds.request(corpus, keyword_encoder)
     silent = timezone.now() - timedelta(hours=1)
     for attempt in range(1, IndexBuild.MOST_ATTEMPTS + 1):
         assert row.claim(f"worker {attempt}")
         IndexBuild.objects.update(heartbeat_at=silent)
-        again = indexing.take_up_lost()
+        again = index_builds.take_up_lost()
         assert again == ([row] if attempt < IndexBuild.MOST_ATTEMPTS else [])
         row.refresh_from_db()
     assert row.state == JobState.FAILED and "silent" in row.reason
-    assert indexing.take_up_lost() == []
+    assert index_builds.take_up_lost() == []
 
 
 @pytest.mark.slow
@@ -156,7 +157,7 @@ def test_a_killed_build_is_taken_up_once_from_where_it_was(
     more = [Source(f"n{n}", "", f"lion tiger {n}") for n in range(2 * vectors.SHARD)]
     ingest.ingest(corpus, more, whole=True)
     total = corpus.passages.count()
-    row = indexing.request(corpus, keyword_encoder)
+    row = index_builds.request(corpus, keyword_encoder)
     environment = process_environment() | {
         "DATA_DIR": str(settings.DATA_DIR),
         "DJANGO_SETTINGS_MODULE": "config.settings",
@@ -171,20 +172,20 @@ def test_a_killed_build_is_taken_up_once_from_where_it_was(
     assert (row.state, row.worker, row.sha256) == (JobState.RUNNING, "killed", "")
     with pytest.raises(searching.CannotSearch):
         searching.search(row, "lion")
-    assert indexing.take_up_lost() == []  # it may only be slow
+    assert index_builds.take_up_lost() == []  # it may only be slow
     IndexBuild.objects.update(heartbeat_at=timezone.now() - timedelta(hours=1))
-    assert indexing.take_up_lost() == [row]
-    assert indexing.take_up_lost() == []
+    assert index_builds.take_up_lost() == [row]
+    assert index_builds.take_up_lost() == []
 
     embedded: list[int] = []
-    encode: Callable[..., np.ndarray] = indexing.encoders.TextEncoder.encode_passages
+    encode: Callable[..., np.ndarray] = index_builds.encoders.TextEncoder.encode_passages
 
     def counted(self, texts, on_progress=None):  # type: ignore[no-untyped-def]
         embedded.append(len(texts))
         return encode(self, texts, on_progress)
 
-    monkeypatch.setattr(indexing.encoders.TextEncoder, "encode_passages", counted)
-    finished = indexing.build(IndexBuild.objects.get(pk=row.pk), worker="second")
+    monkeypatch.setattr(index_builds.encoders.TextEncoder, "encode_passages", counted)
+    finished = index_builds.build(IndexBuild.objects.get(pk=row.pk), worker="second")
     assert (finished.state, finished.attempts, finished.passage_count) == (JobState.DONE, 2, total)
     assert sum(embedded) == (0 if embedded_before is None else total - embedded_before)
     artifacts.verify(Path(settings.DATA_DIR) / finished.path, finished.sha256)
