@@ -19,8 +19,8 @@ from bench import _stage
 from bench._client import Answer, Browser
 from curation import asking, assigning
 from curation.models import Assignment, Event, Judgement, Project, Query
-from retrieval.hits import Hit
 from retrieval.models import Corpus
+from retrieval.search.results import Hit
 
 OVERLAP, SHOWN, LEASE_SECONDS = 3, 2, 4
 PATIENCE_SECONDS = 900

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from curation import answering, placing, recording, retrieving, serving
 from curation.errors import CurationError
 from curation.models import Assignment, Draft, Project, Query, Ranking, Release, ShownPassage
-from retrieval.hits import Hit
+from retrieval.search.results import Hit
 
 # Of the queries that arrive, so many are the random sample to evaluate on; which ones follows from their ids.
 EVALUATION_SHARE = 0.1

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from curation import serving
 from curation.models import Project, Query, QueryVector
-from retrieval import searching
 from retrieval.models import Encoder
+from retrieval.search import search
 
 AT_ONCE = 500
 
@@ -45,7 +45,7 @@ def embed(project: Project, queries: Sequence[Query]) -> int:
     some = list(blank.only("text", "text_key")[:AT_ONCE])
     if not some:
         return 0
-    vectors = searching.query_encoder(encoder).encode_queries([query.text for query in some])
+    vectors = search.query_encoder(encoder).encode_queries([query.text for query in some])
     QueryVector.objects.bulk_create(
         [
             QueryVector(query=query, encoder=encoder, text_key=query.text_key, values=_packed(vector))

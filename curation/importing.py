@@ -23,8 +23,8 @@ from curation import asking, expiring, finding, reading, recording, reviewing
 from curation.models import Answer, Assignment, Draft, Judgement, Project, Query, Review, SettledGrade
 from curation.reading import Asked, Pair
 from retrieval.documents import ingest
-from retrieval.hits import Hit
 from retrieval.models import Corpus
+from retrieval.search.results import Hit
 
 Progress = Callable[[int, int, str], None]
 

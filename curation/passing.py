@@ -18,8 +18,8 @@ from django.utils import timezone
 from curation import embedding, serving
 from curation.engine import likeness
 from curation.models import Judgement, Project, ProvisionalGrade, Query, SettledGrade, ShownPassage
-from retrieval import searching
 from retrieval.models import Passage
+from retrieval.search import search
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def offer_all(project: Project) -> int:
     queries = [*settled, *rest][:AT_ONCE]
     try:
         embedding.embed(project, queries)  # before the transaction: it may load an encoder
-    except (serving.NothingServes, searching.CannotSearch) as error:
+    except (serving.NothingServes, search.CannotSearch) as error:
         logger.info("%s: which queries mean the same is told by words alone: %s", project.slug, error)
     return _offer(queries)
 

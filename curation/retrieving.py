@@ -6,8 +6,9 @@ import copy
 from collections.abc import Callable, Sequence
 
 from curation.models import Release
-from retrieval import reranking, searching
-from retrieval.hits import Hit
+from retrieval.search import rerank
+from retrieval.search import search as index_search
+from retrieval.search.results import Hit
 
 
 def search(release: Release, text: str, k: int) -> list[Hit]:
@@ -23,7 +24,7 @@ def search_many(
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[list[Hit]]:
     """`search` for each text, in their order; another mode than hybrid looks at one of its parts alone."""
-    return searching.search_many(
+    return index_search.search_many(
         release.build, texts, k, mode, release.fusion_weight, stage(release), on_progress=on_progress
     )
 
@@ -35,8 +36,8 @@ def plain(release: Release) -> Release:
     return found
 
 
-def stage(release: Release) -> reranking.Stage | None:
+def stage(release: Release) -> rerank.Stage | None:
     """The release's last stage; None where the fused order is the last word."""
     if release.reranker is None:
         return None
-    return reranking.Stage(release.reranker, release.rerank_depth, release.rerank_share)
+    return rerank.Stage(release.reranker, release.rerank_depth, release.rerank_share)

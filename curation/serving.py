@@ -21,11 +21,11 @@ from curation import recording
 from curation.engine.prompting import DEFAULT_API_PASSAGES, DEFAULT_PASSAGES, DEFAULT_PROMPT, DEFAULT_REFUSAL
 from curation.errors import CurationError
 from curation.models import Generator, Project, Release, ReleaseQuerySet
-from retrieval import reranking
 from retrieval.engine import compute
 from retrieval.engine.fusion import DEFAULT_WEIGHT
 from retrieval.index import index_builds
 from retrieval.models import IndexBuild
+from retrieval.search import rerank
 
 if TYPE_CHECKING:
     from curation.engine.generator import ApiGenerator, TextGenerator
@@ -223,7 +223,7 @@ def _check_servable(release: Release) -> None:
         raise NotServable(say("build_elsewhere", build=release.build.number))
     if not IndexBuild.objects.searchable().filter(pk=release.build_id).exists():
         raise NotServable(say("build_not_there", number=release.number, build=release.build.number))
-    if release.reranker is not None and not reranking.folder(release.reranker).is_dir():
+    if release.reranker is not None and not rerank.folder(release.reranker).is_dir():
         raise NotServable(say("reranker_not_there", number=release.number))
 
 

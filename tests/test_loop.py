@@ -15,9 +15,9 @@ from django.contrib.auth.models import User
 from common.jobs import JobState, enqueue
 from curation import asking, assigning, judging, serving
 from curation.models import Project, Query, Ranking
-from retrieval import searching
 from retrieval.index import index_builds
 from retrieval.models import Corpus, Passage
+from retrieval.search import search
 from tests.tuning.conftest import ASKED
 from tuning import collecting, guarding, tasks, turning
 from tuning.models import DatasetQuery, Gate, Part, Turn
@@ -91,4 +91,4 @@ def test_a_question_goes_all_the_way_round(
     assert behind.count() == len(collecting.rows(turn.dataset))
 
     assert serving.roll_back(project) == base
-    assert searching.search(serving.serving(project).build, "bamboo", 3)
+    assert search.search(serving.serving(project).build, "bamboo", 3)

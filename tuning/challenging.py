@@ -10,10 +10,10 @@ from common.jobs import JobState
 from common.messages import Said, of_error, say
 from curation import retrieving, serving
 from curation.models import Project, Release
-from retrieval import searching
 from retrieval.engine import fusion
 from retrieval.index import index_builds
 from retrieval.models import IndexBuild
+from retrieval.search import search
 from tuning import choosing, collecting, training
 from tuning.engine.examples import DEV
 from tuning.models import Part, Run, Turn
@@ -131,7 +131,7 @@ def _weight(turn: Turn, build: IndexBuild, default: float) -> float:
     rows = [row for row in collecting.rows(turn.dataset, DEV) if row.grades]
     if not rows:
         return default
-    found = searching.candidates(build, [row.text for row in rows])
+    found = search.candidates(build, [row.text for row in rows])
     graded = [
         fusion.Graded(
             ids=one.ids,

@@ -20,9 +20,9 @@ from common import artifacts
 from common.messages import Said
 from curation import retrieving, serving
 from curation.models import Release
-from retrieval import searching
 from retrieval.index import index_builds
 from retrieval.models import IndexBuild, Passage
+from retrieval.search import search
 from tuning import collecting, diverging, instructing, trying
 from tuning.engine import preferences
 from tuning.engine.encoder_spec import read_spec
@@ -169,7 +169,7 @@ def _drafted(rows: list[JudgedQuery], release: Release) -> dict[str, list[str]]:
 
 def _write_passages(build: IndexBuild, rows: list[JudgedQuery], drafted: dict[str, list[str]], target: Path) -> None:
     """The build's passages in the order of its vectors, then those beside it that were judged or drafted from."""
-    ids = searching.open_build(build).ids.tolist()
+    ids = search.open_build(build).ids.tolist()
     used = {int(passage_id) for row in rows for passage_id in row.grades}
     used |= {int(passage_id) for passages in drafted.values() for passage_id in passages}
     write_passages(target, _texts([*ids, *sorted(used.difference(ids))]))

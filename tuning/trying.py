@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from common.messages import Said, say
 from curation import answering, retrieving
 from curation.models import Release
-from retrieval.hits import Hit
 from retrieval.models import Passage
+from retrieval.search.results import Hit
 from tuning.engine import answers, metrics
 
 Progress = Callable[[int, int, Said], None]

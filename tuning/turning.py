@@ -24,8 +24,8 @@ from curation import serving
 from curation.engine.api_generator import ApiError
 from curation.engine.gguf import NoGenerator
 from curation.models import Project
-from retrieval import searching
 from retrieval.engine.encoder import NoEncoder
+from retrieval.search import search
 from tuning import challenging, collecting, evaluating, promoting, training
 from tuning.models import Evaluation, Gate, Run, Turn
 
@@ -37,7 +37,7 @@ REASONS: tuple[type[Exception], ...] = (
     training.CannotTrain,
     challenging.CannotBuild,
     evaluating.CannotMeasure,
-    searching.CannotSearch,
+    search.CannotSearch,
     serving.NotServable,
     ApiError,
     NoGenerator,

@@ -31,9 +31,9 @@ from curation.sample.questions import Question, Sample
 from curation.sample.resolving import Resolver
 from retrieval.documents import ingest
 from retrieval.documents.ingest import Source
-from retrieval.hits import Hit
 from retrieval.index import index_builds
 from retrieval.models import Corpus, Encoder, Passage
+from retrieval.search.results import Hit
 
 Progress = Callable[[int, int, Said], None]
 

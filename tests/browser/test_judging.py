@@ -13,8 +13,8 @@ from pytest_django.live_server_helper import LiveServer
 
 from curation import asking, assigning, reviewing
 from curation.models import Answer, Assignment, Draft, Guidelines, Judgement, Project, Query
-from retrieval.hits import Hit
 from retrieval.models import Passage
+from retrieval.search.results import Hit
 from tests.browser.conftest import NewContext, SignIn, violations
 
 TEN = "lion tiger zebra panda otter eagle crow shark whale snail"

@@ -9,8 +9,8 @@ import pytest
 
 from curation import asking
 from curation.models import Project, Query
-from retrieval.hits import Hit
 from retrieval.models import Passage
+from retrieval.search.results import Hit
 from tests.tiny import tiny_generator
 
 

@@ -25,7 +25,7 @@ def _import(tmp_path: Path, *command: str, **edited: str) -> tuple[dict[str, int
 
 def _settled(project: Project, alice: User) -> Query:
     from curation import asking, assigning, judging
-    from retrieval.hits import Hit
+    from retrieval.search.results import Hit
 
     query = Query.objects.create(project=project, external_id="q1", text="Who sleeps?")
     shown = [project.corpus.passages.active().get(external_id=name).pk for name in ("lion", "otter", "snail")]

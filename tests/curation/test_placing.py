@@ -14,8 +14,8 @@ from django.test.utils import CaptureQueriesContext
 from curation import asking, assigning
 from curation.engine import sampling
 from curation.models import Assignment, Membership, Project, Query
-from retrieval.hits import Hit
 from retrieval.models import Passage
+from retrieval.search.results import Hit
 
 SHARES = {"lion": 100, "tiger": 60, "zebra": 30, "panda": 10}
 

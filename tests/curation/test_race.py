@@ -18,8 +18,8 @@ from django.utils import timezone
 
 from curation import asking, assigning, judging
 from curation.models import Assignment, Event, Judgement, Membership, Project, Query
-from retrieval.hits import Hit
 from retrieval.models import Corpus, Document, Passage
+from retrieval.search.results import Hit
 
 OVERLAP, QUERIES, SHOWN = 3, 12, 3
 PATIENCE = 120  # seconds

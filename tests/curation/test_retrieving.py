@@ -13,10 +13,10 @@ from django.core.management import call_command
 from common import artifacts
 from curation import asking, retrieving, serving
 from curation.models import Project, Ranking, Release
-from retrieval import reranking, searching
 from retrieval.engine import compute
 from retrieval.engine.reranker import TextReranker
 from retrieval.models import Passage, Reranker
+from retrieval.search import rerank, search
 from tests.conftest import KEYWORDS
 from tests.tiny import tiny_reranker
 
@@ -31,7 +31,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def reranker(db: None, weights: Path, tmp_path: Path, settings: Any) -> Reranker:
     settings.DATA_DIR = tmp_path
-    searching.close_all()
+    search.close_all()
     shutil.copytree(weights, tmp_path / "runs" / "one")
     return Reranker.objects.create(name="tiny", path="runs/one", sha256=artifacts.folder_hash(weights))
 
@@ -61,7 +61,7 @@ def test_fewer_than_the_depth_are_cut_from_what_was_reranked(reranked: Release) 
 
 def test_without_a_reranker_nothing_is_read_and_nothing_changes(release: Release) -> None:
     assert retrieving.stage(release) is None
-    plain = searching.search(release.build, TEXT, 12, weight=release.fusion_weight)
+    plain = search.search(release.build, TEXT, 12, weight=release.fusion_weight)
     assert retrieving.search(release, TEXT, 12) == plain
 
 
@@ -93,8 +93,8 @@ def test_the_next_release_keeps_the_reranker(reranked: Release, project: Project
 
 
 def test_weights_that_are_gone_are_said_and_not_put_in_service(reranked: Release, reranker: Reranker) -> None:
-    shutil.rmtree(reranking.folder(reranker))
-    with pytest.raises(searching.CannotSearch, match="runs/one holds no reranker"):
+    shutil.rmtree(rerank.folder(reranker))
+    with pytest.raises(search.CannotSearch, match="runs/one holds no reranker"):
         retrieving.search(reranked, TEXT, 3)
     with pytest.raises(serving.NotServable, match="its reranker is not there any more"):
         serving.switch(reranked)

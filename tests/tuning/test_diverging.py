@@ -9,8 +9,8 @@ import pytest
 
 from curation import asking, valuing, wording
 from curation.models import Assignment, Project, Query
-from retrieval.hits import Hit
 from retrieval.models import Passage
+from retrieval.search.results import Hit
 from tests.tuning.conftest import Settle
 from tuning import diverging
 

@@ -22,8 +22,8 @@ from django.utils import timezone
 from common.jobs import JobState, enqueue
 from curation import serving
 from curation.models import Project, Query, Release
-from retrieval import searching
 from retrieval.models import IndexBuild
+from retrieval.search import search
 from tuning import challenging, tasks, training, turning
 from tuning.models import Decision, Evaluation, Part, Run, Turn
 
@@ -87,9 +87,9 @@ def test_always_promotes_and_the_release_before_can_come_back(
     turn = turning.start(project, only=Part.RETRIEVER, gate="always")
     go_round(turn)
     assert serving.serving(project) == turn.challenger
-    assert searching.search(serving.serving(project).build, "bamboo", 3)
+    assert search.search(serving.serving(project).build, "bamboo", 3)
     assert serving.roll_back(project) == release
-    assert searching.search(serving.serving(project).build, "bamboo", 3)
+    assert search.search(serving.serving(project).build, "bamboo", 3)
 
 
 def test_a_project_has_one_unfinished_turn(project: Project) -> None:
@@ -240,7 +240,7 @@ def test_old_builds_give_their_disk_back_but_base_and_the_two_before_stay(
     kept = IndexBuild.objects.searchable().order_by("number").values_list("number", flat=True)
     assert list(kept) == [1, 3, 4, 5]  # base, two before, serving
     assert challenging.tidy(project) == []
-    assert searching.search(release.build, "bamboo", 3)
+    assert search.search(release.build, "bamboo", 3)
 
 
 @pytest.mark.slow
@@ -255,7 +255,7 @@ def test_a_worker_killed_while_training_leaves_one_training_and_the_turn_goes_on
     run = Run.objects.get(turn=turn)
     os.killpg(worker.pid, signal.SIGKILL)
     until(lambda: not alive(starts(run)[0]), 10, "the end of the orphan")
-    assert searching.search(serving.serving(project).build, "bamboo", 3)  # the old release serves on
+    assert search.search(serving.serving(project).build, "bamboo", 3)  # the old release serves on
     start_worker(**quick)
     time.sleep(5)
     enqueue(tasks.sweep)
@@ -281,7 +281,7 @@ def test_a_worker_killed_while_building_the_index_leaves_one_build_that_is_taken
     until(lambda: IndexBuild.objects.running().exists(), 60, "the build")
     os.killpg(worker.pid, signal.SIGKILL)
     build = IndexBuild.objects.running().get()
-    assert searching.search(serving.serving(project).build, "bamboo", 3)  # the old release serves on
+    assert search.search(serving.serving(project).build, "bamboo", 3)  # the old release serves on
     start_worker(**quick)
     time.sleep(5)
     enqueue(tasks.sweep)

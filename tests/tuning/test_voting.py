@@ -10,8 +10,8 @@ from django.test import Client
 
 from curation import comparing
 from curation.models import Membership, Project, Query, Release, Unchangeable
-from retrieval.hits import Hit
 from retrieval.models import Passage
+from retrieval.search.results import Hit
 from tests.measured import challenge
 from tuning import voting
 from tuning.models import Evaluation, Pair, Vote

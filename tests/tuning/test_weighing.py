@@ -16,11 +16,11 @@ from common import artifacts
 from common.jobs import JobState
 from curation import embedding, retrieving, serving
 from curation.models import Project, Query, Release, Review, SettledGrade
-from retrieval import searching
 from retrieval.documents import ingest
-from retrieval.hits import Hit
 from retrieval.index import index_builds
 from retrieval.models import Corpus, Passage, Reranker
+from retrieval.search import search
+from retrieval.search.results import Hit
 from tests.conftest import KEYWORDS
 from tests.tiny import said, tiny_encoder, tiny_reranker
 from tests.tuning.rounds import go_round
@@ -241,4 +241,4 @@ def test_one_that_cannot_learn_ends_no_turn(
     assert run.state == JobState.FAILED and "the reranker needs 500" in run.reason
     assert turn.challenger is not None and turn.challenger.reranker is None
     assert turn.evaluation.reranking == {}
-    searching.close_all()
+    search.close_all()

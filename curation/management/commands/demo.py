@@ -15,7 +15,7 @@ from curation.models import Project
 from curation.sample import loading, removing
 from retrieval.engine.encoder import NoEncoder
 from retrieval.index.index_builds import CannotBuild, ClaimLost
-from retrieval.searching import CannotSearch
+from retrieval.search.search import CannotSearch
 
 
 class Command(TandemCommand):

@@ -8,7 +8,7 @@ from django.core.management.base import CommandParser
 from curation import asking, importing, serving
 from curation.commanding import ProjectCommand
 from curation.management.commands.import_beir import report
-from retrieval.searching import CannotSearch
+from retrieval.search.search import CannotSearch
 
 
 class Command(ProjectCommand):

@@ -9,20 +9,20 @@ from django.core.management.base import CommandParser
 from curation import retrieving
 from curation.commanding import ProjectCommand
 from curation.models import Project
-from retrieval import searching
-from retrieval.hits import Hit
 from retrieval.models import IndexBuild, Passage
+from retrieval.search import search
+from retrieval.search.results import Hit
 
 
 class Command(ProjectCommand):
     help = "Search the build in service, or the newest one while nothing serves."
-    errors = (searching.CannotSearch,)
+    errors = (search.CannotSearch,)
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("text", metavar="TEXT")
         super().add_arguments(parser)
         parser.add_argument("-k", type=int, default=10, help="How many passages.")
-        parser.add_argument("--mode", choices=searching.MODES, default="hybrid")
+        parser.add_argument("--mode", choices=search.MODES, default="hybrid")
 
     def run(self, **options: Any) -> dict[str, Any]:
         project = self.project(options["project"])
@@ -43,8 +43,8 @@ def _searched(project: Project, text: str, k: int, mode: str) -> tuple[IndexBuil
     builds = IndexBuild.objects.searchable().select_related("corpus", "encoder")
     newest = builds.filter(corpus=project.corpus).order_by("-number").first()
     if newest is None:
-        raise searching.CannotSearch(f"{project.slug} has no build yet: run build_index")
-    return newest, searching.search(newest, text, k, mode)
+        raise search.CannotSearch(f"{project.slug} has no build yet: run build_index")
+    return newest, search.search(newest, text, k, mode)
 
 
 def _results(hits: list[Hit]) -> list[dict[str, Any]]:

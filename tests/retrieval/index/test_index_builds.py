@@ -12,12 +12,12 @@ from django.utils import timezone
 
 from common import artifacts
 from common.jobs import JobState
-from retrieval import searching
 from retrieval.documents import ingest
 from retrieval.documents.ingest import Source
 from retrieval.engine import vectors
 from retrieval.index import index_builds
 from retrieval.models import Corpus, Encoder, IndexBuild
+from retrieval.search import search
 from tests.conftest import ZOO, process_environment
 
 # A worker that is killed for good at one moment of its build.
@@ -36,7 +36,7 @@ indexing.build(IndexBuild.objects.get(pk=sys.argv[1]), worker="killed", on_progr
 @pytest.fixture(autouse=True)
 def data_dir(tmp_path: Path, settings) -> None:  # type: ignore[no-untyped-def]
     settings.DATA_DIR = tmp_path
-    searching.close_all()
+    search.close_all()
 
 
 def test_a_build_is_whole_hashed_and_counted(build: IndexBuild) -> None:
@@ -73,9 +73,9 @@ def test_only_active_passages_are_built(build: IndexBuild) -> None:
     ingest.ingest(build.corpus, [Source("mouse", "Mouse", "A mouse is small.")], whole=True)
     second = index_builds.build(index_builds.request(build.corpus, build.encoder), worker="test")
     assert second.passage_count == len(ZOO)
-    texts = [hit.passage_id for hit in searching.search(second, "lion", k=50)]
+    texts = [hit.passage_id for hit in search.search(second, "lion", k=50)]
     assert build.corpus.passages.get(external_id="lion").pk not in texts
-    assert build.corpus.passages.get(external_id="lion").pk == searching.search(build, "lion")[0].passage_id
+    assert build.corpus.passages.get(external_id="lion").pk == search.search(build, "lion")[0].passage_id
 
 
 def test_a_row_is_built_by_one_worker_only(corpus: Corpus, keyword_encoder: Encoder) -> None:
@@ -170,8 +170,8 @@ def test_a_killed_build_is_taken_up_once_from_where_it_was(
 
     row.refresh_from_db()
     assert (row.state, row.worker, row.sha256) == (JobState.RUNNING, "killed", "")
-    with pytest.raises(searching.CannotSearch):
-        searching.search(row, "lion")
+    with pytest.raises(search.CannotSearch):
+        search.search(row, "lion")
     assert index_builds.take_up_lost() == []  # it may only be slow
     IndexBuild.objects.update(heartbeat_at=timezone.now() - timedelta(hours=1))
     assert index_builds.take_up_lost() == [row]
@@ -189,4 +189,4 @@ def test_a_killed_build_is_taken_up_once_from_where_it_was(
     assert (finished.state, finished.attempts, finished.passage_count) == (JobState.DONE, 2, total)
     assert sum(embedded) == (0 if embedded_before is None else total - embedded_before)
     artifacts.verify(Path(settings.DATA_DIR) / finished.path, finished.sha256)
-    assert searching.search(finished, "zebra stripes")[0].passage_id == corpus.passages.get(external_id="zebra").pk
+    assert search.search(finished, "zebra stripes")[0].passage_id == corpus.passages.get(external_id="zebra").pk

@@ -14,7 +14,7 @@ from curation.commanding import ProjectCommand
 from curation.engine.api_generator import ApiError
 from curation.engine.gguf import NoGenerator
 from curation.models import Project, Release
-from retrieval import searching
+from retrieval.search import search
 from tuning import checking
 from tuning.engine.significance import bootstrap_interval, compare
 from tuning.trying import PerQuery
@@ -22,7 +22,7 @@ from tuning.trying import PerQuery
 
 class Command(ProjectCommand):
     help = "Measure what a release retrieves, and with --answers what it answers, against a qrels file."
-    errors = (serving.NothingServes, searching.CannotSearch, ApiError, NoGenerator)
+    errors = (serving.NothingServes, search.CannotSearch, ApiError, NoGenerator)
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)

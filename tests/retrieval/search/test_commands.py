@@ -11,9 +11,9 @@ from sentence_transformers.sentence_transformer import modules
 
 from curation import serving
 from curation.models import Project
-from retrieval import searching
 from retrieval.engine.fusion import DEFAULT_WEIGHT
 from retrieval.models import Corpus, Document, IndexBuild, Passage
+from retrieval.search import search
 from tests.conftest import ZOO, process_environment
 
 pytestmark = pytest.mark.django_db
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def data_dir(tmp_path_factory: pytest.TempPathFactory, settings) -> None:  # type: ignore[no-untyped-def]
     settings.DATA_DIR = tmp_path_factory.mktemp("data")
-    searching.close_all()
+    search.close_all()
 
 
 def run(*args: object, **options: object) -> dict[str, object]:
@@ -121,7 +121,7 @@ def test_a_process_ends_with_the_status_and_one_line(tmp_path: Path) -> None:
     path = tmp_path / "big.jsonl"
     with path.open("wb") as stream:
         stream.truncate(300 * 1024 * 1024)
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     ended = subprocess.run(
         [sys.executable, "manage.py", "import_corpus", str(path), "--project", "new"],
         cwd=root,

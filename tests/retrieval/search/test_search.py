@@ -4,73 +4,73 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from retrieval import searching
 from retrieval.documents import ingest
 from retrieval.documents.ingest import Source
 from retrieval.index import index_builds
 from retrieval.models import Corpus, Encoder, IndexBuild, Passage
+from retrieval.search import search
 from tests.conftest import ZOO
 
 
 @pytest.fixture(autouse=True)
 def data_dir(tmp_path: Path, settings) -> None:  # type: ignore[no-untyped-def]
     settings.DATA_DIR = tmp_path
-    searching.close_all()
+    search.close_all()
 
 
-@pytest.mark.parametrize("mode", searching.MODES)
+@pytest.mark.parametrize("mode", search.MODES)
 def test_the_passage_with_the_words_comes_first(build: IndexBuild, passages: dict[str, Passage], mode: str) -> None:
-    hits = searching.search(build, "zebra stripes", 3, mode)
+    hits = search.search(build, "zebra stripes", 3, mode)
     assert hits[0].passage_id == passages["zebra"].pk
     assert [hit.rank for hit in hits] == list(range(1, len(hits) + 1))
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
 
 
 def test_lexical_search_finds_only_passages_that_share_a_word(build: IndexBuild, passages: dict[str, Passage]) -> None:
-    hits = searching.search(build, "night hunters", 10, "lexical")
+    hits = search.search(build, "night hunters", 10, "lexical")
     assert {hit.passage_id for hit in hits} == {passages["lion"].pk, passages["tiger"].pk}
 
 
 @pytest.mark.parametrize("mode", ["dense", "hybrid"])
 def test_k_beyond_the_corpus_gives_every_passage_once(build: IndexBuild, mode: str) -> None:
-    hits = searching.search(build, "lion", 1000, mode)
+    hits = search.search(build, "lion", 1000, mode)
     assert len({hit.passage_id for hit in hits}) == len(hits) == len(ZOO)
 
 
-@pytest.mark.parametrize("mode", searching.MODES)
+@pytest.mark.parametrize("mode", search.MODES)
 def test_blank_text_and_no_k_find_nothing(build: IndexBuild, mode: str) -> None:
-    assert searching.search(build, "  \n", 5, mode) == []
-    assert searching.search(build, "lion", 0, mode) == []
-    assert searching.search_many(build, [], 5, mode) == []
+    assert search.search(build, "  \n", 5, mode) == []
+    assert search.search(build, "lion", 0, mode) == []
+    assert search.search_many(build, [], 5, mode) == []
 
 
-@pytest.mark.parametrize("mode", searching.MODES)
+@pytest.mark.parametrize("mode", search.MODES)
 def test_many_at_once_find_what_each_finds_alone(build: IndexBuild, mode: str) -> None:
     texts = [*ZOO.values(), "nothing known", "", "hunts at night"]
     seen: list[tuple[int, int]] = []
-    together = searching.search_many(build, texts, 5, mode, on_progress=lambda *at: seen.append(at))
-    assert together == [searching.search(build, text, 5, mode) for text in texts]
+    together = search.search_many(build, texts, 5, mode, on_progress=lambda *at: seen.append(at))
+    assert together == [search.search(build, text, 5, mode) for text in texts]
     assert seen == [(len(texts), len(texts))]
 
 
-@pytest.mark.parametrize("mode", searching.MODES)
+@pytest.mark.parametrize("mode", search.MODES)
 def test_equal_passages_rank_by_their_id(corpus: Corpus, keyword_encoder: Encoder, mode: str) -> None:
     ingest.ingest(corpus, [Source(f"twin{n}", "", "zebra zebra") for n in range(130)], whole=True)
     build = index_builds.build(index_builds.request(corpus, keyword_encoder), worker="test")
     twins = list(corpus.passages.filter(external_id__startswith="twin").order_by("pk").values_list("pk", flat=True))
-    found = [hit.passage_id for hit in searching.search(build, "zebra", 20, mode) if hit.passage_id in twins]
+    found = [hit.passage_id for hit in search.search(build, "zebra", 20, mode) if hit.passage_id in twins]
     assert found == twins[: len(found)] and len(found) >= 19
 
 
 def test_the_weight_moves_between_the_two_ways(build: IndexBuild) -> None:
     text = "zebra eagle bamboo tools at nine"
     for weight, mode in ((1.0, "dense"), (0.0, "lexical")):
-        fused = searching.search(build, text, 3, "hybrid", weight)
-        assert [hit.passage_id for hit in fused] == [h.passage_id for h in searching.search(build, text, 3, mode)]
+        fused = search.search(build, text, 3, "hybrid", weight)
+        assert [hit.passage_id for hit in fused] == [h.passage_id for h in search.search(build, text, 3, mode)]
 
 
 def test_candidates_carry_both_scores(build: IndexBuild, passages: dict[str, Passage]) -> None:
-    [found] = searching.candidates(build, ["zebra stripes"], depth=3)
+    [found] = search.candidates(build, ["zebra stripes"], depth=3)
     at = found.ids.tolist().index(passages["zebra"].pk)
     assert at == found.dense.argmax() == found.lexical.argmax()
     assert len(found.ids) == len(found.dense) == len(found.lexical) >= 3
@@ -78,35 +78,35 @@ def test_candidates_carry_both_scores(build: IndexBuild, passages: dict[str, Pas
 
 def test_a_mode_there_is_not_is_an_error_of_the_caller(build: IndexBuild) -> None:
     with pytest.raises(ValueError, match="fuzzy"):
-        searching.search(build, "lion", mode="fuzzy")
+        search.search(build, "lion", mode="fuzzy")
 
 
 def test_what_is_unfinished_retired_or_damaged_cannot_be_searched(build: IndexBuild, keyword_encoder: Encoder) -> None:
-    with pytest.raises(searching.CannotSearch, match="not finished"):
-        searching.search(index_builds.request(build.corpus, keyword_encoder), "lion")
+    with pytest.raises(search.CannotSearch, match="not finished"):
+        search.search(index_builds.request(build.corpus, keyword_encoder), "lion")
     (Path(settings.DATA_DIR) / build.path / "passages.npy").write_bytes(b"")
-    with pytest.raises(searching.CannotSearch, match="passage ids"):
-        searching.search(build, "lion")
+    with pytest.raises(search.CannotSearch, match="passage ids"):
+        search.search(build, "lion")
     index_builds.retire(build)
-    with pytest.raises(searching.CannotSearch, match="retired"):
-        searching.search(build, "lion")
+    with pytest.raises(search.CannotSearch, match="retired"):
+        search.search(build, "lion")
 
 
 def test_an_open_build_is_searched_while_another_is_being_opened(build: IndexBuild) -> None:
-    searching.search(build, "lion")
+    search.search(build, "lion")
     opening, may_end = threading.Event(), threading.Event()
 
     def slow() -> None:
-        def make() -> searching.OpenBuild:
+        def make() -> search.OpenBuild:
             opening.set()
             assert may_end.wait(20)
-            return searching.open_build(build)
+            return search.open_build(build)
 
-        searching._open_builds.get("another", make)
+        search._open_builds.get("another", make)
 
     thread = threading.Thread(target=slow)
     thread.start()
     assert opening.wait(20)
-    assert searching.search(build, "lion", 1, "dense")
+    assert search.search(build, "lion", 1, "dense")
     may_end.set()
     thread.join()

@@ -12,8 +12,8 @@ from django.conf import settings
 from common.cache import Kept
 from retrieval.engine import compute
 from retrieval.engine.reranker import DEFAULT_DEPTH, DEFAULT_SHARE, TextReranker, reorder
-from retrieval.hits import Hit
 from retrieval.models import Passage, Reranker
+from retrieval.search.results import Hit
 
 _loaded: Kept[TextReranker] = Kept(2)
 

@@ -18,15 +18,15 @@ from django.conf import settings
 from common import artifacts
 from common.cache import Kept
 from common.messages import say
-from retrieval import reranking
 from retrieval.engine import fusion, vectors
 from retrieval.engine.encoder import NoEncoder, TextEncoder
 from retrieval.engine.lexical import LexicalIndex
 from retrieval.engine.reranker import NoReranker
 from retrieval.engine.vectors import FloatArray, IntArray
-from retrieval.hits import Hit
 from retrieval.index import index_builds
 from retrieval.models import Encoder, IndexBuild
+from retrieval.search import rerank
+from retrieval.search.results import Hit
 
 Mode = Literal["dense", "lexical", "hybrid"]
 MODES: tuple[str, ...] = get_args(Mode)
@@ -56,7 +56,7 @@ def search(
     k: int = 10,
     mode: str = "hybrid",
     weight: float = fusion.DEFAULT_WEIGHT,
-    stage: reranking.Stage | None = None,
+    stage: rerank.Stage | None = None,
 ) -> list[Hit]:
     """The k best passages for the text, best first; fewer when the corpus, or the words found, give fewer.
 
@@ -73,7 +73,7 @@ def search_many(
     k: int = 10,
     mode: str = "hybrid",
     weight: float = fusion.DEFAULT_WEIGHT,
-    stage: reranking.Stage | None = None,
+    stage: rerank.Stage | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[list[Hit]]:
     """`search` for each text, in their order, with one encoding and one matrix product a batch."""
@@ -168,7 +168,7 @@ def close_all() -> None:
     """Forget every open build, encoder and reranker: their memory comes back when the last search has ended."""
     _open_builds.clear()
     _encoders.clear()
-    reranking.close_all()
+    rerank.close_all()
 
 
 _open_builds: Kept[OpenBuild] = Kept(_OPEN_BUILDS)
@@ -188,9 +188,9 @@ def query_encoder(row: Encoder) -> TextEncoder:
     return _encoders.get((row.query_hash, row.query_prefix), load)
 
 
-def _reranked(stage: reranking.Stage, texts: Sequence[str], rankings: list[list[Hit]]) -> list[list[Hit]]:
+def _reranked(stage: rerank.Stage, texts: Sequence[str], rankings: list[list[Hit]]) -> list[list[Hit]]:
     try:
-        return reranking.apply(stage, texts, rankings)
+        return rerank.apply(stage, texts, rankings)
     except NoReranker as error:
         raise CannotSearch(str(error)) from error
 
