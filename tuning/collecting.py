@@ -21,7 +21,7 @@ from common import artifacts
 from common.messages import Said, say
 from curation import embedding
 from curation.models import Answer, Judgement, Project, Query, Review, SettledGrade
-from retrieval.engine.encoder import TextEncoder
+from retrieval.engine.encoders.bi_encoder import TextEncoder
 from retrieval.index import index_builds
 from retrieval.models import Encoder, Passage
 from tuning.engine import clusters

@@ -28,7 +28,7 @@ from common.messages import Said, say
 from curation import embedding, serving
 from curation.errors import CurationError
 from curation.models import Generator, Project, Release
-from retrieval.engine.encoder import TextEncoder
+from retrieval.engine.encoders.bi_encoder import TextEncoder
 from retrieval.index import index_builds
 from retrieval.models import Passage
 from tuning import collecting, specifying, training, trying, turning

@@ -24,7 +24,7 @@ from curation import serving
 from curation.engine.api_generator import ApiError
 from curation.engine.gguf import NoGenerator
 from curation.models import Project
-from retrieval.engine.encoder import NoEncoder
+from retrieval.engine.encoders.bi_encoder import NoEncoder
 from retrieval.search import search
 from tuning import challenging, collecting, evaluating, promoting, training
 from tuning.models import Evaluation, Gate, Run, Turn

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from common import artifacts
-from retrieval.engine import packages
+from retrieval.engine.encoders import model_packages
 
 # Part of a converted folder's name. 1: float32 weights, tokenizer with its chat template.
 FORMAT_VERSION = 1
@@ -129,13 +129,13 @@ def _unpack(gguf: Path, folder: Path) -> None:
 
 def _in_package(name: str) -> Path | Source | None:
     """The first .gguf file, or else the first folder of weights, or else a file in parts; None without any."""
-    roots = packages.roots(name)
+    roots = model_packages.roots(name)
     for root in roots:
         for found in sorted(root.rglob("*.gguf")):
             return found
         for config in sorted(root.rglob("config.json")):
             return config.parent
-    return _in_parts([*roots, *(root for required in _parts_of(name) for root in packages.roots(required))])
+    return _in_parts([*roots, *(root for required in _parts_of(name) for root in model_packages.roots(required))])
 
 
 def _in_parts(roots: Sequence[Path]) -> Source | None:

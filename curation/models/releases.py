@@ -9,8 +9,8 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from curation.models.projects import SHARE, Project
-from retrieval.engine.fusion import DEFAULT_WEIGHT
-from retrieval.engine.reranker import DEFAULT_DEPTH, DEFAULT_SHARE
+from retrieval.engine.encoders.cross_encoder import DEFAULT_DEPTH, DEFAULT_SHARE
+from retrieval.engine.indexes.score_fusion import DEFAULT_WEIGHT
 from retrieval.models import IndexBuild, Reranker
 
 

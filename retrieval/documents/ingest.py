@@ -19,7 +19,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from common.text_files import BadInput
-from retrieval.engine import chunking
+from retrieval.engine.text import chunking
 from retrieval.models import Corpus, Document, Passage
 
 # Tokens of the encoder that ship with Tandem read 256; its own two marks and the estimate's error need room.

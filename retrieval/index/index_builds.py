@@ -28,9 +28,10 @@ from django.utils import timezone
 from common import artifacts
 from common.jobs import JobState
 from common.messages import Said, of_error, say
-from retrieval.engine import compute, lexical, vectors
-from retrieval.engine import encoder as encoders
-from retrieval.engine.vectors import FloatArray, IntArray
+from retrieval.engine import hardware
+from retrieval.engine.encoders import bi_encoder as encoders
+from retrieval.engine.indexes import bm25_index, dense_index
+from retrieval.engine.indexes.dense_index import FloatArray, IntArray
 from retrieval.models import Corpus, Encoder, IndexBuild, Passage
 
 Progress = Callable[[int, int, Said], None]
@@ -236,9 +237,9 @@ class _Builder:
         target = vectors_folder(key)
         if target.exists():
             return key
-        compute.set_threads(settings.COMPUTE_THREADS)
+        hardware.set_threads(settings.COMPUTE_THREADS)
         query_path, passage_path = weights(encoder)
-        dtype = compute.fast_dtype(Path(settings.DATA_DIR) / "compute.json")
+        dtype = hardware.fast_dtype(Path(settings.DATA_DIR) / "compute.json")
         text_encoder = encoders.TextEncoder(
             query_path, passage_path, encoder.query_prefix, encoder.passage_prefix, dtype
         )
@@ -255,7 +256,7 @@ class _Builder:
             self.tell(done, total, say("embedding"))
 
         self.tell(0, total, say("embedding"))
-        vectors.embed_in_shards(shards, encode, passages.texts, shard_done)
+        dense_index.embed_in_shards(shards, encode, passages.texts, shard_done)
         meta = {
             "encoder": encoder.passage_hash,
             "prefix": encoder.passage_prefix,
@@ -263,7 +264,7 @@ class _Builder:
             "unknown_share": round(text_encoder.unknown_share(passages.texts[:: -(-total // _SAMPLE)]), 2),
         }
         try:
-            vectors.join_shards(shards, target, total, encoder.dim, meta)
+            dense_index.join_shards(shards, target, total, encoder.dim, meta)
         except FileExistsError:
             pass  # another build of the same passages was quicker
         except artifacts.Damaged:
@@ -277,7 +278,7 @@ class _Builder:
 
         def fill(part: Path) -> None:
             np.save(part / "passages.npy", passages.ids)
-            index = lexical.LexicalIndex.build(
+            index = bm25_index.LexicalIndex.build(
                 passages.texts, lambda done, total: self.tell(done, total, say("indexing_words"))
             )
             index.save(part / "lexical")
@@ -303,15 +304,15 @@ class _Builder:
 
     def check(self, folder: Path, passages: _Passages, key: str) -> None:
         """Raises Damaged unless a few passages find themselves, both ways."""
-        matrix = vectors.load(vectors_folder(key))
+        matrix = dense_index.load(vectors_folder(key))
         if matrix.shape != (len(passages.ids), self.row.encoder.dim):
             raise artifacts.Damaged(f"{vectors_folder(key)} has the shape {matrix.shape}")
-        index = lexical.LexicalIndex.load(folder / "lexical")
+        index = bm25_index.LexicalIndex.load(folder / "lexical")
         if len(index) != len(passages.ids):
             raise artifacts.Damaged(f"{folder} indexes {len(index)} of {len(passages.ids)} passages")
         sample = np.linspace(0, len(matrix) - 1, min(5, len(matrix))).astype(int)
         lengths = np.linalg.norm(matrix[sample], axis=1)
-        scores, _rows = vectors.nearest(np.ascontiguousarray(matrix[sample]), matrix, 1)
+        scores, _rows = dense_index.nearest(np.ascontiguousarray(matrix[sample]), matrix, 1)
         if not np.allclose(scores[:, 0], lengths**2, atol=1e-3):
             raise artifacts.Damaged(f"{vectors_folder(key)}: a passage does not find itself")
 

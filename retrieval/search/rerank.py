@@ -10,8 +10,8 @@ import numpy as np
 from django.conf import settings
 
 from common.cache import Kept
-from retrieval.engine import compute
-from retrieval.engine.reranker import DEFAULT_DEPTH, DEFAULT_SHARE, TextReranker, reorder
+from retrieval.engine import hardware
+from retrieval.engine.encoders.cross_encoder import DEFAULT_DEPTH, DEFAULT_SHARE, TextReranker, reorder
 from retrieval.models import Passage, Reranker
 from retrieval.search.results import Hit
 
@@ -63,5 +63,5 @@ def _weights(row: Reranker) -> TextReranker:
     """In the format this machine multiplies faster: here every millisecond is somebody's."""
     return _loaded.get(
         row.sha256,
-        lambda: TextReranker(folder(row), compute.fast_dtype(Path(settings.DATA_DIR) / "compute.json")),
+        lambda: TextReranker(folder(row), hardware.fast_dtype(Path(settings.DATA_DIR) / "compute.json")),
     )

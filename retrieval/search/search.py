@@ -18,11 +18,11 @@ from django.conf import settings
 from common import artifacts
 from common.cache import Kept
 from common.messages import say
-from retrieval.engine import fusion, vectors
-from retrieval.engine.encoder import NoEncoder, TextEncoder
-from retrieval.engine.lexical import LexicalIndex
-from retrieval.engine.reranker import NoReranker
-from retrieval.engine.vectors import FloatArray, IntArray
+from retrieval.engine.encoders.bi_encoder import NoEncoder, TextEncoder
+from retrieval.engine.encoders.cross_encoder import NoReranker
+from retrieval.engine.indexes import dense_index, score_fusion
+from retrieval.engine.indexes.bm25_index import LexicalIndex
+from retrieval.engine.indexes.dense_index import FloatArray, IntArray
 from retrieval.index import index_builds
 from retrieval.models import Encoder, IndexBuild
 from retrieval.search import rerank
@@ -55,7 +55,7 @@ def search(
     text: str,
     k: int = 10,
     mode: str = "hybrid",
-    weight: float = fusion.DEFAULT_WEIGHT,
+    weight: float = score_fusion.DEFAULT_WEIGHT,
     stage: rerank.Stage | None = None,
 ) -> list[Hit]:
     """The k best passages for the text, best first; fewer when the corpus, or the words found, give fewer.
@@ -72,7 +72,7 @@ def search_many(
     texts: Sequence[str],
     k: int = 10,
     mode: str = "hybrid",
-    weight: float = fusion.DEFAULT_WEIGHT,
+    weight: float = score_fusion.DEFAULT_WEIGHT,
     stage: rerank.Stage | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[list[Hit]]:
@@ -109,7 +109,7 @@ class OpenBuild:
             self.ids: IntArray = np.load(folder / "passages.npy")
         except (OSError, ValueError, EOFError) as error:
             raise artifacts.Damaged(f"{folder} holds no readable passage ids") from error
-        self.matrix = vectors.load(index_builds.vectors_folder(str(meta.get("vectors"))))
+        self.matrix = dense_index.load(index_builds.vectors_folder(str(meta.get("vectors"))))
         self.lexical = LexicalIndex.load(folder / "lexical")
         if not len(self.ids) == len(self.matrix) == len(self.lexical):
             raise artifacts.Damaged(f"{folder}: {len(self.ids)} ids, {len(self.matrix)} vectors")
@@ -125,7 +125,7 @@ class OpenBuild:
         if mode == "lexical":
             return [self._hits(*self.lexical.best(self.lexical.scores(text), k)) for text in texts]
         if mode == "dense":
-            scores, rows = vectors.nearest(self.encoder.encode_queries(texts), self.matrix, k)
+            scores, rows = dense_index.nearest(self.encoder.encode_queries(texts), self.matrix, k)
             found = [self._hits(*pair) for pair in zip(scores, rows, strict=True)]
         else:
             found = [self._fused(one, k, weight) for one in self.candidates(texts, max(_DEPTH, k))]
@@ -134,7 +134,7 @@ class OpenBuild:
     def candidates(self, texts: Sequence[str], depth: int) -> list[Candidates]:
         """See the module's `candidates`."""
         queries = self.encoder.encode_queries(texts)
-        _scores, dense_rows = vectors.nearest(queries, self.matrix, depth)
+        _scores, dense_rows = dense_index.nearest(queries, self.matrix, depth)
         out = []
         for text, query, near in zip(texts, queries, dense_rows, strict=True):
             by_word = self.lexical.scores(text)
@@ -144,8 +144,8 @@ class OpenBuild:
         return out
 
     def _fused(self, found: Candidates, k: int, weight: float) -> list[Hit]:
-        scores = fusion.fuse(found.dense, found.lexical, weight)
-        best, rows = vectors.top(scores, min(k, len(scores)))
+        scores = score_fusion.fuse(found.dense, found.lexical, weight)
+        best, rows = dense_index.top(scores, min(k, len(scores)))
         return _numbered(best, found.ids[rows])
 
     def _hits(self, scores: FloatArray, rows: IntArray) -> list[Hit]:

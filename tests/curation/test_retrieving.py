@@ -13,8 +13,8 @@ from django.core.management import call_command
 from common import artifacts
 from curation import asking, retrieving, serving
 from curation.models import Project, Ranking, Release
-from retrieval.engine import compute
-from retrieval.engine.reranker import TextReranker
+from retrieval.engine import hardware
+from retrieval.engine.encoders.cross_encoder import TextReranker
 from retrieval.models import Passage, Reranker
 from retrieval.search import rerank, search
 from tests.conftest import KEYWORDS
@@ -46,7 +46,7 @@ def test_the_first_stand_in_the_rerankers_order_and_the_others_stay(
 ) -> None:
     before, after = retrieving.search(release, TEXT, 12), retrieving.search(reranked, TEXT, 12)
     texts = {passage.pk: passage.full_text for passage in passages.values()}
-    scores = TextReranker(weights, compute.fast_dtype()).scores([(TEXT, texts[hit.passage_id]) for hit in before[:4]])
+    scores = TextReranker(weights, hardware.fast_dtype()).scores([(TEXT, texts[hit.passage_id]) for hit in before[:4]])
     wanted = [before[place].passage_id for place in (-scores).argsort(kind="stable")]
     assert [hit.passage_id for hit in after[:4]] == wanted != [hit.passage_id for hit in before[:4]]
     assert after[4:] == before[4:]

@@ -3,14 +3,14 @@
 import time
 
 from config.settings import *  # noqa: F403
-from retrieval.engine import lexical
+from retrieval.engine.indexes import bm25_index
 
-_build = lexical.LexicalIndex.build
+_build = bm25_index.LexicalIndex.build
 
 
-def _slowly(*arguments: object, **named: object) -> lexical.LexicalIndex:
+def _slowly(*arguments: object, **named: object) -> bm25_index.LexicalIndex:
     time.sleep(30)
     return _build(*arguments, **named)  # type: ignore[arg-type]
 
 
-lexical.LexicalIndex.build = _slowly  # type: ignore[method-assign, assignment]
+bm25_index.LexicalIndex.build = _slowly  # type: ignore[method-assign, assignment]

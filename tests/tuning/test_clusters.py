@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from retrieval.engine.encoder import TextEncoder
+from retrieval.engine.encoders.bi_encoder import TextEncoder
 from tuning.engine import clusters
 from tuning.engine.examples import DEV, TEST, TRAIN
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from common import artifacts
-from retrieval.engine.encoder import TextEncoder
+from retrieval.engine.encoders.bi_encoder import TextEncoder
 from tests.tiny import said, tiny_encoder
 from tuning.engine import dev, encoder_spec, examples, fit_encoder, roads
 from tuning.engine.checkpoints import Bookmark
@@ -105,7 +105,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_others(spec: dict[str, A
 
 @pytest.mark.slow
 def test_the_checkpoint_loads_as_an_ordinary_encoder(spec: dict[str, Any], fit: Fit, tmp_path: Path) -> None:
-    from retrieval.engine.encoder import TextEncoder
+    from retrieval.engine.encoders.bi_encoder import TextEncoder
     from tuning.engine.towers import Tower
 
     rows = examples.read_queries(Path(spec["queries"]))
@@ -121,15 +121,15 @@ def test_the_checkpoint_loads_as_an_ordinary_encoder(spec: dict[str, Any], fit: 
 
 @pytest.mark.slow
 def test_the_checkpoint_says_which_beginnings_it_reads(spec: dict[str, Any], fit: Fit) -> None:
-    from retrieval.engine import beginnings
-    from retrieval.engine.encoder import TextEncoder
+    from retrieval.engine.encoders import lead_pooling
+    from retrieval.engine.encoders.bi_encoder import TextEncoder
     from tuning.engine.towers import Tower
 
     rows = examples.read_queries(Path(spec["queries"]))
     examples.write_queries(Path(spec["queries"]), [replace(row, split="train") for row in rows])
     spec["settings"] |= {"roads": ["both"], "both_epochs": 1, "both_beginnings": [3]}
     result = fit(spec)
-    assert beginnings.wanted(Path(result["passage_path"])) == (3,)
+    assert lead_pooling.wanted(Path(result["passage_path"])) == (3,)
     texts = ["ba de", "fi go ku la"]
     served = TextEncoder(result["query_path"], result["passage_path"]).encode_passages(texts)
     tower = Tower(result["passage_path"])

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from common import artifacts
-from retrieval.engine.reranker import TextReranker
+from retrieval.engine.encoders.cross_encoder import TextReranker
 from tests.tiny import said, tiny_encoder, tiny_reranker
 from tuning.engine import examples, fit_reranker
 from tuning.engine.examples import JudgedQuery, PassageText

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common import artifacts
-from retrieval.engine.reranker import KIND as RERANKER
+from retrieval.engine.encoders.cross_encoder import KIND as RERANKER
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder, SentenceTransformer

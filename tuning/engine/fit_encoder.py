@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from common import artifacts
-from retrieval.engine import beginnings, compute
-from retrieval.engine.encoder import NoEncoder, local_folder
+from retrieval.engine import hardware
+from retrieval.engine.encoders import lead_pooling
+from retrieval.engine.encoders.bi_encoder import NoEncoder, local_folder
 from tuning.engine import candidates, checkpoints, dev, examples, reading, roads, whitening
 from tuning.engine.batches import Material
 from tuning.engine.candidates import Example, LmScores, Rows, Vectors
@@ -95,7 +96,7 @@ def _set_up(spec: RetrieverSpec) -> None:
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # what matters is in metrics.jsonl, and the last line of stderr is the reason
-    compute.set_threads(spec.threads)
+    hardware.set_threads(spec.threads)
     torch.manual_seed(spec.seed)
     torch.use_deterministic_algorithms(True)
 
@@ -300,7 +301,7 @@ def _result(
         "temperature": spec.settings.temperature,
         "dev": values,
         "curves": progress.curves,
-        "record": compute.describe()
+        "record": hardware.describe()
         | {
             "settings": asdict(spec.settings),
             "seed": spec.seed,
@@ -321,7 +322,7 @@ def _save(spec: RetrieverSpec, target: Path, choice: str, tower: Tower) -> dict[
     parents = {name: digest for name, digest in _sides(spec).items() if name.endswith("_hash")}
     meta = {"choice": choice, "seed": spec.seed, "settings": asdict(spec.settings), "parents": parents}
     if choice == BOTH:
-        meta[beginnings.KEY] = tower.begun
+        meta[lead_pooling.KEY] = tower.begun
     artifacts.remove_folder(target)  # without a result beside it, it is what a killed process left
     folder = target / "query"
     with tower.query_side() as model:

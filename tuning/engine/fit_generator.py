@@ -26,7 +26,7 @@ from typing import Any
 
 from common import artifacts
 from curation.engine.generator import NoGenerator, TextGenerator, resolve
-from retrieval.engine import compute
+from retrieval.engine import hardware
 from tuning.engine import fitting, material, preferences
 from tuning.engine.answer_loss import batches, dev_loss, gradients
 from tuning.engine.checkpoints import BOOKMARK_SECONDS, Bookmark, key_of
@@ -44,9 +44,9 @@ DPO_SHARE = 0.35
 def fit(spec: dict[str, Any], out: Path, log: fitting.Log) -> dict[str, Any]:
     """Train and write OUT/checkpoint; the result. Raises CannotFit."""
     settings = read_settings(spec.get("settings") or {})
-    compute.set_threads(int(spec.get("threads") or 0))
+    hardware.set_threads(int(spec.get("threads") or 0))
     log.write(0, 0, seconds_left=float(spec.get("budget_seconds") or DEFAULT_BUDGET_SECONDS), note="loading")
-    dtype = settings.dtype or compute.fast_dtype(Path(spec["cache_dir"]) / "dtype.json")
+    dtype = settings.dtype or hardware.fast_dtype(Path(spec["cache_dir"]) / "dtype.json")
     generator = _open(spec, dtype)
     found = material.read(spec, settings, generator)
     adapted = _with_adapter(generator.model, settings, int(spec["seed"]))
@@ -74,7 +74,7 @@ def fit(spec: dict[str, Any], out: Path, log: fitting.Log) -> dict[str, Any]:
             "dev": [[look["step"], look["loss"]] for look in sft.looks],
             "dpo": {"loss": courses[1].losses, "dev": courses[1].looks} if len(courses) > 1 else {},
         },
-        "record": compute.describe() | record,
+        "record": hardware.describe() | record,
     }
 
 

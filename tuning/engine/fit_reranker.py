@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from common import artifacts
-from retrieval.engine import compute
-from retrieval.engine.encoder import NoEncoder, local_folder
-from retrieval.engine.reranker import BATCH, predict
+from retrieval.engine import hardware
+from retrieval.engine.encoders.bi_encoder import NoEncoder, local_folder
+from retrieval.engine.encoders.cross_encoder import BATCH, predict
 from tuning.engine import checkpoints, examples, lists
 from tuning.engine.checkpoints import Bookmark, key_of
 from tuning.engine.course import Course, Lesson
@@ -122,7 +122,7 @@ def _set_up(spec: RerankerSpec) -> None:
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # what matters is in metrics.jsonl
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # the head is new, as it should be
-    compute.set_threads(spec.threads)
+    hardware.set_threads(spec.threads)
     torch.manual_seed(spec.seed)
     torch.use_deterministic_algorithms(True)
 
@@ -215,7 +215,7 @@ def _result(
         "share": best["share"],
         "dev": {NONE: before, RERANKER: 1 - best["loss"]},
         "curves": {"loss": course.losses, "dev": [[look["step"], look["loss"]] for look in course.looks]},
-        "record": compute.describe()
+        "record": hardware.describe()
         | {
             "settings": asdict(spec.settings),
             "seed": spec.seed,

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from retrieval.engine.fusion import FloatArray, Graded, learn_weight
-from retrieval.engine.reranker import DEFAULT_SHARE, reorder
+from retrieval.engine.encoders.cross_encoder import DEFAULT_SHARE, reorder
+from retrieval.engine.indexes.score_fusion import FloatArray, Graded, learn_weight
 from tuning.engine import candidates, metrics
 from tuning.engine.candidates import Example, Floats, Rows, Vectors, near_positives
 from tuning.engine.examples import DEV, TRAIN, BadRow, JudgedQuery, PassageText

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from retrieval.engine import beginnings
+from retrieval.engine.encoders import lead_pooling
 from tuning.engine.batches import Material
 from tuning.engine.candidates import Example, Rows, filled
 from tuning.engine.encoder_spec import AUTO, BEGINNING, WHOLE, RetrieverSettings
@@ -39,7 +39,7 @@ def choose(material: Material, settings: RetrieverSettings, tower: Tower, seed: 
     pool = filled(right, [_first(material, example) for example in some], PASSAGES)
     whole = np.ascontiguousarray(material.passage_vectors[pool])  # (m, dim)
     texts = [material.passages[row] for row in pool]
-    begun = beginnings.cut(tower.model.tokenizer, texts, settings.both_train_tokens)
+    begun = lead_pooling.cut(tower.model.tokenizer, texts, settings.both_train_tokens)
     longer = [at for at, text in enumerate(texts) if begun[at] != text]
     short = whole.copy()
     if longer:

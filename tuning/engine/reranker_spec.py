@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from retrieval.engine.reranker import DEFAULT_DEPTH
+from retrieval.engine.encoders.cross_encoder import DEFAULT_DEPTH
 from tuning.engine.fitting import CannotFit, check_positive, known
 
 _FILES = ("queries", "passages", "candidates", "vectors")

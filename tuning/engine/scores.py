@@ -27,7 +27,7 @@ from common import artifacts
 from curation.engine.api_generator import ApiError
 from curation.engine.generator import Generator, NoGenerator, TextGenerator, is_elsewhere, open_generator
 from curation.engine.prompting import DEFAULT_BUDGET, build_prompt
-from retrieval.engine import compute
+from retrieval.engine import hardware
 from tuning.engine import examples, fitting, instances
 from tuning.engine.examples import JudgedQuery
 from tuning.engine.fitting import CannotFit, Log
@@ -244,8 +244,8 @@ def _open(spec: dict[str, Any]) -> Asker:
     """The specification's generator with its identity. Raises CannotFit where there is none or it cannot score."""
     dtype = "float32"
     if not is_elsewhere(spec["base"]):  # a server's scores need no torch here, and it takes seconds to load
-        compute.set_threads(int(spec.get("threads") or 0))
-        dtype = compute.fast_dtype(Path(spec["cache_dir"]) / "dtype.json")
+        hardware.set_threads(int(spec.get("threads") or 0))
+        dtype = hardware.fast_dtype(Path(spec["cache_dir"]) / "dtype.json")
     adapter = str(spec.get("adapter") or "")
     try:
         generator = open_generator(

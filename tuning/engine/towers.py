@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from retrieval.engine import beginnings
+from retrieval.engine.encoders import lead_pooling
 from tuning.engine.candidates import Vectors
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Tower:
         self.model: SentenceTransformer = SentenceTransformer(str(folder), local_files_only=True)
         if max_tokens is not None:
             self.model.max_seq_length = min(max_tokens, self.model.max_seq_length or max_tokens)
-        self.begun = beginnings.wanted(Path(folder)) if begun is None else tuple(begun)
+        self.begun = lead_pooling.wanted(Path(folder)) if begun is None else tuple(begun)
         self.head: Any = None  # a Dense module
 
     @contextmanager
@@ -108,7 +108,7 @@ class Tower:
 
     def passage_vectors(self, texts: Sequence[str]) -> Vectors:
         """The same for passages: with their beginnings."""
-        return beginnings.mean(texts, self.begun, self.model.tokenizer, self.vectors)
+        return lead_pooling.mean(texts, self.begun, self.model.tokenizer, self.vectors)
 
     def _quietly(self, texts: Sequence[str], embed: Callable[[Sequence[str]], Tensor]) -> Vectors:
         import torch

@@ -11,7 +11,7 @@ from curation import serving
 from curation.commanding import ProjectCommand
 from curation.errors import CurationError
 from curation.models import Project, Release
-from retrieval.engine.encoder import NoEncoder
+from retrieval.engine.encoders.bi_encoder import NoEncoder
 from retrieval.index import index_builds
 from retrieval.models import Encoder, IndexBuild
 

@@ -13,7 +13,7 @@ from common.base_command import TandemCommand
 from curation.errors import CurationError
 from curation.models import Project
 from curation.sample import loading, removing
-from retrieval.engine.encoder import NoEncoder
+from retrieval.engine.encoders.bi_encoder import NoEncoder
 from retrieval.index.index_builds import CannotBuild, ClaimLost
 from retrieval.search.search import CannotSearch
 

@@ -14,7 +14,7 @@ from common import artifacts
 from common.jobs import JobState
 from retrieval.documents import ingest
 from retrieval.documents.ingest import Source
-from retrieval.engine import vectors
+from retrieval.engine.indexes import dense_index
 from retrieval.index import index_builds
 from retrieval.models import Corpus, Encoder, IndexBuild
 from retrieval.search import search
@@ -144,7 +144,7 @@ def test_a_build_that_loses_every_worker_fails_once(corpus: Corpus, keyword_enco
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     ("note", "done", "embedded_before"),
-    [("embedding", vectors.SHARD + 1, vectors.SHARD), ("checking", 1, None)],
+    [("embedding", dense_index.SHARD + 1, dense_index.SHARD), ("checking", 1, None)],
 )
 def test_a_killed_build_is_taken_up_once_from_where_it_was(
     corpus: Corpus,
@@ -154,7 +154,7 @@ def test_a_killed_build_is_taken_up_once_from_where_it_was(
     done: int,
     embedded_before: int | None,
 ) -> None:
-    more = [Source(f"n{n}", "", f"lion tiger {n}") for n in range(2 * vectors.SHARD)]
+    more = [Source(f"n{n}", "", f"lion tiger {n}") for n in range(2 * dense_index.SHARD)]
     ingest.ingest(corpus, more, whole=True)
     total = corpus.passages.count()
     row = index_builds.request(corpus, keyword_encoder)

@@ -11,7 +11,7 @@ from sentence_transformers.sentence_transformer import modules
 
 from curation import serving
 from curation.models import Project
-from retrieval.engine.fusion import DEFAULT_WEIGHT
+from retrieval.engine.indexes.score_fusion import DEFAULT_WEIGHT
 from retrieval.models import Corpus, Document, IndexBuild, Passage
 from retrieval.search import search
 from tests.conftest import ZOO, process_environment

