@@ -9,7 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler as default_handler
 
 from common.artifacts import Damaged
-from curation.errors import CurationError
+from curation.core.errors import CurationError
 from tuning.turning import AlreadyTurning
 
 

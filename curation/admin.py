@@ -19,8 +19,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from common.jobs import enqueue
-from curation import arranging, assigning, confirming, recording, reviewing, serving, staffing, tasks, wording
-from curation.errors import CurationError
+from curation import arranging, assigning, confirming, reviewing, serving, staffing, tasks
+from curation.core import audit_log, labels
+from curation.core.errors import CurationError
 from curation.forms.settings import ProjectForm
 from curation.models import (
     Answer,
@@ -138,7 +139,7 @@ class GuidelinesAdmin(admin.ModelAdmin):
         obj.version = last + 1
         super().save_model(request, obj, form, change)
         data = {"version": obj.version}
-        recording.note("guidelines_written", project=obj.project_id, actor=request.user, data=data)
+        audit_log.note("guidelines_written", project=obj.project_id, actor=request.user, data=data)
 
 
 @admin.register(Membership)
@@ -391,7 +392,7 @@ class ReviewAdmin(BigReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("why"))
     def reason(self, review: Review) -> str:
-        return wording.why(review)
+        return labels.why(review)
 
 
 @admin.register(SettledGrade)

@@ -16,6 +16,7 @@ from rest_framework.response import Response
 
 from common.jobs import enqueue
 from curation import asking, confirming, tasks
+from curation.core.permissions import project_for
 from curation.models import (
     Assignment,
     Draft,
@@ -27,7 +28,6 @@ from curation.models import (
     Release,
     ShownPassage,
 )
-from curation.permissions import project_for
 
 
 class ProjectMixin:

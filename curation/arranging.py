@@ -13,7 +13,8 @@ from django.db import transaction
 from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import Coalesce
 
-from curation import asking, recording, reviewing
+from curation import asking, reviewing
+from curation.core import audit_log
 from curation.models import Assignment, Guidelines, Project, Query
 
 AT_ONCE = 500
@@ -30,7 +31,7 @@ def change(project: Project, wanted: Mapping[str, object], *, actor: AbstractBas
     for name, value in now.items():
         setattr(row, name, value)
     row.save(update_fields=list(now))
-    recording.note("settings_changed", project=row, actor=actor, data={"was": was, "now": now})
+    audit_log.note("settings_changed", project=row, actor=actor, data={"was": was, "now": now})
 
 
 @transaction.atomic
@@ -41,7 +42,7 @@ def write_guidelines(project: Project, text: str, *, actor: AbstractBaseUser) ->
     if last is not None and last.text == text:
         return last
     written = Guidelines.objects.create(project=project, version=last.version + 1 if last else 1, text=text)
-    recording.note("guidelines_written", project=project, actor=actor, data={"version": written.version})
+    audit_log.note("guidelines_written", project=project, actor=actor, data={"version": written.version})
     return written
 
 
@@ -54,7 +55,7 @@ def set_overlap(query: Query, overlap: int | None, *, actor: AbstractBaseUser) -
     was, row.overlap = row.overlap, overlap
     row.save(update_fields=["overlap"])
     data = {"was": was, "now": overlap}
-    recording.note("overlap_changed", project=row.project_id, actor=actor, query=row, data=data)
+    audit_log.note("overlap_changed", project=row.project_id, actor=actor, query=row, data=data)
     if not _follow(query.project, [row.pk]):
         Project.objects.filter(pk=row.project_id).update(slots_overlap=None)
 

@@ -16,8 +16,9 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
 
-from curation import answering, placing, recording, retrieving, serving
-from curation.errors import CurationError
+from curation import answering, placing, retrieving, serving
+from curation.core import audit_log
+from curation.core.errors import CurationError
 from curation.models import Assignment, Draft, Project, Query, Ranking, Release, ShownPassage
 from retrieval.search.results import Hit
 
@@ -60,7 +61,7 @@ def ask(
             freeze_hits([query], release, [hits])
             open_slots(query)
             data = {"source": source, "release": release.number}
-            recording.note("asked", project=project, actor=user, query=query, data=data)
+            audit_log.note("asked", project=project, actor=user, query=query, data=data)
     return query
 
 

@@ -19,8 +19,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from config.compiled import Compiled, update
-from curation import recording
-from curation.errors import CurationError
+from curation.core import audit_log
+from curation.core.errors import CurationError
+from curation.core.labels import Reason, because
+from curation.core.permissions import membership_of
 from curation.models import (
     Assignment,
     AssignmentQuerySet,
@@ -32,8 +34,6 @@ from curation.models import (
     Ranking,
     ShownPassage,
 )
-from curation.permissions import membership_of
-from curation.wording import Reason, because
 
 WINDOW = 100  # rows of the queue's head that are looked at for something the person has not had
 _ATTEMPTS = 5
@@ -185,7 +185,7 @@ def take_up(row: Assignment, key: str = "") -> Assignment:
     row.state, row.comment = State.CLAIMED, last.data.get("was", "")
     row.lease_until = timezone.now() + timedelta(seconds=row.project.lease_seconds)
     row.save(update_fields=["slot", "is_extra", "state", "lease_until", "comment"])
-    recording.note("took_up", project=row.project, actor=row.curator_id, query=row.query_id, assignment=row, key=key)
+    audit_log.note("took_up", project=row.project, actor=row.curator_id, query=row.query_id, assignment=row, key=key)
     return row
 
 
@@ -207,7 +207,7 @@ def lapse(rows: Sequence[Assignment]) -> None:
     """Take claimed rows, locked by the caller, from their holders: each leaves a fresh open row in its slot."""
     Assignment.objects.filter(pk__in=[row.pk for row in rows]).update(state=State.LAPSED)
     Assignment.objects.bulk_create([_fresh(row) for row in rows if not row.is_extra])
-    recording.note_many("lapsed", rows)
+    audit_log.note_many("lapsed", rows)
 
 
 @transaction.atomic
@@ -233,7 +233,7 @@ def reassign(assignment: Assignment, user: AbstractBaseUser, actor: AbstractBase
     row.save(update_fields=["state"])
     fresh = _fresh(row)
     fresh.save()
-    recording.note(
+    audit_log.note(
         "reassigned", project=row.project, actor=actor, query=row.query_id, assignment=row, data={"to": user.pk}
     )
     return _take(fresh, row.project, user, Drawn.CHOSEN, [because("given")])
@@ -246,7 +246,7 @@ def release(assignment: Assignment, actor: AbstractBaseUser | None = None) -> As
     if row.state != State.CLAIMED:
         raise NotHeld(_("Nobody holds this."))
     lapse([row])
-    recording.note("lease_released", project=row.project, actor=actor, query=row.query_id, assignment=row)
+    audit_log.note("lease_released", project=row.project, actor=actor, query=row.query_id, assignment=row)
     row.refresh_from_db(fields=["state"])
     return row
 
@@ -295,7 +295,7 @@ def resume(row: Assignment) -> bool:
     row.state = State.CLAIMED
     row.lease_until = timezone.now() + timedelta(seconds=row.project.lease_seconds)
     row.save(update_fields=["slot", "is_extra", "state", "lease_until"])
-    recording.note("resumed", project=row.project, actor=row.curator_id, query=row.query_id, assignment=row)
+    audit_log.note("resumed", project=row.project, actor=row.curator_id, query=row.query_id, assignment=row)
     return True
 
 
@@ -388,7 +388,7 @@ def _take(
         row.save()
     else:
         update(row, *_TAKEN)
-    recording.note("claimed", project=project, actor=user, query=row.query_id, assignment=row, data={"drawn": drawn})
+    audit_log.note("claimed", project=project, actor=user, query=row.query_id, assignment=row, data={"drawn": drawn})
     return row
 
 
@@ -442,7 +442,7 @@ def _give_up(assignment: Assignment, reason: str, verb: str, actor: AbstractBase
     if not row.is_extra:
         _fresh(row).save()
     by = actor.pk if actor else row.curator_id
-    recording.note(verb, project=row.project, actor=by, query=row.query_id, assignment=row, data=data)
+    audit_log.note(verb, project=row.project, actor=by, query=row.query_id, assignment=row, data=data)
     return row
 
 

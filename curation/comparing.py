@@ -12,9 +12,9 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from curation.core.labels import GUARD
 from curation.engine.preference import Sign, sign_test
 from curation.models import Query, Release
-from curation.wording import GUARD
 
 ORDER = ["ndcg", "recall", "mrr", "f1", "em", "rougeL", "refusal-precision", "refusal-recall", "judged"]
 HEADLINES = ["ndcg@10", "f1", "em"]

@@ -15,7 +15,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from curation import recording
+from curation.core import audit_log
 from curation.models import Assignment, Judgement, Project, ProvisionalGrade, Query, Review, SettledGrade
 from curation.passing import rounded
 
@@ -166,7 +166,7 @@ def _note(verb: str, offer: ProvisionalGrade, actor: AbstractBaseUser, turn: Ass
         "from_passage": offer.from_passage_id,
         "likeness": offer.likeness,
     }
-    recording.note(
+    audit_log.note(
         verb,
         project=offer.project_id,
         actor=actor,

@@ -19,7 +19,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from common.text_files import BadInput, read_jsonl, text_of
-from curation import asking, expiring, finding, reading, recording, reviewing
+from curation import asking, expiring, finding, reading, reviewing
+from curation.core import audit_log
 from curation.models import Answer, Assignment, Draft, Judgement, Project, Query, Review, SettledGrade
 from curation.reading import Asked, Pair
 from retrieval.documents import ingest
@@ -389,4 +390,4 @@ def _cut_note(cut: int) -> tuple[str, ...]:
 
 def _note(project: Project, actor: User | None, done: Imported) -> None:
     data = {"judgements": done.judgements, "answers": done.answers}
-    recording.note("imported", project=project, actor=actor, data=data)
+    audit_log.note("imported", project=project, actor=actor, data=data)

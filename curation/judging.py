@@ -20,9 +20,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from config.compiled import Compiled, insert, update
-from curation import assigning, recording, rejudging, reviewing
+from curation import assigning, rejudging, reviewing
 from curation.assigning import NotYours
-from curation.errors import CurationError
+from curation.core import audit_log
+from curation.core.errors import CurationError
 from curation.models import Answer, Assignment, Draft, Judgement, Query, Ranking, ShownPassage
 from retrieval.models import Passage
 
@@ -105,7 +106,7 @@ def record(
         with transaction.atomic():
             return _record(assignment, passage_id, grade, key, position, seconds, evidence)
     except (IntegrityError, NotInHand):  # the most frequent act asks only afterwards whether its key had been there
-        if not recording.happened(assignment.curator_id, key):
+        if not audit_log.happened(assignment.curator_id, key):
             raise
     return Judgement.objects.filter(assignment=assignment.pk, passage_id=passage_id).order_by("-pk")[0]
 
@@ -154,7 +155,7 @@ def _record(
 def clear(assignment: Assignment, passage_id: int, key: str = "") -> None:
     """Take the grade of a passage away: it is unjudged again, and the old grade stays in the history."""
     row = assigning.locked(assignment)
-    if recording.happened(row.curator_id, key):
+    if audit_log.happened(row.curator_id, key):
         return
     _check_in_hand(row)
     standing = Judgement.objects.standing().filter(assignment=row, passage_id=passage_id)
@@ -181,7 +182,7 @@ def write_answer(
     """
     row = assigning.locked(assignment)
     answer = Answer.objects.filter(assignment=row).first()
-    if recording.happened(row.curator_id, key):
+    if audit_log.happened(row.curator_id, key):
         return answer
     _check_in_hand(row)
     if answer is None:
@@ -205,7 +206,7 @@ def write_answer(
 def mark_unanswerable(assignment: Assignment, is_unanswerable: bool = True, *, key: str = "") -> Assignment:
     """Say that the corpus holds no answer, or take that back."""
     row = assigning.locked(assignment)
-    if recording.happened(row.curator_id, key):
+    if audit_log.happened(row.curator_id, key):
         return row
     _check_in_hand(row)
     row.is_unanswerable = is_unanswerable
@@ -219,7 +220,7 @@ def mark_unanswerable(assignment: Assignment, is_unanswerable: bool = True, *, k
 def flag(assignment: Assignment, comment: str, *, is_flagged: bool = True, key: str = "") -> Assignment:
     """Send it to a reviewer with a comment, once submitted; or take the flag down."""
     row = assigning.locked(assignment)
-    if recording.happened(row.curator_id, key):
+    if audit_log.happened(row.curator_id, key):
         return row
     _check_in_hand(row)
     row.is_flagged, row.comment = is_flagged, comment
@@ -233,7 +234,7 @@ def flag(assignment: Assignment, comment: str, *, is_flagged: bool = True, key: 
 def add_passage(assignment: Assignment, passage_id: int, *, key: str = "") -> Assignment:
     """Put a passage that the search missed among those to grade, last; whoever claims the query later sees it too."""
     row = assigning.locked(assignment)
-    if recording.happened(row.curator_id, key) or passage_id in row.order:
+    if audit_log.happened(row.curator_id, key) or passage_id in row.order:
         return row
     _check_in_hand(row)
     corpus = row.project.corpus_id
@@ -261,7 +262,7 @@ def submit(assignment: Assignment, *, key: str = "") -> Submitted:
     """
     query = _locked_query(assignment)  # last submits wait here
     row = assigning.locked(assignment)
-    if row.state == State.SUBMITTED or recording.happened(row.curator_id, key):
+    if row.state == State.SUBMITTED or audit_log.happened(row.curator_id, key):
         return _submitted(row)
     _check_in_hand(row)
     _check_graded(row)
@@ -291,7 +292,7 @@ def take_back(assignment: Assignment, *, key: str = "") -> Assignment:
     """
     query = _locked_query(assignment)
     row = assigning.locked(assignment)
-    if row.state == State.CLAIMED or recording.happened(row.curator_id, key):
+    if row.state == State.CLAIMED or audit_log.happened(row.curator_id, key):
         return row
     if row.state == State.HANDED_BACK:
         return assigning.take_up(row, key)
@@ -317,7 +318,7 @@ def withdraw(judgement: Judgement, *, key: str = "") -> Judgement:
     query = Query.objects.select_for_update(no_key=True).get(pk=judgement.query_id)
     row = assigning.locked(judgement.assignment)
     judgement.refresh_from_db()
-    if judgement.withdrawn_at is not None or recording.happened(row.curator_id, key):
+    if judgement.withdrawn_at is not None or audit_log.happened(row.curator_id, key):
         return judgement
     if query.state == Query.State.SETTLED and row.drawn != Drawn.GOLD:
         raise AlreadySettled(_("This query is settled. A reviewer can open it again."))
@@ -406,7 +407,7 @@ def _holder(row: Assignment) -> int:
 
 
 def _note(verb: str, row: Assignment, key: str, data: dict[str, Any], passage_id: int | None = None) -> None:
-    recording.note(
+    audit_log.note(
         verb,
         project=row.project_id,
         actor=row.curator_id,

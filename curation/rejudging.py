@@ -12,9 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from django.db.models import Max, QuerySet
 
-from curation import recording, reviewing
+from curation import reviewing
+from curation.core import audit_log
+from curation.core.labels import because
 from curation.models import Assignment, Project, Query, Ranking, Review, SettledGrade, ShownPassage
-from curation.wording import because
 from retrieval.models import Corpus, Passage
 
 VALUE = 1.0  # as much as a query can be worth: the dataset lacks the passage until it is judged
@@ -66,13 +67,13 @@ def consider(query: Query, turn: Assignment) -> None:
     if reasons:
         review = reviewing.before_a_reviewer(query, settled, reasons)
         data = {"review": review.pk, "reasons": reasons}
-        recording.note("sent_to_review", project=query.project_id, query=query, data=data)
+        audit_log.note("sent_to_review", project=query.project_id, query=query, data=data)
         return
     SettledGrade.objects.filter(review=settled, passage__in=found).delete()  # a grade that was passed on gives way
     SettledGrade.objects.bulk_create(reviewing.by_consensus(settled, pk, one) for pk, one in found.items())
     Query.objects.filter(pk=query.pk).update(passed_at=None)
     data = {"review": settled.pk, "grades": {str(pk): one.grade for pk, one in found.items()}}
-    recording.note("settled_anew", project=query.project_id, query=query, data=data)
+    audit_log.note("settled_anew", project=query.project_id, query=query, data=data)
 
 
 def undo(query: Query, turn: Assignment) -> None:
@@ -130,7 +131,7 @@ def _top_ups(query: Query, new: Mapping[int, int]) -> list[Assignment]:
         "value": 0.0 if query.is_evaluation else VALUE,
         "reasons": [because("edited", n=len(order))],
     }
-    recording.note("asked_anew", project=project, query=query, data={"passages": order})
+    audit_log.note("asked_anew", project=project, query=query, data={"passages": order})
     return [Assignment(**place, slot=taken + number + 1) for number in range(query.overlap or project.overlap)]
 
 

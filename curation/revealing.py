@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from django.db.models import QuerySet
 
+from curation.core.permissions import reaches
 from curation.models import Assignment, Judgement, Membership, Project, Query
-from curation.permissions import reaches
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from config.compiled import Compiled
-from curation import recording, wording
+from curation.core import audit_log, labels
+from curation.core.errors import CurationError
 from curation.engine import agreement
-from curation.errors import CurationError
 from curation.models import Answer, Assignment, Event, Judgement, Project, Query, Review, SettledGrade
 
 # Below it, the consensus of three and more is too unsure to stand without a reviewer.
@@ -64,7 +64,7 @@ class Opinion:
     grades: dict[int, agreement.Consensus]
     answer: str
     is_unanswerable: bool
-    reasons: list[wording.Reason]
+    reasons: list[labels.Reason]
 
 
 def consider(query: Query) -> Review | None:
@@ -116,7 +116,7 @@ def settle(
     """
     query = _lock_query(review.query_id)
     review = Review.objects.select_related("query__project").get(pk=review.pk)
-    if recording.happened(reviewer.pk, key):
+    if audit_log.happened(reviewer.pk, key):
         return review
     _check_waiting(review)
     if any(not 0 <= grade <= agreement.MOST_APART for grade in grades.values()):
@@ -132,7 +132,7 @@ def settle(
     query.state, query.settled_at, query.passed_at = State.SETTLED, review.decided_at, None
     query.save(update_fields=["state", "settled_at", "passed_at"])
     data = {"review": review.pk, "grades": {str(pk): grade for pk, grade in grades.items()}, "comment": comment}
-    recording.note("settled", project=project, actor=reviewer, query=query, data=data, key=key)
+    audit_log.note("settled", project=project, actor=reviewer, query=query, data=data, key=key)
     return review
 
 
@@ -155,7 +155,7 @@ def return_to_curator(
     """
     query = _lock_query(review.query_id)
     review = Review.objects.select_related("query__project").get(pk=review.pk)
-    if recording.happened(reviewer.pk, key):
+    if audit_log.happened(reviewer.pk, key):
         return review
     _check_waiting(review)
     # No lease: work that was returned waits for its curator, however long.
@@ -175,7 +175,7 @@ def return_to_curator(
     query.state = State.OPEN
     query.save(update_fields=["state"])
     data = {"review": review.pk, "to": assignment.curator_id, "comment": comment}
-    recording.note(
+    audit_log.note(
         "returned", project=query.project_id, actor=reviewer, query=query, assignment=assignment, data=data, key=key
     )
     return review
@@ -187,7 +187,7 @@ def reopen(
     reviewer: AbstractBaseUser,
     comment: str = "",
     *,
-    because: wording.Reason | None = None,
+    because: labels.Reason | None = None,
     key: str = "",
 ) -> Review:
     """A settled query before a reviewer again; what was settled stays readable. Raises NotSettled.
@@ -196,21 +196,21 @@ def reopen(
     """
     query = _lock_query(query.pk)
     waiting = Review.objects.waiting().filter(query=query).first()
-    if waiting is not None and recording.happened(reviewer.pk, key):
+    if waiting is not None and audit_log.happened(reviewer.pk, key):
         return waiting
     settled = Review.objects.current().filter(query=query).first()
     if query.state != State.SETTLED or settled is None:
         raise NotSettled(_("This query is not settled."))
-    said = wording.because("opened_again_for", comment=comment) if comment else wording.because("opened_again")
+    said = labels.because("opened_again_for", comment=comment) if comment else labels.because("opened_again")
     review = before_a_reviewer(query, settled, [because or said])
     data: dict[str, object] = {"review": settled.pk, "comment": comment}
     if because:
         data["reasons"] = [because]
-    recording.note("reopened", project=query.project_id, actor=reviewer, query=query, data=data, key=key)
+    audit_log.note("reopened", project=query.project_id, actor=reviewer, query=query, data=data, key=key)
     return review
 
 
-def before_a_reviewer(query: Query, settled: Review, reasons: list[wording.Reason]) -> Review:
+def before_a_reviewer(query: Query, settled: Review, reasons: list[labels.Reason]) -> Review:
     """The settled query, locked by the caller, waits for a reviewer, who finds the answer as it was settled."""
     settled.state = Review.State.REOPENED
     settled.save(update_fields=["state"])
@@ -236,16 +236,16 @@ def grades_of(query: Query, passages: Collection[int]) -> dict[int, agreement.Co
     return {pk: consensus for pk, consensus in found.items() if pk in passages}
 
 
-def disputes(project: Project, grades: Iterable[agreement.Consensus]) -> list[wording.Reason]:
+def disputes(project: Project, grades: Iterable[agreement.Consensus]) -> list[labels.Reason]:
     """Why a reviewer should see these grades; nothing where they can be settled."""
     found = list(grades)
     reasons = []
     apart = max((one.gap for one in found), default=0)
     if apart >= project.review_gap:
-        reasons.append(wording.because("apart", n=int(apart)))
+        reasons.append(labels.because("apart", n=int(apart)))
     unsure = sum(one.reliability < LEAST_RELIABILITY for one in found if one.judges >= 3)
     if unsure:
-        reasons.append(wording.because("unsure", n=int(unsure)))
+        reasons.append(labels.because("unsure", n=int(unsure)))
     return reasons
 
 
@@ -273,7 +273,7 @@ def make_gold(query: Query, actor: AbstractBaseUser | None = None) -> Query:
     known = settled.grades.values_list("passage_id", "grade")
     query.gold = {str(pk): int(grade + 0.5) for pk, grade in known}
     query.save(update_fields=["gold"])
-    recording.note("made_gold", project=query.project_id, actor=actor, query=query, data={"gold": query.gold})
+    audit_log.note("made_gold", project=query.project_id, actor=actor, query=query, data={"gold": query.gold})
     return query
 
 
@@ -282,7 +282,7 @@ def unmake_gold(query: Query, actor: AbstractBaseUser | None = None) -> Query:
     if query.gold is not None:
         query.gold = None
         query.save(update_fields=["gold"])
-        recording.note("unmade_gold", project=query.project_id, actor=actor, query=query)
+        audit_log.note("unmade_gold", project=query.project_id, actor=actor, query=query)
     return query
 
 
@@ -309,12 +309,12 @@ def _opinion(
     is_unanswerable = 2 * unanswerable > len(work)
     texts = [answer.text.strip() for answer in answers if answer.text.strip()]
     best, likeness = agreement.medoid(texts) if texts else (0, 1.0)
-    reasons = [wording.because("flagged", comment=row.comment or "–") for row in work if row.is_flagged]
+    reasons = [labels.because("flagged", comment=row.comment or "–") for row in work if row.is_flagged]
     reasons += disputes(project, grades.values())
     if 0 < unanswerable < len(work):
-        reasons.append(wording.because("some_unanswerable"))
+        reasons.append(labels.because("some_unanswerable"))
     elif likeness < LEAST_LIKENESS:
-        reasons.append(wording.because("answers_differ"))
+        reasons.append(labels.because("answers_differ"))
     answer = "" if is_unanswerable or not texts else texts[best]
     return Opinion(grades, answer, is_unanswerable, reasons)
 

@@ -13,8 +13,8 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 
 from curation import assigning, reviewing
+from curation.core.labels import because
 from curation.models import Query, Release
-from curation.wording import because
 
 VALUE = 1.0  # as much as a query can be worth
 

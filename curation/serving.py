@@ -17,9 +17,9 @@ from django.utils.translation import gettext as _
 
 from common.artifacts import folder_hash
 from common.messages import Said, say, stored
-from curation import recording
+from curation.core import audit_log
+from curation.core.errors import CurationError
 from curation.engine.prompting import DEFAULT_API_PASSAGES, DEFAULT_PASSAGES, DEFAULT_PROMPT, DEFAULT_REFUSAL
-from curation.errors import CurationError
 from curation.models import Generator, Project, Release, ReleaseQuerySet
 from retrieval.engine import hardware
 from retrieval.engine.indexes.score_fusion import DEFAULT_WEIGHT
@@ -132,7 +132,7 @@ def switch(release: Release, actor: AbstractBaseUser | None = None) -> Release:
     was = release.state
     _put(release, Release.State.SERVING, "previous", "served_at")
     data = {"release": release.number, "was": was, "instead_of": before.number if before else None}
-    recording.note("release.switched", project=release.project_id, actor=actor, data=data)
+    audit_log.note("release.switched", project=release.project_id, actor=actor, data=data)
     return release
 
 
@@ -149,7 +149,7 @@ def roll_back(project: Project, actor: AbstractBaseUser | None = None) -> Releas
     before.served_at = timezone.now()
     _put(before, Release.State.SERVING, "served_at")
     data = {"release": before.number, "instead_of": now.number}
-    recording.note("release.rolled_back", project=project, actor=actor, data=data)
+    audit_log.note("release.rolled_back", project=project, actor=actor, data=data)
     return before
 
 
@@ -159,7 +159,7 @@ def decline(release: Release, actor: AbstractBaseUser | None = None, reason: Sai
     declined = Release.objects.filter(pk=release.pk, state=Release.State.CANDIDATE).update(state=Release.State.DECLINED)
     if declined:
         data = {"release": release.number, "reason": stored(reason)}
-        recording.note("release.declined", project=release.project_id, actor=actor, data=data)
+        audit_log.note("release.declined", project=release.project_id, actor=actor, data=data)
     release.refresh_from_db(fields=["state"])
     return release
 

@@ -9,8 +9,9 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
-from curation import assigning, recording
-from curation.errors import CurationError
+from curation import assigning
+from curation.core import audit_log
+from curation.core.errors import CurationError
 from curation.models import Assignment, Membership, Project
 
 Role = Membership.Role
@@ -36,7 +37,7 @@ def admit(
         with transaction.atomic():
             found = Membership.objects.create(project=project, user_id=user.pk, role=role, daily_quota=daily_quota)
             data = {"user": user.pk, "role": role, "daily_quota": daily_quota}
-            recording.note("member_added", project=project, actor=actor, data=data)
+            audit_log.note("member_added", project=project, actor=actor, data=data)
     except IntegrityError as error:
         raise AlreadyMember(_("%(name)s is of this project already.") % {"name": user}) from error
     return found
@@ -56,7 +57,7 @@ def change(membership: Membership, role: str, daily_quota: int, is_paused: bool,
     if was == now:
         return
     Membership.objects.filter(pk=row.pk).update(**now)
-    recording.note(
+    audit_log.note(
         "member_changed", project=row.project_id, actor=actor, data={"user": row.user_id, "was": was, "now": now}
     )
 
@@ -74,7 +75,7 @@ def dismiss(membership: Membership, *, actor: AbstractBaseUser) -> None:
     ).order_by("pk")
     assigning.lapse(list(held.select_for_update(of=("self",))))
     data = {"user": row.user_id, "role": row.role}
-    recording.note("member_removed", project=row.project_id, actor=actor, data=data)
+    audit_log.note("member_removed", project=row.project_id, actor=actor, data=data)
     row.delete()
 
 

@@ -2,26 +2,15 @@
 
 from django.urls import path
 
-from curation.views import (
-    arranging,
-    asking,
-    home,
-    judging,
-    passing,
-    people,
-    quality,
-    record,
-    releases,
-    reviewing,
-    settings,
-)
+from curation.core import views as core_views
+from curation.views import arranging, asking, home, judging, passing, people, quality, releases, reviewing, settings
 
 app_name = "curation"
 
 project_urls = [
     path("", home.project, name="project"),
     path("settings/", settings.settings, name="settings"),
-    path("record/", record.record, name="record"),
+    path("record/", core_views.record, name="record"),
     path("people/", people.people, name="people"),
     path("people/<int:pk>/", people.member, name="member"),
     path("people/<int:pk>/remove/", people.remove_member, name="remove_member"),

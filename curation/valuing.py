@@ -15,9 +15,9 @@ from django.db import transaction
 from django.db.models import Avg, Count, Max, Min, Q
 from django.utils import timezone
 
+from curation.core.labels import Reason, because
 from curation.engine.sampling import Signals, first_hole, worth
 from curation.models import Assignment, Judgement, Project, Query, Ranking, ShownPassage
-from curation.wording import Reason, because
 
 _AT_ONCE = 200
 _LATEST = 500  # arrivals among which a repeat is looked for

@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from curation.forms import record
+from curation.core import forms as core_forms
 from curation.models import Project
 from retrieval.models import Corpus
 from tuning import training
@@ -142,4 +142,4 @@ class NewGuardForm(forms.Form):
         return found
 
 
-record.FORMS.update(policy_changed=PolicyForm, guard_changed=GuardForm, licence_changed=LicenceForm)
+core_forms.FORMS.update(policy_changed=PolicyForm, guard_changed=GuardForm, licence_changed=LicenceForm)

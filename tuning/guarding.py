@@ -23,7 +23,8 @@ from django.utils.translation import gettext as _
 from common import artifacts
 from common.messages import Said, say
 from common.text_files import BadInput, read_jsonl, read_qrels, text_of
-from curation import recording, serving
+from curation import serving
+from curation.core import audit_log
 from curation.models import Project, Release
 from retrieval.models import Passage
 from tuning import collecting
@@ -236,7 +237,7 @@ def _make(
     fields: dict[str, Any] = {} if margin is None else {"margin": margin}
     try:
         with transaction.atomic():
-            recording.note("guard_added", project=project, actor=actor, data={"guard": name})
+            audit_log.note("guard_added", project=project, actor=actor, data={"guard": name})
             return GuardSet.objects.create(
                 project=project,
                 name=name,

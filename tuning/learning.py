@@ -26,7 +26,7 @@ from common import artifacts
 from common.heartbeat import Hold, carried
 from common.messages import Said, say
 from curation import embedding, serving
-from curation.errors import CurationError
+from curation.core.errors import CurationError
 from curation.models import Generator, Project, Release
 from retrieval.engine.encoders.bi_encoder import TextEncoder
 from retrieval.index import index_builds

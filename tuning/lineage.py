@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from django.db.models import Q, QuerySet
 
+from curation.core.permissions import reaches
 from curation.models import Draft, Judgement, Membership, Release
-from curation.permissions import reaches
 from tuning.models import Dataset, DatasetQuery, Run, Split
 
 SHAPED_BY = (Split.TRAIN, Split.DEV)  # what a training sees: dev chooses, test only measures

@@ -9,8 +9,8 @@ from django.conf import settings
 
 from common import artifacts
 from common.messages import of_error, say, stored
+from curation.core.errors import CurationError
 from curation.engine.gguf import NoGenerator, resolve
-from curation.errors import CurationError
 from tuning import training
 from tuning.following import CHECKPOINT
 from tuning.models import Part, Run

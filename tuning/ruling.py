@@ -11,7 +11,7 @@ from typing import Any
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import models, transaction
 
-from curation import recording
+from curation.core import audit_log
 from curation.models import Project
 from retrieval.models import Corpus
 from tuning import training
@@ -31,7 +31,7 @@ def change_policy(project: Project, wanted: Mapping[str, object], *, actor: Abst
     row.settings = training.with_reranker(row.settings, wants_reranker)
     row.save()
     if data["was"]:
-        recording.note("policy_changed", project=project, actor=actor, data=data)
+        audit_log.note("policy_changed", project=project, actor=actor, data=data)
     return row
 
 
@@ -42,7 +42,7 @@ def change_guard(guard: GuardSet, wanted: Mapping[str, object], *, actor: Abstra
     data = _set(row, wanted)
     if data["was"]:
         row.save(update_fields=list(data["now"]))
-        recording.note("guard_changed", project=row.project_id, actor=actor, data={"guard": row.name, **data})
+        audit_log.note("guard_changed", project=row.project_id, actor=actor, data={"guard": row.name, **data})
 
 
 @transaction.atomic
@@ -53,7 +53,7 @@ def change_licence(corpus: Corpus, licence: str, *, actor: AbstractBaseUser) -> 
     if data["was"]:
         row.save(update_fields=["licence"])
         for project in row.projects.all():
-            recording.note("licence_changed", project=project, actor=actor, data=data)
+            audit_log.note("licence_changed", project=project, actor=actor, data=data)
 
 
 def _set(row: models.Model, wanted: Mapping[str, object]) -> dict[str, dict[str, Any]]:

@@ -12,7 +12,7 @@ from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
 from common.jobs import JobState
-from curation.errors import CurationError
+from curation.core.errors import CurationError
 from curation.models import Project, Query, Release
 from retrieval.models import Passage
 from tuning.engine.answers import words

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from common.jobs import JobState
 from common.messages import Sentence, Words, say, teach
-from curation.wording import of_measure
+from curation.core.labels import of_measure
 from tuning.models import Turn
 
 # What a training process calls its roads and says of itself: it knows no language but English.

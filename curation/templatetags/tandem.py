@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
-from curation import wording
+from curation.core import labels as core_labels
 
 register = template.Library()
 
@@ -91,18 +91,18 @@ def duration(seconds: float | None) -> str:
 @register.filter
 def verb(event: Any) -> str:
     """What an event says happened, in words."""
-    return wording.of_event(event)
+    return core_labels.of_event(event)
 
 
 @register.filter
 def why(row: Any) -> str:
     """Why an assignment or a review is where it is, in the reader's language."""
-    return wording.why(row)
+    return core_labels.why(row)
 
 
 @register.filter
 def measure_name(name: str) -> str:
-    return wording.of_measure(name)
+    return core_labels.of_measure(name)
 
 
 @register.filter

@@ -16,9 +16,9 @@ from django.views.decorators.http import require_POST
 
 from config.compiled import Compiled
 from curation.assigning import NotYours, named
-from curation.errors import CurationError
+from curation.core.errors import CurationError
+from curation.core.permissions import require
 from curation.models import Assignment, Membership, Project
-from curation.permissions import require
 from curation.views._work import page_of, work_of
 
 _own = Compiled(

@@ -9,10 +9,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from curation import arranging, reviewing
+from curation.core.http import MemberRequest
+from curation.core.permissions import require
 from curation.forms.arranging import OverlapForm
 from curation.models import Membership, Project, Query
-from curation.permissions import require
-from curation.views._request import MemberRequest
 
 
 @require_POST

@@ -13,12 +13,13 @@ from django.views.decorators.http import require_http_methods, require_safe
 from django.views.decorators.vary import vary_on_headers
 
 from common.jobs import enqueue
-from curation import asking, recording, revealing, tasks
-from curation.errors import CurationError
+from curation import asking, revealing, tasks
+from curation.core import audit_log
+from curation.core.errors import CurationError
+from curation.core.http import MemberRequest
+from curation.core.permissions import require
 from curation.forms.asking import AskForm, QueryFilterForm
 from curation.models import Assignment, Draft, Event, Membership, Project, ProvisionalGrade, Query, Ranking, Review
-from curation.permissions import require
-from curation.views._request import MemberRequest
 
 PER_PAGE = 25
 LATEST_EVENTS = 60
@@ -110,7 +111,7 @@ def _opinions(request: MemberRequest, query: Query, ranking: Ranking | None) -> 
         "review": review if shows_settled else None,
         "settled_grades": {row.passage_id: row for row in review.grades.all()} if review and shows_settled else {},
         "provisional": {row.passage_id: row for row in offered},
-        "events": recording.gathered(events[:LATEST_EVENTS]) if revealed.has_others else [],
+        "events": audit_log.gathered(events[:LATEST_EVENTS]) if revealed.has_others else [],
         "submitted": query.assignments.filter(is_extra=False, is_top_up=False).submitted().count(),
         "mine": Assignment.objects.held_by(request.user).filter(query=query).first(),
     }

@@ -10,9 +10,9 @@ from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from curation.core.http import MemberRequest
+from curation.core.permissions import membership_of, reaches, require
 from curation.models import Assignment, Membership, Project, Query, Release, Review
-from curation.permissions import membership_of, reaches, require
-from curation.views._request import MemberRequest
 
 MOST_COUNTED = 1000  # beyond this a count says "999+": it must not slow the first page of the day
 

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from curation import assigning, judging, revealing, reviewing
+from curation.core.permissions import require
 from curation.forms.judging import (
     CANNOT_TELL,
     AnswerForm,
@@ -27,7 +28,6 @@ from curation.forms.judging import (
     SwitchForm,
 )
 from curation.models import Assignment, Membership, Project
-from curation.permissions import require
 from curation.templatetags.judging import markdown
 from curation.views._answers import acting, back_to, is_json, key_of, own_assignment, sent
 from curation.views._hits import hits_of

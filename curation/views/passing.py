@@ -12,10 +12,10 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from curation import confirming
+from curation.core.http import MemberRequest
+from curation.core.permissions import require
 from curation.forms.passing import CONFIRM, REFUSE, DecideForm
 from curation.models import Assignment, Membership, Project, ProvisionalGrade
-from curation.permissions import require
-from curation.views._request import MemberRequest
 
 Role = Membership.Role
 PER_PAGE = 50

@@ -11,10 +11,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from curation import staffing
+from curation.core.http import MemberRequest
+from curation.core.permissions import require
 from curation.forms.people import MemberForm, NewMemberForm
 from curation.models import Assignment, Membership, Project
-from curation.permissions import require
-from curation.views._request import MemberRequest
 
 Role = Membership.Role
 

@@ -10,8 +10,8 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from curation import measuring
+from curation.core.permissions import require
 from curation.models import Membership, Project
-from curation.permissions import require
 
 TABLES: dict[str, Callable[[Project, list[measuring.Grade]], measuring.Table]] = {
     "throughput": lambda project, grades: measuring.throughput(project),

@@ -12,10 +12,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from curation import comparing, revisiting, serving
+from curation.core.http import MemberRequest
+from curation.core.permissions import require
 from curation.forms.releases import RevisitForm
 from curation.models import Membership, Project, Release
-from curation.permissions import require
-from curation.views._request import MemberRequest
 
 MOST_LISTED = 100
 MOST_CHANGED = 25

@@ -12,10 +12,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from curation import reviewing
-from curation.errors import CurationError
+from curation.core.errors import CurationError
+from curation.core.permissions import require
 from curation.forms.reviewing import ReopenForm, ReturnForm, SettleForm
 from curation.models import Assignment, Membership, Project, ProvisionalGrade, Query, Review
-from curation.permissions import require
 from curation.views._side_by_side import SideBySide, side_by_side
 
 Role = Membership.Role

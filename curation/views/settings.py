@@ -10,10 +10,10 @@ from django.views.decorators.http import require_http_methods
 
 from common.jobs import enqueue
 from curation import arranging, tasks
+from curation.core.http import MemberRequest
+from curation.core.permissions import require
 from curation.forms.settings import GradesForm, GuidelinesForm, ProjectForm
 from curation.models import Membership, Project
-from curation.permissions import require
-from curation.views._request import MemberRequest
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

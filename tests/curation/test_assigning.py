@@ -9,7 +9,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from curation import assigning, judging, wording
+from curation import assigning, judging
+from curation.core import labels
 from curation.models import Assignment, Event, Membership, Project, Query
 
 State, Drawn = Assignment.State, Assignment.Drawn
@@ -28,7 +29,7 @@ def test_a_claim_takes_a_slot_with_a_lease_and_an_order_of_ones_own(project: Pro
     assert claimed.lease_until is not None and claimed.lease_until > timezone.now()
     shown = claimed.ranking.shown.values_list("passage_id", flat=True)
     assert sorted(claimed.order) == sorted(shown)
-    assert wording.why(claimed) == "Drawn at random."
+    assert labels.why(claimed) == "Drawn at random."
 
 
 def test_asking_again_gives_the_same_work(project: Project, alice: User, wait: Wait) -> None:
@@ -163,7 +164,7 @@ def test_a_full_quota_ends_the_day(project: Project, alice: User, wait: Wait) ->
 
 def test_at_least_the_projects_share_is_drawn_at_random(project: Project, alice: User, wait: Wait) -> None:
     for _number in range(20):
-        assigning.prefer(wait(), 1.0, [wording.because("hole", build=7, rank=2)])
+        assigning.prefer(wait(), 1.0, [labels.because("hole", build=7, rank=2)])
     drawn = []
     while (claimed := assigning.claim_next(project, alice)) is not None:
         drawn.append(claimed)
@@ -172,17 +173,17 @@ def test_at_least_the_projects_share_is_drawn_at_random(project: Project, alice:
         assert random_so_far >= project.random_share * len(drawn)
     steered = [one for one in drawn if one.drawn == Drawn.VALUE]
     assert len(drawn) == 20 and len(steered) <= 10
-    assert {wording.why(one) for one in steered} == {"Nobody has judged what build 7 ranks at place 2."}
+    assert {labels.why(one) for one in steered} == {"Nobody has judged what build 7 ranks at place 2."}
 
 
 def test_the_most_valuable_comes_first_among_the_steered(project: Project, alice: User, wait: Wait) -> None:
     for value in (1.0, 3.0, 2.0):
         query = wait()
         query.is_evaluation = False
-        assigning.prefer(query, value, [wording.because("age", days=int(value))])
+        assigning.prefer(query, value, [labels.because("age", days=int(value))])
     Membership.objects.filter(user=alice).update(claims=1, random_claims=1)
     claimed = assigning.claim_next(project, alice)
-    assert claimed is not None and (claimed.drawn, wording.why(claimed)) == (Drawn.VALUE, "It was asked 3 days ago.")
+    assert claimed is not None and (claimed.drawn, labels.why(claimed)) == (Drawn.VALUE, "It was asked 3 days ago.")
 
 
 def test_the_evaluation_sample_is_never_steered(project: Project, alice: User, wait: Wait) -> None:
@@ -256,7 +257,7 @@ def test_gold_questions_are_mixed_in_and_take_no_slot(project: Project, alice: U
     for person in (alice, bob):
         claimed = assigning.claim_next(project, person)
         assert claimed is not None and claimed.query == gold
-        assert wording.why(claimed) == "Drawn at random."
+        assert labels.why(claimed) == "Drawn at random."
         following = assigning.claim_next(project, person, beside=claimed.pk)
         assert following is None or following.query == plain  # each gold question once a person
 

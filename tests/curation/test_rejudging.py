@@ -10,7 +10,8 @@ from django.db import IntegrityError, transaction
 from django.test import Client
 from django.utils import timezone
 
-from curation import asking, assigning, expiring, judging, reviewing, wording
+from curation import asking, assigning, expiring, judging, reviewing
+from curation.core import labels
 from curation.models import Assignment, Event, Judgement, Project, Query, Review, SettledGrade
 from retrieval.documents import ingest
 from retrieval.models import Passage
@@ -84,7 +85,7 @@ def test_a_top_up_says_why_and_has_as_many_slots_as_people_judge(
     _edit(project, lion="The lion never sleeps.")
     slots = query.assignments.open()
     assert sorted(slots.values_list("slot", flat=True)) == [3, 4]
-    assert {wording.why(row) for row in slots} == {"The text of 1 passage was edited after it was judged."}
+    assert {labels.why(row) for row in slots} == {"The text of 1 passage was edited after it was judged."}
     first = assigning.claim_next(project, alice)
     assert first is not None
     assert assigning.claim_next(project, alice, beside=first.pk) is None  # one text, one turn a person
@@ -107,7 +108,7 @@ def test_top_ups_that_lie_far_apart_go_to_a_reviewer(project: Project, alice: Us
     query.refresh_from_db()
     assert query.state == Query.State.IN_REVIEW
     review = Review.objects.waiting().get()
-    assert wording.why(review) == "Grades of one passage lie 3 apart."
+    assert labels.why(review) == "Grades of one passage lie 3 apart."
     reviewing.settle(review, bob, {pk: 1.0 for pk in turn.order}, review.answer)
     assert _settled_grades(query)["lion", True] == 1 and _settled_grades(query)["otter", True] == 2
 
@@ -202,7 +203,7 @@ def test_the_evaluation_sample_is_asked_anew_but_not_steered(project: Project, a
     assert slot.value == 0
     turn = assigning.claim_next(project, alice)
     assert turn is not None and turn.drawn == Assignment.Drawn.RANDOM
-    assert wording.why(turn) == "The text of 1 passage was edited after it was judged."
+    assert labels.why(turn) == "The text of 1 passage was edited after it was judged."
 
 
 def test_the_page_of_a_top_up_shows_one_passage_and_says_so(

@@ -6,7 +6,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from curation import comparing, serving, wording
+from curation import comparing, serving
+from curation.core import labels
 from curation.models import Assignment, Event, Project, Query, Release, Review
 from retrieval.models import IndexBuild
 from tests.measured import challenge
@@ -83,7 +84,7 @@ def test_a_settled_query_that_got_worse_goes_to_a_reviewer(client: Client, erin:
     answer = client.post("/p/zoo/releases/2/revisit/", {"query": query.pk}, follow=True)
     assert "To review: 1. Moved up in the queue: 0." in answer.text
     review = Review.objects.waiting().get(query=query)
-    assert "It got worse with release 2." in wording.why(review) and review.answer == "A whale."
+    assert "It got worse with release 2." in labels.why(review) and review.answer == "A whale."
     assert Event.objects.get(verb="reopened").actor == erin
     assert "Turn into work: Who sings?" not in client.get("/p/zoo/releases/2/").text
 
@@ -96,7 +97,7 @@ def test_all_that_got_worse_at_once_and_nothing_else(client: Client, mona: User,
     answer = client.post("/p/zoo/releases/2/revisit/", follow=True)
     assert "To review: 0. Moved up in the queue: 1." in answer.text
     (valued,) = Assignment.objects.filter(value__gt=0)
-    assert (valued.query, wording.why(valued)) == (query, "It got worse with release 2.")
+    assert (valued.query, labels.why(valued)) == (query, "It got worse with release 2.")
 
 
 @pytest.mark.parametrize("sent", ["better", "nonsense"])

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import pytest
 from django.contrib.auth.models import User
 
-from curation import assigning, judging, reviewing, wording
+from curation import assigning, judging, reviewing
+from curation.core import labels
 from curation.engine import agreement
 from curation.models import Assignment, Event, Judgement, Project, Query, Review, SettledGrade
 
@@ -66,7 +67,7 @@ def test_grades_two_apart_go_to_a_reviewer(alice: User, bob: User, wait: Wait, j
     query.refresh_from_db()
     review = query.reviews.get()
     assert (query.state, review.state) == (Query.State.IN_REVIEW, Review.State.WAITING)
-    assert wording.why(review) == "Grades of one passage lie 2 apart."
+    assert labels.why(review) == "Grades of one passage lie 2 apart."
     assert not SettledGrade.objects.exists()
 
 
@@ -93,7 +94,7 @@ def test_three_are_weighed_by_dawid_and_skene(alice: User, bob: User, erin: User
 def test_a_flag_goes_to_a_reviewer_with_its_comment(alice: User, wait: Wait, judge: Judge) -> None:
     query = wait()
     judge(query, alice, [3, 0, 1], flag="two questions in one")
-    assert wording.why(query.reviews.get()) == "Flagged: two questions in one"
+    assert labels.why(query.reviews.get()) == "Flagged: two questions in one"
 
 
 def test_people_who_differ_on_whether_there_is_an_answer_go_to_a_reviewer(
@@ -104,14 +105,14 @@ def test_people_who_differ_on_whether_there_is_an_answer_go_to_a_reviewer(
     claimed = assigning.claim(query, bob)
     judging.mark_unanswerable(claimed)
     judging.submit(claimed)
-    assert wording.why(query.reviews.get()) == "Some say the corpus holds no answer."
+    assert labels.why(query.reviews.get()) == "Some say the corpus holds no answer."
 
 
 def test_answers_that_have_nothing_in_common_go_to_a_reviewer(alice: User, bob: User, wait: Wait, judge: Judge) -> None:
     query = wait(overlap=2)
     judge(query, alice, [1, 0, 1], "The lion, at night.")
     judge(query, bob, [1, 0, 1], "Every zebra.")
-    assert wording.why(query.reviews.get()) == "The answers differ."
+    assert labels.why(query.reviews.get()) == "The answers differ."
 
 
 def test_a_reviewer_settles_and_what_they_leave_out_keeps_the_consensus(
@@ -188,7 +189,7 @@ def test_a_reviewer_opens_a_settled_query_again_and_the_old_review_stays(
     with_settled.refresh_from_db()
     assert (with_settled.state, with_settled.grades.count()) == (Review.State.REOPENED, 3)
     assert (review.state, review.answer) == (Review.State.WAITING, "The lion.")
-    assert wording.why(review) == "Opened again: the page has changed"
+    assert labels.why(review) == "Opened again: the page has changed"
     query.refresh_from_db()
     assert query.state == Query.State.IN_REVIEW and query.settled_at is None
     with pytest.raises(reviewing.NotSettled):

@@ -11,7 +11,8 @@ import pytest
 from django.contrib.auth import authenticate
 from django.core.management import CommandError, call_command
 
-from curation import assigning, judging, wording
+from curation import assigning, judging
+from curation.core import labels
 from curation.models import Assignment, Judgement, Project, Query, Review
 from curation.sample import corpus, loading, questions, removing
 from curation.sample.corpus import SamplePassage
@@ -183,7 +184,7 @@ def test_loading_settles_what_was_judged_and_leaves_the_rest_to_do(
     }
     assert (loaded.settled, loaded.in_review, loaded.open, loaded.unanswerable) == (3, 1, 2, 2)
     assert Review.objects.get(query__external_id="ask-062").is_unanswerable
-    assert "apart" in wording.why(Review.objects.waiting().get())
+    assert "apart" in labels.why(Review.objects.waiting().get())
     assert Judgement.objects.submitted().count() == loaded.judgements
     settled = Review.objects.current().get(query__external_id="ask-002")
     assert settled.answer.startswith("A default value is evaluated once")

@@ -11,7 +11,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from curation import assigning, judging, valuing, wording
+from curation import assigning, judging, valuing
+from curation.core import labels
 from curation.models import Assignment, Project, Query, Ranking, Release, ShownPassage
 from retrieval.models import Passage
 
@@ -26,7 +27,7 @@ def test_a_query_that_others_have_judged_is_worth_more(project: Project, alice: 
         judging.mark_unanswerable(claimed)
         judging.submit(claimed)
     valuing.revalue(project)
-    assert {(row.value > 0.3, wording.why(row)) for row in query.assignments.open()} == {
+    assert {(row.value > 0.3, labels.why(row)) for row in query.assignments.open()} == {
         (True, "1 of 3 people have judged it.")
     }
     assert not project.assignments.exclude(query=query).filter(value__gt=0).exists()
@@ -44,14 +45,14 @@ def test_what_a_newer_build_ranks_and_nobody_judged_is_a_hole(
     for rank, name in enumerate(("lion", "whale"), start=1):
         ShownPassage.objects.create(ranking=ranking, passage=passages[name], rank=rank)
     assert valuing.revalue(project, [query.pk]) == 1
-    assert wording.why(query.assignments.open().get()) == "Nobody has judged what build 1 ranks at place 2."
+    assert labels.why(query.assignments.open().get()) == "Nobody has judged what build 1 ranks at place 2."
 
 
 def test_what_is_asked_again_is_worth_more_once(project: Project, alice: User, wait: Wait) -> None:
     first, again, other = wait("Who sleeps?"), wait("who sleeps"), wait("Who swims?")
     project.queries.update(is_evaluation=False)
     valuing.revalue(project)
-    value = {row.query_id: (row.value, wording.why(row)) for row in Assignment.objects.open()}
+    value = {row.query_id: (row.value, labels.why(row)) for row in Assignment.objects.open()}
     assert value[first.pk] == (0.25, "It was asked 2 times.")
     assert value[again.pk] == value[other.pk] == (0, "")
     Query.objects.filter(pk=again.pk).update(state=Query.State.SETTLED)
@@ -71,17 +72,17 @@ def test_people_who_disagree_before_the_last_has_judged_move_a_query_up(
     valuing.revalue(project)
     left = query.assignments.open().get()
     assert left.value == pytest.approx(1 + 2 / 3, abs=0.001)
-    assert wording.why(left) == "Two people's grades of one passage lie 3 apart."
+    assert labels.why(left) == "Two people's grades of one passage lie 3 apart."
 
 
 def test_what_has_waited_long_moves_up_and_a_persons_wish_is_not_moved_back(project: Project, wait: Wait) -> None:
     old, wished = wait("Who hunts?"), wait("Who sings?")
     project.queries.update(is_evaluation=False, asked_at=timezone.now() - timedelta(days=15, hours=1))
-    assigning.prefer(Query.objects.get(pk=wished.pk), 1.0, [wording.because("worse", release=2)])
+    assigning.prefer(Query.objects.get(pk=wished.pk), 1.0, [labels.because("worse", release=2)])
     valuing.revalue(project)
     rows = {row.query_id: row for row in Assignment.objects.open()}
-    assert (rows[old.pk].value, wording.why(rows[old.pk])) == (0.125, "It was asked 15 days ago.")
-    assert (rows[wished.pk].value, wording.why(rows[wished.pk])) == (1.0, "It got worse with release 2.")
+    assert (rows[old.pk].value, labels.why(rows[old.pk])) == (0.125, "It was asked 15 days ago.")
+    assert (rows[wished.pk].value, labels.why(rows[wished.pk])) == (1.0, "It got worse with release 2.")
 
 
 def test_valuing_reads_as_often_for_many_queries_as_for_few_and_writes_what_changed(

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from curation import asking, valuing, wording
+from curation import asking, valuing
+from curation.core import labels
 from curation.models import Assignment, Project, Query
 from retrieval.models import Passage
 from retrieval.search.results import Hit
@@ -83,4 +84,4 @@ def test_an_open_query_of_a_disputed_subject_moves_up_and_says_so(
     valuing.revalue(project)
     rows = {row.query_id: row for row in Assignment.objects.open()}
     assert rows[like.pk].value > 0.3 and rows[other.pk].value == rows[sampled.pk].value == 0
-    assert wording.why(rows[like.pk]) == "The retriever and the language model disagree on questions like this one."
+    assert labels.why(rows[like.pk]) == "The retriever and the language model disagree on questions like this one."

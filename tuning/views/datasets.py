@@ -12,9 +12,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from common.artifacts import Damaged
+from curation.core.http import MemberRequest
+from curation.core.permissions import require
 from curation.models import Membership, Project, Query
-from curation.permissions import require
-from curation.views._request import MemberRequest
 from tuning import carding, differing, ruling
 from tuning.forms import LicenceForm
 from tuning.models import Dataset, Split

@@ -14,9 +14,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from common.text_files import BadInput
+from curation.core.http import MemberRequest
+from curation.core.permissions import may, require
 from curation.models import Membership, Project
-from curation.permissions import may, require
-from curation.views._request import MemberRequest
 from tuning import guarding, ruling
 from tuning.forms import GuardForm, NewGuardForm
 from tuning.models import GuardSet

@@ -14,10 +14,10 @@ from django.views.decorators.vary import vary_on_headers
 
 from common.jobs import JobState, enqueue
 from common.messages import say
-from curation import wording
+from curation.core import labels
+from curation.core.http import MemberRequest
+from curation.core.permissions import require
 from curation.models import Membership, Project
-from curation.permissions import require
-from curation.views._request import MemberRequest
 from tuning import learning as acts
 from tuning import tasks
 from tuning.forms import LearnForm
@@ -61,7 +61,7 @@ def curve(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
 def curve_points(request: MemberRequest, project: Project, pk: int) -> JsonResponse:
     """The points and the fitted line, as charts.js draws them."""
     found = get_object_or_404(project.curves, pk=pk)
-    name = wording.of_measure(found.measure)
+    name = labels.of_measure(found.measure)
     lines: list[dict[str, Any]] = []
     if found.points:
         lines.append({"name": name, "kind": "dev", "points": [[p["queries"], p["value"]] for p in found.points]})

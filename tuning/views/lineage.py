@@ -11,10 +11,10 @@ from django.views.decorators.http import require_POST, require_safe
 
 from curation import judging
 from curation.assigning import NotYours
-from curation.errors import CurationError
+from curation.core.errors import CurationError
+from curation.core.http import MemberRequest
+from curation.core.permissions import require
 from curation.models import Judgement, Membership, Project
-from curation.permissions import require
-from curation.views._request import MemberRequest
 from tuning import lineage
 
 PER_PAGE = 50

@@ -15,9 +15,9 @@ from django.views.decorators.vary import vary_on_headers
 
 from common.jobs import JobState, enqueue
 from common.messages import read, say
+from curation.core.http import MemberRequest
+from curation.core.permissions import require
 from curation.models import Membership, Project
-from curation.permissions import require
-from curation.views._request import MemberRequest
 from tuning import collecting, curves, recorded, ruling, scheduling, tasks, turning, wording
 from tuning.forms import PolicyForm, StartForm
 from tuning.models import Policy, Run, Split, Turn

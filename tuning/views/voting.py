@@ -10,9 +10,9 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
+from curation.core.http import MemberRequest
+from curation.core.permissions import require
 from curation.models import Membership, Project
-from curation.permissions import require
-from curation.views._request import MemberRequest
 from tuning import voting
 from tuning.models import Pair, Vote
 

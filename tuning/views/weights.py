@@ -13,9 +13,9 @@ from django.views.decorators.http import require_POST, require_safe
 
 from common import tar_stream
 from common.jobs import enqueue
+from curation.core.http import MemberRequest
+from curation.core.permissions import require
 from curation.models import Membership, Project
-from curation.permissions import require
-from curation.views._request import MemberRequest
 from tuning import merging, tasks
 from tuning.models import Run
 

@@ -8,8 +8,8 @@ from django.core.management.base import CommandParser
 
 from common.jobs import JobState, worker_name
 from curation import serving
-from curation.commanding import ProjectCommand
-from curation.errors import CurationError
+from curation.core.errors import CurationError
+from curation.core.project_command import ProjectCommand
 from curation.models import Project, Release
 from retrieval.engine.encoders.bi_encoder import NoEncoder
 from retrieval.index import index_builds

@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.utils.translation import gettext as _
 
 from common.base_command import TandemCommand
-from curation.errors import CurationError
+from curation.core.errors import CurationError
 from curation.models import Project
 from curation.sample import loading, removing
 from retrieval.engine.encoders.bi_encoder import NoEncoder

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from curation import asking, importing, serving
-from curation.commanding import ProjectCommand
+from curation.core.project_command import ProjectCommand
 from curation.management.commands.import_beir import report
 from retrieval.search.search import CannotSearch
 

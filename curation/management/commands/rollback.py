@@ -5,8 +5,8 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from curation import serving
-from curation.commanding import ProjectCommand
-from curation.errors import CurationError
+from curation.core.errors import CurationError
+from curation.core.project_command import ProjectCommand
 
 
 class Command(ProjectCommand):

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from curation import retrieving
-from curation.commanding import ProjectCommand
+from curation.core.project_command import ProjectCommand
 from curation.models import Project
 from retrieval.models import IndexBuild, Passage
 from retrieval.search import search

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from common.artifacts import Damaged
-from curation.commanding import ProjectCommand
+from curation.core.project_command import ProjectCommand
 from curation.models import Project
 from tuning import differing
 from tuning.models import Dataset

@@ -10,7 +10,7 @@ import numpy as np
 from django.core.management.base import CommandParser
 
 from curation import serving
-from curation.commanding import ProjectCommand
+from curation.core.project_command import ProjectCommand
 from curation.engine.api_generator import ApiError
 from curation.engine.gguf import NoGenerator
 from curation.models import Project, Release

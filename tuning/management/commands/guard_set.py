@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from curation.commanding import ProjectCommand
+from curation.core.project_command import ProjectCommand
 from tuning import guarding
 
 

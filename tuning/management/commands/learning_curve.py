@@ -8,7 +8,7 @@ from django.core.management.base import CommandParser
 
 from common.jobs import JobState, worker_name
 from common.messages import say
-from curation.commanding import ProjectCommand
+from curation.core.project_command import ProjectCommand
 from tuning import learning
 from tuning.models import HALVES, Curve, Part
 

@@ -9,7 +9,7 @@ from django.core.management.base import CommandParser
 
 from common.jobs import JobState, worker_name
 from common.messages import say
-from curation.commanding import ProjectCommand
+from curation.core.project_command import ProjectCommand
 from curation.models import Project
 from tuning import recorded, training, turning
 from tuning.models import HALVES, Gate, Part, Turn

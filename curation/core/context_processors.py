@@ -2,8 +2,8 @@
 
 from django.http import HttpRequest
 
+from curation.core.permissions import reaches
 from curation.models import Membership, Project
-from curation.permissions import reaches
 
 
 def membership(request: HttpRequest) -> dict[str, object]:

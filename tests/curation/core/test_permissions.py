@@ -8,7 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.test import RequestFactory
 
-from curation import permissions
+from curation.core import permissions
 from curation.models import Membership, Project
 
 Role = Membership.Role

@@ -8,7 +8,7 @@ from django import forms
 from django.contrib.auth import get_user_model
 from django.utils.translation import gettext_lazy as _
 
-from curation import wording
+from curation.core import labels
 from curation.forms.settings import ProjectForm
 from curation.models import Project
 
@@ -27,4 +27,4 @@ class RecordForm(forms.Form):
         person, verb = self.fields["person"], self.fields["verb"]
         assert isinstance(person, forms.ModelChoiceField) and isinstance(verb, forms.ChoiceField)
         person.queryset = people
-        verb.choices = [("", _("everything")), *wording.verbs()]
+        verb.choices = [("", _("everything")), *labels.verbs()]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from django.test import Client
 
-STATIC = Path(__file__).resolve().parents[2] / "static"
+STATIC = Path(__file__).resolve().parents[3] / "static"
 ROWS = re.findall(
     r"^\| `([^`]+)` .*\(`?\[?`?([\w./-]+)`?\].*`([0-9a-f]{64})` \|$", (STATIC / "vendor/VENDORED.md").read_text(), re.M
 )

@@ -8,9 +8,10 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from curation import arranging, assigning, judging, recording, staffing
+from curation import arranging, assigning, judging, staffing
+from curation.core import audit_log
+from curation.core import views as core_views
 from curation.models import Project, Query
-from curation.views import record
 
 
 @pytest.fixture
@@ -55,12 +56,12 @@ def test_grades_in_a_row_are_one_line_and_what_nobody_did_is_a_sentence(
 def test_it_is_read_page_by_page_and_looked_through_by_person_and_act(
     manager: Client, project: Project, mona: User, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(record, "PER_PAGE", 2)
+    monkeypatch.setattr(core_views, "PER_PAGE", 2)
     for number in range(3):
-        recording.note(
+        audit_log.note(
             "settings_changed", project=project, actor=mona, data={"was": {"overlap": number}, "now": {"overlap": 9}}
         )
-    recording.note("asked", project=project, actor=alice)
+    audit_log.note("asked", project=project, actor=alice)
     first = manager.get("/p/zoo/record/")
     assert "alice asked" in first.text and "2 → 9" in first.text and "1 → 9" not in first.text
     second = manager.get("/p/zoo/record/", {"before": first.context["older"]})

@@ -12,10 +12,10 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from curation import recording
-from curation.forms.record import FORMS, RecordForm
+from curation.core import audit_log
+from curation.core.forms import FORMS, RecordForm
+from curation.core.permissions import require
 from curation.models import Event, Membership, Project
-from curation.permissions import require
 
 PER_PAGE = 50
 LONGEST = 60
@@ -54,7 +54,7 @@ def _lines(events: Sequence[Event]) -> list[tuple[Event, int, list[str]]]:
     """Each event with what it changed, where it is of the project itself or of its people."""
     ids = [event.data["user"] for event in events if "user" in event.data]
     names = dict(get_user_model().objects.filter(pk__in=ids).values_list("pk", "username"))
-    return [(event, times, _details(event, names)) for event, times in recording.gathered(events)]
+    return [(event, times, _details(event, names)) for event, times in audit_log.gathered(events)]
 
 
 def _details(event: Event, names: dict[int, str]) -> list[str]:

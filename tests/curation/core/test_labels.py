@@ -9,7 +9,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import translation
 
-from curation import assigning, judging, wording
+from curation import assigning, judging
+from curation.core import labels
 from curation.models import Assignment, Event, Project, Query, Review
 from curation.templatetags.tandem import grade_label
 
@@ -21,8 +22,8 @@ def test_who_reads_a_reason_decides_its_language(project: Project, alice: User, 
     with translation.override("zh-hans"):
         claimed = assigning.claim_next(project, alice)
         assert claimed is not None
-        in_chinese = wording.why(claimed)
-    assert (wording.why(claimed), in_chinese) == ("Drawn at random.", "随机抽取。")
+        in_chinese = labels.why(claimed)
+    assert (labels.why(claimed), in_chinese) == ("Drawn at random.", "随机抽取。")
 
 
 def test_a_review_of_a_chinese_submit_reads_in_english(project: Project, alice: User, bob: User, wait: Wait) -> None:
@@ -33,7 +34,7 @@ def test_a_review_of_a_chinese_submit_reads_in_english(project: Project, alice: 
             judging.record(claimed, claimed.order[0], grade)
             judging.submit(claimed)
     review = Review.objects.get(query=query)
-    assert wording.why(review) == "Grades of one passage lie 3 apart."
+    assert labels.why(review) == "Grades of one passage lie 3 apart."
     assert review.why == ""
     event = Event.objects.get(verb="sent_to_review")
     assert event.data["reasons"] == [{"code": "apart", "args": {"n": 3}}]
@@ -51,11 +52,11 @@ def test_what_was_written_in_words_still_reads(client: Client, project: Project,
 
 def test_a_reason_without_words_or_with_one_missing_is_not_stored() -> None:
     with pytest.raises(KeyError):
-        wording.because("for_no_reason")
+        labels.because("for_no_reason")
     with pytest.raises(KeyError):
-        wording.because("hole", build=7)
-    assert wording.because("hole", build=7, rank=2) == {"code": "hole", "args": {"build": 7, "rank": 2}}
-    assert wording.of_reasons([{"code": "gone", "args": {}}]) == ""
+        labels.because("hole", build=7)
+    assert labels.because("hole", build=7, rank=2) == {"code": "hole", "args": {"build": 7, "rank": 2}}
+    assert labels.of_reasons([{"code": "gone", "args": {}}]) == ""
 
 
 def test_every_verb_of_the_record_has_words() -> None:
@@ -71,7 +72,7 @@ def test_every_verb_of_the_record_has_words() -> None:
         for path in Path(settings.BASE_DIR, "curation").rglob("*.py")
         for one, other in noted.findall(path.read_text(encoding="utf-8"))
     }
-    assert verbs and verbs <= set(wording.EVENTS)
+    assert verbs and verbs <= set(labels.EVENTS)
 
 
 def test_the_labels_a_project_starts_with_are_in_the_reader_s_language_and_its_own_stay(project: Project) -> None:
