@@ -30,9 +30,9 @@ from typing import Any
 import numpy as np
 
 from bench import _collection
-from curation.engine import mixing
-from curation.engine.generator import TextGenerator, resolve
-from curation.engine.prompting import DEFAULT_PROMPT, DEFAULT_REFUSAL, build_prompt
+from curation.engine.generation import ensemble
+from curation.engine.generation.generator import TextGenerator, resolve
+from curation.engine.generation.prompts import DEFAULT_PROMPT, DEFAULT_REFUSAL, build_prompt
 from retrieval.engine import hardware
 from retrieval.engine.indexes.bm25_index import LexicalIndex
 from tuning.engine import answers, fit_generator, fitting, preferences
@@ -175,7 +175,7 @@ def _ways(name: str, test: int = 24, depth: int = 3) -> dict[str, Any]:
                 continue
             prompts = [build_prompt_of(generator, row, [one], collection) for one in ids]
             relevance = collection.relevance[row.query_id][:depth]
-            written += mixing.write(generator, [(prompts, mixing.shares(relevance, LEXICAL_TEMPERATURE))], 24)
+            written += ensemble.write(generator, [(prompts, ensemble.shares(relevance, LEXICAL_TEMPERATURE))], 24)
         result[way] = _means(written, rows) | {"seconds_each": (time.monotonic() - started) / len(rows)}
     return result
 

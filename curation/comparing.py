@@ -13,7 +13,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from curation.core.labels import GUARD
-from curation.engine.preference import Sign, sign_test
+from curation.engine.statistics.sign_test import Sign, sign_test
 from curation.models import Query, Release
 
 ORDER = ["ndcg", "recall", "mrr", "f1", "em", "rougeL", "refusal-precision", "refusal-recall", "judged"]

@@ -20,8 +20,8 @@ from django.db.models.functions import TruncDate
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from curation.engine import agreement
-from curation.engine.agreement import Vote
+from curation.engine.statistics import agreement
+from curation.engine.statistics.agreement import Vote
 from curation.models import Assignment, Event, Judgement, Project, Query, SettledGrade, ShownPassage
 
 NEWEST = 20_000  # judgements looked at one by one

@@ -16,7 +16,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from curation import embedding, serving
-from curation.engine import likeness
+from curation.engine.text import similarity
 from curation.models import Judgement, Project, ProvisionalGrade, Query, SettledGrade, ShownPassage
 from retrieval.models import Passage
 from retrieval.search import search
@@ -139,13 +139,13 @@ def _near_passages(query: Query, open_to: dict[int, Passage]) -> Iterable[tuple[
         return
     own = SettledGrade.objects.filter(review__query=query, review__state="settled").select_related("passage")
     known = [
-        (row, likeness.shingles(row.passage.full_text, likeness.PASSAGE_SHINGLE))
+        (row, similarity.shingles(row.passage.full_text, similarity.PASSAGE_SHINGLE))
         for row in own.exclude(method=SettledGrade.Method.CONFIRMED)
     ]
     for passage in open_to.values():
-        text = likeness.shingles(passage.full_text, likeness.PASSAGE_SHINGLE)
+        text = similarity.shingles(passage.full_text, similarity.PASSAGE_SHINGLE)
         for row, shingles in known:
-            close = likeness.jaccard(text, shingles)
+            close = similarity.jaccard(text, shingles)
             if close >= NEAR_PASSAGE:
                 yield passage.pk, _Source(rounded(row.grade), close, Kind.PASSAGE, query.pk, row.passage_id)
 
@@ -168,13 +168,13 @@ def _like(query: Query) -> _Like:
     if query.stratum:
         is_near |= Q(stratum=query.stratum)
     others = Query.objects.filter(is_near, project=query.project_id, is_evaluation=False).exclude(pk=query.pk)
-    text, numbers = likeness.shingles(query.text, likeness.QUERY_SHINGLE), likeness.numbers(query.text)
+    text, numbers = similarity.shingles(query.text, similarity.QUERY_SHINGLE), similarity.numbers(query.text)
     rows = others.only("project", "text", "state", "text_key", "stratum", "gold").order_by("-pk")[:MOST_LIKE]
-    near = [other for other in rows if likeness.numbers(other.text) == numbers]
+    near = [other for other in rows if similarity.numbers(other.text) == numbers]
     meant = embedding.closeness(query, near)
     found: _Like = {}
     for other in near:
-        close = likeness.jaccard(text, likeness.shingles(other.text, likeness.QUERY_SHINGLE))
+        close = similarity.jaccard(text, similarity.shingles(other.text, similarity.QUERY_SHINGLE))
         if close >= NEAR_QUERY:
             found[other] = (Kind.QUERY, close)
         elif meant.get(other.pk, 0.0) >= NEAR_MEANING:

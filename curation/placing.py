@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from django.db.models import Count
 
-from curation.engine import sampling
+from curation.engine.statistics import sampling
 from curation.models import Project, Query, ShownPassage
 
 _AT_ONCE = 200

@@ -22,7 +22,7 @@ from django.utils.translation import gettext as _
 from config.compiled import Compiled
 from curation.core import audit_log, labels
 from curation.core.errors import CurationError
-from curation.engine import agreement
+from curation.engine.statistics import agreement
 from curation.models import Answer, Assignment, Event, Judgement, Project, Query, Review, SettledGrade
 
 # Below it, the consensus of three and more is too unsure to stand without a reviewer.

@@ -19,7 +19,7 @@ from common.artifacts import folder_hash
 from common.messages import Said, say, stored
 from curation.core import audit_log
 from curation.core.errors import CurationError
-from curation.engine.prompting import DEFAULT_API_PASSAGES, DEFAULT_PASSAGES, DEFAULT_PROMPT, DEFAULT_REFUSAL
+from curation.engine.generation.prompts import DEFAULT_API_PASSAGES, DEFAULT_PASSAGES, DEFAULT_PROMPT, DEFAULT_REFUSAL
 from curation.models import Generator, Project, Release, ReleaseQuerySet
 from retrieval.engine import hardware
 from retrieval.engine.indexes.score_fusion import DEFAULT_WEIGHT
@@ -28,7 +28,7 @@ from retrieval.models import IndexBuild
 from retrieval.search import rerank
 
 if TYPE_CHECKING:
-    from curation.engine.generator import ApiGenerator, TextGenerator
+    from curation.engine.generation.generator import ApiGenerator, TextGenerator
 
 _CARRIED = (
     *("fusion_weight", "reranker", "rerank_depth", "rerank_share"),
@@ -187,7 +187,7 @@ _loading = Lock()
 
 def generator_for(release: Release) -> TextGenerator | ApiGenerator:
     """The release's generator, ready to write. Each process keeps the last one it used."""
-    from curation.engine.generator import open_generator
+    from curation.engine.generation.generator import open_generator
 
     row = release.generator
     with _loading:

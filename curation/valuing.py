@@ -16,7 +16,7 @@ from django.db.models import Avg, Count, Max, Min, Q
 from django.utils import timezone
 
 from curation.core.labels import Reason, because
-from curation.engine.sampling import Signals, first_hole, worth
+from curation.engine.statistics.sampling import Signals, first_hole, worth
 from curation.models import Assignment, Judgement, Project, Query, Ranking, ShownPassage
 
 _AT_ONCE = 200

@@ -12,7 +12,7 @@ from typing import Any
 
 from common.messages import Said
 from curation import answering, serving
-from curation.engine.api_generator import ApiError
+from curation.engine.generation.api_generator import ApiError
 from curation.models import Release
 from tuning import collecting, trying
 from tuning.engine.examples import DEV, JudgedQuery

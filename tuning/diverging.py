@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from django.db.models import Count
 
-from curation.engine.sampling import divergence
+from curation.engine.statistics.sampling import divergence
 from curation.models import Project, Query
 from tuning.engine import targets
 from tuning.engine.candidates import read_lm_scores

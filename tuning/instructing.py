@@ -13,7 +13,7 @@ from typing import Any
 from django.db.models import Max, Prefetch
 
 from curation import serving
-from curation.engine.prompting import build_prompt
+from curation.engine.generation.prompts import build_prompt
 from curation.models import Answer, Project, Ranking, Release, SettledGrade, ShownPassage
 from retrieval.models import Passage
 from tuning.engine import instances as engine

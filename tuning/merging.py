@@ -10,7 +10,7 @@ from django.conf import settings
 from common import artifacts
 from common.messages import of_error, say, stored
 from curation.core.errors import CurationError
-from curation.engine.gguf import NoGenerator, resolve
+from curation.engine.generation.gguf import NoGenerator, resolve
 from tuning import training
 from tuning.following import CHECKPOINT
 from tuning.models import Part, Run
@@ -65,7 +65,7 @@ def merge(run: Run) -> Run:
 
 
 def _write(run: Run, part: Path) -> None:
-    from curation.engine.generator import load
+    from curation.engine.generation.generator import load
 
     assert run.generator is not None  # `merge` looked
     base = resolve(run.generator.base_path, Path(settings.DATA_DIR) / "generators")

@@ -21,8 +21,8 @@ from common.heartbeat import Hold, carried
 from common.jobs import JobState, is_gone
 from common.messages import Said, say
 from curation import serving
-from curation.engine.api_generator import ApiError
-from curation.engine.gguf import NoGenerator
+from curation.engine.generation.api_generator import ApiError
+from curation.engine.generation.gguf import NoGenerator
 from curation.models import Project
 from retrieval.engine.encoders.bi_encoder import NoEncoder
 from retrieval.search import search

@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from curation.engine.likeness import name_of
+from curation.engine.text.similarity import name_of
 
 AT_ONCE = 500
 

@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from curation.engine import likeness
+from curation.engine.text import similarity
 from curation.models.projects import Project
 from curation.models.releases import Generator, Release
 from retrieval.models import Encoder, IndexBuild, Passage
@@ -19,7 +19,7 @@ class TextKeyField(models.CharField):
     """The name of the row's text, written with the row: equal where only case and punctuation differ."""
 
     def pre_save(self, model_instance: models.Model, add: bool) -> str:
-        name = likeness.name_of(getattr(model_instance, "text", ""))
+        name = similarity.name_of(getattr(model_instance, "text", ""))
         setattr(model_instance, self.attname, name)
         return name
 

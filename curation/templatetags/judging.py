@@ -14,7 +14,7 @@ from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 
-from curation.engine.excerpts import Piece
+from curation.engine.text.excerpts import Piece
 
 if TYPE_CHECKING:
     from curation.views._work import Choice

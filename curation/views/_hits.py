@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from curation import retrieving, serving
-from curation.engine.excerpts import excerpt
+from curation.engine.text.excerpts import excerpt
 from curation.models import Assignment
 from retrieval.models import Passage
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from string import ascii_uppercase
 
 from curation import reviewing
-from curation.engine.excerpts import Excerpt, excerpt
+from curation.engine.text.excerpts import Excerpt, excerpt
 from curation.models import (
     Answer,
     Assignment,

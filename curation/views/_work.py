@@ -12,7 +12,7 @@ from django.utils.translation import gettext_noop
 
 from config.compiled import Compiled
 from curation import revealing
-from curation.engine.excerpts import Excerpt, excerpt
+from curation.engine.text.excerpts import Excerpt, excerpt
 from curation.forms.judging import CANNOT_TELL
 from curation.keymap import bindings, keys_of
 from curation.models import Answer, Assignment, Draft, Judgement, Preferences, Project, ShownPassage

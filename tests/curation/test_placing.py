@@ -12,7 +12,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from curation import asking, assigning
-from curation.engine import sampling
+from curation.engine.statistics import sampling
 from curation.models import Assignment, Membership, Project, Query
 from retrieval.models import Passage
 from retrieval.search.results import Hit

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 
 from curation import assigning, judging, reviewing
 from curation.core import labels
-from curation.engine import agreement
+from curation.engine.statistics import agreement
 from curation.models import Assignment, Event, Judgement, Project, Query, Review, SettledGrade
 
 Wait = Callable[..., Query]

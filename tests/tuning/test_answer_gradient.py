@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from curation.engine import scoring
+from curation.engine.generation import log_likelihood
 from tests.tiny import tiny_generator
 from tuning.engine import answer_loss
 
@@ -32,7 +32,7 @@ def test_the_gradient_is_the_slope_of_the_loss(model: Any, batch_tokens: int) ->
     import torch
 
     pairs = [([5, 9, 14, 20], [7, 8, 2]), ([30, 31], [40, 2]), ([11, 12, 13], [21, 22, 23, 24, 2])]
-    batch = [answer_loss.Example(scoring.Pair(prompt, answer)) for prompt, answer in pairs]
+    batch = [answer_loss.Example(log_likelihood.Pair(prompt, answer)) for prompt, answer in pairs]
     torch.manual_seed(5)
     model.zero_grad()
     answer_loss.gradients(model, batch, batch_tokens)

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 from common import artifacts
-from curation.engine import scoring
-from curation.engine.generator import TextGenerator
+from curation.engine.generation import log_likelihood
+from curation.engine.generation.generator import TextGenerator
 from tests.tiny import tiny_generator
 from tuning.engine import fit_generator, fitting, material
 from tuning.engine.answer_loss import Example, batches, gradients, pace
@@ -259,7 +259,7 @@ def some_examples(count: int) -> list[Example]:
     def ids(length: int) -> list[int]:
         return [int(token) for token in chance.integers(3, 200, length)]
 
-    return [Example(scoring.Pair(ids(5 + 3 * place), ids(1 + place % 4))) for place in range(count)]
+    return [Example(log_likelihood.Pair(ids(5 + 3 * place), ids(1 + place % 4))) for place in range(count)]
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from curation.engine.generator import TextGenerator
+from curation.engine.generation.generator import TextGenerator
 from tests.tiny import tiny_generator
 from tuning.engine import preferences
 from tuning.engine.examples import JudgedQuery

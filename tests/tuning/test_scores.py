@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from curation.engine.generator import TextGenerator
-from curation.engine.scoring import Scored
+from curation.engine.generation.generator import TextGenerator
+from curation.engine.generation.log_likelihood import Scored
 from tests.parrot import serving
 from tests.tiny import tiny_generator
 from tuning.engine import scores
@@ -92,7 +92,7 @@ def test_other_weights_another_template_or_another_answer_are_other_keys(tiny: T
 def test_a_killed_pass_goes_on_where_it_stood(
     tiny: TextGenerator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("curation.engine.scoring.BATCH_TOKENS", 1)
+    monkeypatch.setattr("curation.engine.generation.log_likelihood.BATCH_TOKENS", 1)
     first, second = Counting(tiny, most=3), Counting(tiny)
     with closing(ScoreCache(tmp_path / "scores.sqlite")) as cache, pytest.raises(KeyboardInterrupt):
         list(scores.score(Asker(first, "a"), todo(tiny), cache))
@@ -104,7 +104,7 @@ def test_a_killed_pass_goes_on_where_it_stood(
 def test_a_query_without_all_its_scores_is_left_out(
     tiny: TextGenerator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("curation.engine.scoring.BATCH_TOKENS", 1)
+    monkeypatch.setattr("curation.engine.generation.log_likelihood.BATCH_TOKENS", 1)
     with closing(ScoreCache(tmp_path / "scores.sqlite")) as cache:
         assert list(scores.score(Asker(tiny, "a"), todo(tiny), cache, budget_seconds=0)) == []
         counted = Counting(tiny, most=6)

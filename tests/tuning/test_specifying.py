@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from curation import serving
-from curation.engine.generator import TextGenerator
+from curation.engine.generation.generator import TextGenerator
 from curation.models import Answer, Draft, Project, Query, Ranking, Release, ShownPassage
 from retrieval.models import Passage
 from tests.tiny import tiny_generator

@@ -86,7 +86,7 @@ def test_an_engineer_takes_the_adapter_away(client: Client, erin: User, bob: Use
 def test_the_merged_weights_say_what_base_and_adapter_say(
     client: Client, erin: User, run: Run, adapter: tuple[Path, Path], tmp_path: Path, broker: None
 ) -> None:
-    from curation.engine.generator import TextGenerator
+    from curation.engine.generation.generator import TextGenerator
 
     client.force_login(erin)
     assert "being merged" in client.post(f"/p/zoo/runs/{run.pk}/merge/", follow=True).text

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from curation.engine import answer_places, packing, scoring
+from curation.engine.generation import answer_logits, log_likelihood, sequence_packing
 
 if TYPE_CHECKING:
     import torch
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Example:
     """An instance as ids: the prompt, and the answer with the end mark."""
 
-    pair: scoring.Pair
+    pair: log_likelihood.Pair
 
     @property
     def tokens(self) -> int:
@@ -43,7 +43,7 @@ def gradients(model: Any, batch: Sequence[Example], batch_tokens: int) -> float:
 def dev_loss(model: Any, dev: Sequence[Example]) -> float:
     """Mean over the instances of -ln p per answer token, end mark included: a long answer counts like a short one."""
     model.eval()
-    found = [value for batch in scoring.score_pairs(model, [one.pair for one in dev]) for value in batch.values]
+    found = [value for batch in log_likelihood.score_pairs(model, [one.pair for one in dev]) for value in batch.values]
     model.train()
     return -sum(found) / len(found)
 
@@ -73,29 +73,29 @@ def pace(step: int, steps: int, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
 
 
-def log_probs(model: Any, pairs: Sequence[scoring.Pair]) -> torch.Tensor:
+def log_probs(model: Any, pairs: Sequence[log_likelihood.Pair]) -> torch.Tensor:
     """(pairs,) ln p of each answer after its prompt, summed over its tokens; with its gradient.
 
     Neighbours with the same prompt compute it once, where the model's layers allow it.
     """
     import torch
 
-    logits = (_packed_logits if packing.can_pack(model) else _padded_logits)(model, pairs)
+    logits = (_packed_logits if sequence_packing.can_pack(model) else _padded_logits)(model, pairs)
     targets = torch.tensor([token for pair in pairs for token in pair.answer], device=logits.device)
-    values = answer_places.token_log_probs(logits.float(), targets)  # (answer tokens,)
+    values = answer_logits.token_log_probs(logits.float(), targets)  # (answer tokens,)
     parts = values.split([len(pair.answer) for pair in pairs])  # type: ignore[no-untyped-call]
     return torch.stack([part.sum() for part in parts])
 
 
-def _packed_logits(model: Any, pairs: Sequence[scoring.Pair]) -> torch.Tensor:
+def _packed_logits(model: Any, pairs: Sequence[log_likelihood.Pair]) -> torch.Tensor:
     """(answer tokens, vocabulary), one pair after the other, without padding."""
-    row = packing.start([])
+    row = sequence_packing.start([])
     for prompt, some in groupby(pairs, key=lambda pair: pair.prompt):
-        packing.add(row, prompt[:-1], [([prompt[-1], *pair.answer[:-1]], len(pair.answer)) for pair in some])
-    return packing.logits(model, row)
+        sequence_packing.add(row, prompt[:-1], [([prompt[-1], *pair.answer[:-1]], len(pair.answer)) for pair in some])
+    return sequence_packing.logits(model, row)
 
 
-def _padded_logits(model: Any, pairs: Sequence[scoring.Pair]) -> torch.Tensor:
+def _padded_logits(model: Any, pairs: Sequence[log_likelihood.Pair]) -> torch.Tensor:
     """(answer tokens, vocabulary), one pair after the other, from rows padded on the right."""
     import torch
 
@@ -107,7 +107,7 @@ def _padded_logits(model: Any, pairs: Sequence[scoring.Pair]) -> torch.Tensor:
         ids[row, : len(tokens)] = torch.tensor(tokens)
         mask[row, : len(tokens)] = 1
         wanted[row, len(tokens) - len(pair.answer) : len(tokens)] = True
-    with answer_places.states_at(model, wanted.to(model.device)):
+    with answer_logits.states_at(model, wanted.to(model.device)):
         logits = model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device), use_cache=False).logits
     return logits.view(-1, logits.shape[-1])  # type: ignore[no-any-return]
 

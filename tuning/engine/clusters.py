@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.engine.likeness import name_of, normalised
+from curation.engine.text.similarity import name_of, normalised
 from tuning.engine.examples import DEV, TEST, TRAIN
 
 __all__ = ["group", "name_of", "normalised", "split"]  # a cluster is named by its first query's text

@@ -2,7 +2,7 @@
 
     python -m tuning.engine.fit_generator SPEC.json OUT/
 
-The specification names `base` and `cache_dir` (the untuned weights, see curation.engine.gguf), `queries`,
+The specification names `base` and `cache_dir` (the untuned weights, see curation.engine.generation.gguf), `queries`,
 `passages` and `candidates` (JSON lines), `prompt`, `refusal`, `answer_passages` (the release's), `seed`,
 `threads`, `budget_seconds`, and `settings`, which override `Settings`; it may name `drafted` (JSON lines: the
 passages each draft was written from), and then DPO on drafts and edits can follow the answers. The result names
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from common import artifacts
-from curation.engine.generator import NoGenerator, TextGenerator, resolve
+from curation.engine.generation.generator import NoGenerator, TextGenerator, resolve
 from retrieval.engine import hardware
 from tuning.engine import fitting, material, preferences
 from tuning.engine.answer_loss import batches, dev_loss, gradients

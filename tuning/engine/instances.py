@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from curation.engine.prompting import DEFAULT_BUDGET, CountTokens, build_prompt
+from curation.engine.generation.prompts import DEFAULT_BUDGET, CountTokens, build_prompt
 from tuning.engine.examples import JudgedQuery
 
 Kind = Literal["answer", "distractors", "refusal"]

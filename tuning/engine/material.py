@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curation.engine import scoring
-from curation.engine.dialogue import Dialogue
-from curation.engine.generator import TextGenerator
-from curation.engine.prompting import BadTemplate, build_prompt
+from curation.engine.generation import log_likelihood
+from curation.engine.generation.generator import TextGenerator
+from curation.engine.generation.prompt_tokens import Dialogue
+from curation.engine.generation.prompts import BadTemplate, build_prompt
 from tuning.engine import answers, examples, instances, preferences
 from tuning.engine.answer_loss import Example
 from tuning.engine.fitting import CannotFit
@@ -138,4 +138,4 @@ def _known(
 
 def _as_ids(instance: instances.Instance, dialogue: Dialogue) -> Example:
     answer = [*dialogue.answer_ids(instance.answer), dialogue.end_id]
-    return Example(scoring.Pair(dialogue.prompt_ids(instance.prompt), answer))
+    return Example(log_likelihood.Pair(dialogue.prompt_ids(instance.prompt), answer))

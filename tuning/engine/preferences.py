@@ -15,8 +15,8 @@ from difflib import SequenceMatcher
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curation.engine import scoring
-from curation.engine.prompting import CountTokens, build_prompt
+from curation.engine.generation import log_likelihood
+from curation.engine.generation.prompts import CountTokens, build_prompt
 from tuning.engine import answer_loss
 from tuning.engine.examples import JudgedQuery
 from tuning.engine.instances import Recipe
@@ -46,8 +46,8 @@ class Pair:
     rejected: list[int]
 
     @property
-    def texts(self) -> list[scoring.Pair]:
-        return [scoring.Pair(self.prompt, self.chosen), scoring.Pair(self.prompt, self.rejected)]
+    def texts(self) -> list[log_likelihood.Pair]:
+        return [log_likelihood.Pair(self.prompt, self.chosen), log_likelihood.Pair(self.prompt, self.rejected)]
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def read_drafted(path: Path) -> dict[str, list[str]]:
 def references(model: Any, pairs: Sequence[Pair]) -> list[Reference]:
     """What the model as it is now thinks of both texts of each pair."""
     texts = [text for pair in pairs for text in pair.texts]
-    means = scoring.gathered(scoring.score_pairs(model, texts), len(texts))
+    means = log_likelihood.gathered(log_likelihood.score_pairs(model, texts), len(texts))
     sums = [float(mean) * len(text.answer) for mean, text in zip(means, texts, strict=True)]
     return [Reference(*sums[place : place + 2]) for place in range(0, len(sums), 2)]
 

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from common import artifacts
-from curation.engine.api_generator import ApiError
-from curation.engine.generator import Generator, NoGenerator, TextGenerator, is_elsewhere, open_generator
-from curation.engine.prompting import DEFAULT_BUDGET, build_prompt
+from curation.engine.generation.api_generator import ApiError
+from curation.engine.generation.generator import Generator, NoGenerator, TextGenerator, is_elsewhere, open_generator
+from curation.engine.generation.prompts import DEFAULT_BUDGET, build_prompt
 from retrieval.engine import hardware
 from tuning.engine import examples, fitting, instances
 from tuning.engine.examples import JudgedQuery

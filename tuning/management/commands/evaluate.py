@@ -11,8 +11,8 @@ from django.core.management.base import CommandParser
 
 from curation import serving
 from curation.core.project_command import ProjectCommand
-from curation.engine.api_generator import ApiError
-from curation.engine.gguf import NoGenerator
+from curation.engine.generation.api_generator import ApiError
+from curation.engine.generation.gguf import NoGenerator
 from curation.models import Project, Release
 from retrieval.search import search
 from tuning import checking

@@ -10,7 +10,7 @@ from django.core.management.base import CommandParser
 from common.artifacts import Damaged
 from curation import serving
 from curation.core.project_command import ProjectCommand
-from curation.engine.gguf import NoGenerator
+from curation.engine.generation.gguf import NoGenerator
 from tuning import collecting, exporting
 from tuning.models import Split
 

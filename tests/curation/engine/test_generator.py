@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from django.conf import settings
 
-from curation.engine import packing, scoring
-from curation.engine.generator import NoGenerator, TextGenerator, open_generator, resolve
-from curation.engine.prompting import DEFAULT_PROMPT, build_prompt
+from curation.engine.generation import log_likelihood, sequence_packing
+from curation.engine.generation.generator import NoGenerator, TextGenerator, open_generator, resolve
+from curation.engine.generation.prompts import DEFAULT_PROMPT, build_prompt
 from tests.tiny import tiny_generator
 
 PASSAGES = [
@@ -72,17 +72,17 @@ def test_scores_do_not_depend_on_the_batch_size(
     step: int,
 ) -> None:
     expected = generator.score(pairs)
-    monkeypatch.setattr(scoring, "BATCH_TOKENS", batch_tokens)
-    monkeypatch.setattr(packing, "STEP", step)
+    monkeypatch.setattr(log_likelihood, "BATCH_TOKENS", batch_tokens)
+    monkeypatch.setattr(sequence_packing, "STEP", step)
     np.testing.assert_allclose(generator.score(pairs), expected, atol=1e-4)
 
 
 def test_sharing_changes_no_score(generator: TextGenerator, pairs: list[tuple[str, str]]) -> None:
-    joined = [scoring.Pair(generator.dialogue.prompt_ids(p), generator.dialogue.answer_ids(a)) for p, a in pairs]
+    joined = [log_likelihood.Pair(generator.dialogue.prompt_ids(p), generator.dialogue.answer_ids(a)) for p, a in pairs]
     scores = {}
     for shares in (True, False):
         values = np.zeros(len(joined))
-        for batch in scoring.score_pairs(generator.model, joined, shares=shares):
+        for batch in log_likelihood.score_pairs(generator.model, joined, shares=shares):
             values[batch.rows] = batch.values
         scores[shares] = values
     np.testing.assert_allclose(scores[True], scores[False], atol=1e-4)
@@ -99,7 +99,7 @@ def test_the_same_pair_twice_and_the_same_prompt_with_two_answers(generator: Tex
 def test_every_pair_about_one_passage_shares_its_beginning() -> None:
     opening, passage, other = list(range(10)), list(range(100, 160)), list(range(200, 260))
     prompts = [opening + passage + [1, 1], opening + other + [3], opening + passage + [2], opening + passage]
-    shared, groups = scoring.plan([scoring.Pair(prompt, [7]) for prompt in prompts])
+    shared, groups = log_likelihood.plan([log_likelihood.Pair(prompt, [7]) for prompt in prompts])
     assert shared == 10
     # the third prompt of the passage is its end too, so its last token stays out of what is shared
     assert [(sorted(group.rows), group.length) for group in groups] == [([0, 2, 3], 69), ([1], 70)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation.engine.excerpts import CORE, FOLD_OVER, excerpt, matches
+from curation.engine.text.excerpts import CORE, FOLD_OVER, excerpt, matches
 
 
 def marked(text: str, question: str) -> list[str]:

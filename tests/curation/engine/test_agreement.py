@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from curation.engine import agreement
-from curation.engine.agreement import Vote
+from curation.engine.statistics import agreement
+from curation.engine.statistics.agreement import Vote
 
 
 def _random_votes(seed: int, items: int = 60, judges: int = 5) -> list[Vote]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from curation.engine.generator import Generator
+    from curation.engine.generation.generator import Generator
 
 # Of scores fused from standard scores (see retrieval.engine.indexes.score_fusion): one standard deviation is a factor of e.
 FUSED_TEMPERATURE = 1.0

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.engine import answer_places, packing
+from curation.engine.generation import answer_logits, sequence_packing
 
 if TYPE_CHECKING:
     import torch
@@ -59,7 +59,7 @@ def score_pairs(model: Any, pairs: Sequence[Pair], *, shares: bool | None = None
     """
     if not pairs:
         return
-    if not (packing.can_pack(model) if shares is None else shares):
+    if not (sequence_packing.can_pack(model) if shares is None else shares):
         yield from _score_padded(model, pairs)
         return
     opening, groups = plan(pairs)
@@ -135,15 +135,15 @@ def _portions(pairs: Sequence[Pair], groups: Iterable[Group], opening: int) -> I
 def _score_packed(model: Any, pairs: Sequence[Pair], groups: Sequence[Group], opening: int) -> Scored:
     import torch
 
-    row = packing.start(pairs[groups[0].rows[0]].prompt[:opening])
+    row = sequence_packing.start(pairs[groups[0].rows[0]].prompt[:opening])
     for group in groups:
         stem = pairs[group.rows[0]].prompt[opening : group.length]
         members = [pairs[one] for one in group.rows]
         tails = [(one.prompt[group.length :] + one.answer[:-1], len(one.answer)) for one in members]
-        packing.add(row, stem, tails)
+        sequence_packing.add(row, stem, tails)
     rows = [one for group in groups for one in group.rows]
     with torch.inference_mode():
-        return _means(packing.logits(model, row), pairs, rows)
+        return _means(sequence_packing.logits(model, row), pairs, rows)
 
 
 def _score_padded(model: Any, pairs: Sequence[Pair]) -> Iterator[Scored]:
@@ -173,7 +173,7 @@ def _score_batch(model: Any, pairs: Sequence[Pair], rows: list[int]) -> Scored:
         mask[place, : len(given)] = 1
         wanted[place, len(given) - len(pairs[row].answer) : len(given)] = True
     device = model.device
-    with torch.inference_mode(), answer_places.states_at(model, wanted.to(device)):
+    with torch.inference_mode(), answer_logits.states_at(model, wanted.to(device)):
         logits = model(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False).logits
         return _means(logits.view(-1, logits.shape[-1]), pairs, rows)
 
@@ -183,7 +183,7 @@ def _means(logits: torch.Tensor, pairs: Sequence[Pair], rows: list[int]) -> Scor
     import torch
 
     targets = torch.tensor([token for row in rows for token in pairs[row].answer], device=logits.device)
-    values = answer_places.token_log_probs(logits.float(), targets).double().cpu().numpy()  # (answer tokens,)
+    values = answer_logits.token_log_probs(logits.float(), targets).double().cpu().numpy()  # (answer tokens,)
     parts = np.split(values, np.cumsum([len(pairs[row].answer) for row in rows])[:-1])
     return Scored(list(rows), [float(part.mean()) for part in parts])
 

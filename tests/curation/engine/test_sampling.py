@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from curation.engine.sampling import Signals, divergence, first_hole, worth
+from curation.engine.statistics.sampling import Signals, divergence, first_hole, worth
 
 
 def test_divergence_by_hand() -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.engine import scoring
+from curation.engine.generation import log_likelihood
 
 Progress = Callable[[int, int], None]
 
@@ -87,16 +87,16 @@ class ApiGenerator:
         The prompt goes as plain text, without the server's chat template: compare such scores only with
         each other.
         """
-        return scoring.gathered(self.score_batches(pairs), len(pairs), on_progress)
+        return log_likelihood.gathered(self.score_batches(pairs), len(pairs), on_progress)
 
-    def score_batches(self, pairs: Sequence[tuple[str, str]]) -> Iterator[scoring.Scored]:
+    def score_batches(self, pairs: Sequence[tuple[str, str]]) -> Iterator[log_likelihood.Scored]:
         """The same scores batch by batch, as they come. Raises ApiError."""
         if not self.can_score:
             raise ApiError(f"{self.url} does not return the log-probabilities of given text")
         for start in range(0, len(pairs), SCORED_AT_ONCE):
             some = pairs[start : start + SCORED_AT_ONCE]
             values = self._each(partial(self._score, self.model), some, None)
-            yield scoring.Scored(list(range(start, start + len(some))), values)
+            yield log_likelihood.Scored(list(range(start, start + len(some))), values)
 
     def count_tokens(self, text: str) -> int:
         """About how many tokens a piece of text has, rather too many than too few."""

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from curation.engine import answer_places
+from curation.engine.generation import answer_logits
 
 if TYPE_CHECKING:
     import torch
@@ -85,7 +85,7 @@ def logits(model: Any, row: Row) -> torch.Tensor:
     device = model.device
     wanted = torch.zeros(1, len(row.ids), dtype=torch.bool, device=device)
     wanted[0, row.wanted] = True
-    with _attending(model), answer_places.states_at(model, wanted):
+    with _attending(model), answer_logits.states_at(model, wanted):
         out: torch.Tensor = model(
             input_ids=torch.tensor([row.ids], device=device),
             position_ids=torch.tensor([row.positions], device=device),

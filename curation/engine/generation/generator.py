@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.engine import looping, scoring
-from curation.engine.api_generator import ApiGenerator
-from curation.engine.dialogue import Dialogue
-from curation.engine.gguf import NoGenerator, resolve
+from curation.engine.generation import log_likelihood, repetition
+from curation.engine.generation.api_generator import ApiGenerator
+from curation.engine.generation.gguf import NoGenerator, resolve
+from curation.engine.generation.prompt_tokens import Dialogue
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -84,18 +84,19 @@ class TextGenerator:
 
         The end mark is not counted. Raises ValueError for an empty answer: it has no mean.
         """
-        return scoring.gathered(self.score_batches(pairs), len(pairs), on_progress)
+        return log_likelihood.gathered(self.score_batches(pairs), len(pairs), on_progress)
 
-    def score_batches(self, pairs: Sequence[tuple[str, str]]) -> Iterator[scoring.Scored]:
+    def score_batches(self, pairs: Sequence[tuple[str, str]]) -> Iterator[log_likelihood.Scored]:
         """The same scores batch by batch, as they are computed, in no particular order."""
         joined = [
-            scoring.Pair(self.dialogue.prompt_ids(prompt), self.dialogue.answer_ids(answer)) for prompt, answer in pairs
+            log_likelihood.Pair(self.dialogue.prompt_ids(prompt), self.dialogue.answer_ids(answer))
+            for prompt, answer in pairs
         ]
         for (_prompt, answer), pair in zip(pairs, joined, strict=True):
             if not pair.answer:
                 raise ValueError(f"an answer without a token cannot be scored: {answer!r}")
         self._check_fits([pair.prompt + pair.answer for pair in joined], 0)
-        batches = scoring.score_pairs(self.model, joined)
+        batches = log_likelihood.score_pairs(self.model, joined)
         while True:
             with self._lock:
                 batch = next(batches, None)
@@ -128,14 +129,14 @@ class TextGenerator:
                 input_ids=ids.to(device),
                 attention_mask=mask.to(device),
                 generation_config=config,
-                stopping_criteria=StoppingCriteriaList([looping.Stop(width)]),
+                stopping_criteria=StoppingCriteriaList([repetition.Stop(width)]),
             )
         return [self.dialogue.text(self._ended(row)) for row in out[:, width:].tolist()]
 
     def _ended(self, ids: list[int]) -> list[int]:
         """An answer up to its end mark, or to where it begins to repeat itself."""
         end = self.dialogue.end_id
-        return list(looping.without(ids[: ids.index(end)] if end in ids else ids))
+        return list(repetition.without(ids[: ids.index(end)] if end in ids else ids))
 
     @property
     def window(self) -> int:

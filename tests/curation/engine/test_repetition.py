@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from curation.engine import looping
-from curation.engine.generator import TextGenerator
+from curation.engine.generation import repetition
+from curation.engine.generation.generator import TextGenerator
 
 CIRCLE = [7, 8, 9, 10, 11, 12, 13, 14]
 
@@ -28,13 +28,13 @@ CIRCLE = [7, 8, 9, 10, 11, 12, 13, 14]
     ],
 )
 def test_of_a_circle_one_round_is_kept(ids: list[int], kept: int) -> None:
-    assert list(looping.without(ids)) == ids[:kept]
+    assert list(repetition.without(ids)) == ids[:kept]
 
 
 def test_a_row_stops_by_itself_and_for_its_answer_alone() -> None:
     rows = torch.tensor([[4] * 30, [*range(27), 1, 2, 3]])
-    assert looping.Stop(0)(rows, None).tolist() == [True, False]
-    assert looping.Stop(10)(rows, None).tolist() == [False, False]  # what the prompt repeats does not count
+    assert repetition.Stop(0)(rows, None).tolist() == [True, False]
+    assert repetition.Stop(10)(rows, None).tolist() == [False, False]  # what the prompt repeats does not count
 
 
 def test_a_generator_that_goes_round_is_stopped(generator_folder: Path) -> None:
@@ -48,4 +48,4 @@ def test_a_generator_that_goes_round_is_stopped(generator_folder: Path) -> None:
 
     generator.model.get_output_embeddings().register_forward_hook(only)
     assert generator.generate(["Who sleeps?"], 400) == [generator.dialogue.text([word])]
-    assert len(asked) == looping.LEAST
+    assert len(asked) == repetition.LEAST

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from curation.engine.preference import sign_test
+from curation.engine.statistics.sign_test import sign_test
 
 
 def test_nine_of_ten() -> None:

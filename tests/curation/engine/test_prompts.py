@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation.engine.prompting import (
+from curation.engine.generation.prompts import (
     DEFAULT_PROMPT,
     NO_PASSAGE,
     BadTemplate,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from curation.engine.api_generator import ApiError, ApiGenerator
+from curation.engine.generation.api_generator import ApiError, ApiGenerator
 from tests.parrot import Server, serving
 
 
