@@ -7,12 +7,12 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PARTS = ("retrieval", "curation", "tuning", "config")
+PARTS = ("common", "retrieval", "curation", "tuning", "config")
 
 
 @cache
 def version(root: Path = ROOT) -> dict[str, str]:
-    """commit: of the checkout the code lies in, empty without one; sha256: over the Python files of the four parts.
+    """commit: of the checkout the code lies in, empty without one; sha256: over the Python files of all parts.
 
     The commit says where to look, the hash whether that is really what ran: a changed file changes it.
     """

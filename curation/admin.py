@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from common.jobs import enqueue
-from curation import arranging, assigning, confirming, reviewing, serving, staffing, tasks
+from curation import arranging, assigning, confirming, reviewing, staffing, tasks
 from curation.core import audit_log, labels
 from curation.core.errors import CurationError
 from curation.forms.settings import ProjectForm
@@ -42,6 +42,7 @@ from curation.models import (
     SettledGrade,
     ShownPassage,
 )
+from curation.releases import lifecycle
 from retrieval.admin import ReadOnlyAdmin
 
 HISTORY = 100
@@ -218,11 +219,11 @@ class ReleaseAdmin(ReadOnlyAdmin):
 
     @admin.action(description=gettext_lazy("Put in service"), permissions=["serve"])
     def put_in_service(self, request: HttpRequest, rows: QuerySet[Release]) -> None:
-        act_on(self, request, rows.select_related("project"), lambda row: serving.switch(row, request.user))
+        act_on(self, request, rows.select_related("project"), lambda row: lifecycle.switch(row, request.user))
 
     @admin.action(description=gettext_lazy("Decline"), permissions=["serve"])
     def decline(self, request: HttpRequest, rows: QuerySet[Release]) -> None:
-        act_on(self, request, rows, lambda row: serving.decline(row, request.user))
+        act_on(self, request, rows, lambda row: lifecycle.decline(row, request.user))
 
     def has_serve_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("curation.change_release"))

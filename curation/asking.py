@@ -16,10 +16,11 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
 
-from curation import answering, placing, retrieving, serving
+from curation import placing
 from curation.core import audit_log
 from curation.core.errors import CurationError
 from curation.models import Assignment, Draft, Project, Query, Ranking, Release, ShownPassage
+from curation.releases import generate, lifecycle, retrieve
 from retrieval.search.results import Hit
 
 # Of the queries that arrive, so many are the random sample to evaluate on; which ones follows from their ids.
@@ -46,11 +47,11 @@ def ask(
     text = text.strip()
     if not text:
         raise NothingAsked(_("Ask something."))
-    release = serving.serving(project)
+    release = lifecycle.serving(project)
     known = project.queries.filter(external_id=external_id).first() if external_id else None
     if known is not None:
         return known
-    hits = retrieving.search(release, text, project.pool_depth)  # before the transaction: it may load an encoder
+    hits = retrieve.search(release, text, project.pool_depth)  # before the transaction: it may load an encoder
     with transaction.atomic():
         query, is_new = Query.objects.get_or_create(
             project=project,
@@ -67,7 +68,7 @@ def ask(
 
 def freeze(query: Query, release: Release, k: int | None = None) -> Ranking:
     """What the release ranks for the query now, kept as it is: the project's pool depth, or k."""
-    hits = retrieving.search(release, query.text, k or release.project.pool_depth)
+    hits = retrieve.search(release, query.text, k or release.project.pool_depth)
     return freeze_hits([query], release, [hits])[0]
 
 
@@ -134,10 +135,10 @@ def take_up(project: Project, limit: int | None = None, on_progress: Callable[[i
     queries = list(waiting[:limit])
     if not queries:
         return 0
-    release = serving.serving(project)
+    release = lifecycle.serving(project)
     for start in range(0, len(queries), _AT_ONCE):
         some = queries[start : start + _AT_ONCE]
-        hits = retrieving.search_many(release, [query.text for query in some], project.pool_depth)
+        hits = retrieve.search_many(release, [query.text for query in some], project.pool_depth)
         with transaction.atomic():
             freeze_hits(some, release, hits)
             open_slots_of(project, some)
@@ -151,13 +152,13 @@ def draft(ranking: Ranking) -> Draft:
     found = Draft.objects.filter(ranking=ranking).first()
     if found is not None:
         return found
-    release = ranking.release or serving.serving(ranking.query.project)
+    release = ranking.release or lifecycle.serving(ranking.query.project)
     shown = list(ranking.shown.select_related("passage").order_by("rank")[: release.answer_passages])
-    question = answering.Question(
+    question = generate.Question(
         ranking.query.text, [row.passage.full_text for row in shown], [row.score or 0.0 for row in shown]
     )
     began = time.monotonic()
-    text = answering.write(release, [question])[0]
+    text = generate.write(release, [question])[0]
     written, _is_new = Draft.objects.get_or_create(
         ranking=ranking,
         defaults={"text": text, "generator": release.generator, "seconds": time.monotonic() - began},

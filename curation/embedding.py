@@ -12,8 +12,8 @@ import numpy as np
 from django.db.models import Exists, OuterRef, Q
 from numpy.typing import NDArray
 
-from curation import serving
 from curation.models import Project, Query, QueryVector
+from curation.releases import lifecycle
 from retrieval.models import Encoder
 from retrieval.search import search
 
@@ -24,7 +24,7 @@ Vector = NDArray[np.float16]
 
 def first_encoder(project: Project) -> Encoder:
     """The untuned encoder behind whatever serves. Raises NothingServes."""
-    encoder = serving.serving(project).build.encoder
+    encoder = lifecycle.serving(project).build.encoder
     while encoder.parent is not None:
         encoder = encoder.parent
     return encoder

@@ -15,9 +15,10 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from curation import embedding, serving
+from curation import embedding
 from curation.engine.text import similarity
 from curation.models import Judgement, Project, ProvisionalGrade, Query, SettledGrade, ShownPassage
+from curation.releases import lifecycle
 from retrieval.models import Passage
 from retrieval.search import search
 
@@ -64,7 +65,7 @@ def offer_all(project: Project) -> int:
     queries = [*settled, *rest][:AT_ONCE]
     try:
         embedding.embed(project, queries)  # before the transaction: it may load an encoder
-    except (serving.NothingServes, search.CannotSearch) as error:
+    except (lifecycle.NothingServes, search.CannotSearch) as error:
         logger.info("%s: which queries mean the same is told by words alone: %s", project.slug, error)
     return _offer(queries)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from celery import shared_task
 
 from common.jobs import enqueue
-from curation import arranging, asking, assigning, passing, serving, valuing
+from curation import arranging, asking, assigning, passing, valuing
 from curation.models import Project, Ranking
+from curation.releases import lifecycle
 
 DRAFTS_AHEAD = 5
 FROZEN_AT_ONCE = 200
@@ -35,7 +36,7 @@ def take_up(project_id: int) -> None:
     valuing.revalue(project)
     try:
         asking.take_up(project, FROZEN_AT_ONCE)
-    except serving.NothingServes:
+    except lifecycle.NothingServes:
         return
     for ranking_id in asking.undrafted(project, DRAFTS_AHEAD):
         enqueue(draft, ranking_id, queue="compute")

@@ -3,7 +3,8 @@
 from django.urls import path
 
 from curation.core import views as core_views
-from curation.views import arranging, asking, home, judging, passing, people, quality, releases, reviewing, settings
+from curation.releases import views as releases_views
+from curation.views import arranging, asking, home, judging, passing, people, quality, reviewing, settings
 
 app_name = "curation"
 
@@ -60,11 +61,11 @@ quality_urls = [
 ]
 
 release_urls = [
-    path("releases/", releases.releases, name="releases"),
-    path("releases/<int:number>/", releases.release, name="release"),
-    path("releases/<int:number>/revisit/", releases.revisit, name="revisit"),
-    path("releases/<int:number>/promote/", releases.promote, name="promote"),
-    path("releases/roll-back/", releases.roll_back, name="roll_back"),
+    path("releases/", releases_views.releases, name="releases"),
+    path("releases/<int:number>/", releases_views.release, name="release"),
+    path("releases/<int:number>/revisit/", releases_views.revisit, name="revisit"),
+    path("releases/<int:number>/promote/", releases_views.promote, name="promote"),
+    path("releases/roll-back/", releases_views.roll_back, name="roll_back"),
 ]
 
 urlpatterns = [*project_urls, *asking_urls, *judging_urls, *reviewing_urls, *passing_urls, *quality_urls, *release_urls]

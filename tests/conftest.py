@@ -136,9 +136,9 @@ def build(corpus: Corpus, keyword_encoder: Encoder) -> IndexBuild:
 
 @pytest.fixture
 def release(project: Project, build: IndexBuild):  # type: ignore[no-untyped-def]
-    from curation import serving
+    from curation.releases import lifecycle
 
-    return serving.make_base(project, build)
+    return lifecycle.make_base(project, build)
 
 
 def process_environment() -> dict[str, str]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from django.conf import settings
 
 from common.jobs import JobState
-from curation import serving
 from curation.models import Release
+from curation.releases import lifecycle
 from tuning.models import Dataset, Decision, Evaluation, Part, Run, Turn
 
 FIGURES = {"low": 0.02, "high": 0.18, "p": 0.0004, "queries": 3, "smallest_visible": 0.05}
@@ -18,7 +18,7 @@ FIGURES = {"low": 0.02, "high": 0.18, "p": 0.0004, "queries": 3, "smallest_visib
 def challenge(champion: Release, before: float = 0.5, after: float = 0.6) -> Release:
     """A candidate whose nDCG@10 went from before to after; its turn, run and decision with it."""
     project = champion.project
-    challenger = serving.next_release(project)
+    challenger = lifecycle.next_release(project)
     dataset = Dataset.objects.create(
         project=project,
         number=challenger.number,

@@ -13,8 +13,9 @@ import pytest
 from django.contrib.auth.models import User
 
 from common.jobs import JobState, enqueue
-from curation import asking, assigning, judging, serving
+from curation import asking, assigning, judging
 from curation.models import Project, Query, Ranking
+from curation.releases import lifecycle
 from retrieval.index import index_builds
 from retrieval.models import Corpus, Passage
 from retrieval.search import search
@@ -52,7 +53,7 @@ def test_a_question_goes_all_the_way_round(
     until: Callable[..., None],
 ) -> None:
     build = index_builds.build(index_builds.request(corpus, index_builds.encoder_from_settings()), worker="test")
-    base = serving.make_base(project, build)
+    base = lifecycle.make_base(project, build)
     for number, (text, (grades, answer)) in enumerate(ASKED.items(), start=1):
         # by their ids some are held out for evaluation: ids of chance would leave too few to learn from now and then
         judge(asking.ask(project, text, external_id=f"q{number}"), grades, answer, passages, alice)
@@ -77,7 +78,7 @@ def test_a_question_goes_all_the_way_round(
     assert project.queries.get(external_id="open").stratum in scored  # for the queue
     assert generator.generator is not None and generator.generator.parent == base.generator
     assert {"ndcg@10", "f1"} <= turn.evaluation.measures.keys()
-    now = serving.serving(project)
+    now = lifecycle.serving(project)
     assert (now, now.previous) == (turn.challenger, base)
     assert turn.evaluation.decision.promoted
 
@@ -90,5 +91,5 @@ def test_a_question_goes_all_the_way_round(
     behind = DatasetQuery.objects.filter(dataset=turn.dataset, judgements__curator=alice).distinct()
     assert behind.count() == len(collecting.rows(turn.dataset))
 
-    assert serving.roll_back(project) == base
-    assert search.search(serving.serving(project).build, "bamboo", 3)
+    assert lifecycle.roll_back(project) == base
+    assert search.search(lifecycle.serving(project).build, "bamboo", 3)

@@ -24,7 +24,6 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from common.jobs import JobState
-from curation import serving
 from curation.models import (
     Answer,
     Assignment,
@@ -43,6 +42,7 @@ from curation.models import (
     SettledGrade,
     ShownPassage,
 )
+from curation.releases import lifecycle
 from retrieval.models import Corpus, Document, Encoder, IndexBuild, Passage
 from tests.measured import challenge
 from tuning import guarding
@@ -603,7 +603,7 @@ def _release(project: Project, corpus: Corpus, word: str, number: int) -> Releas
     release = Release.objects.create(
         project=project, number=number, build=build, generator=generator, prompt=f"{word} {{passages}}", refusal=word
     )
-    return serving.switch(release)
+    return lifecycle.switch(release)
 
 
 def _query(project: Project, passage: Passage, user: User, word: str, state: str, release: Release) -> Assignment:

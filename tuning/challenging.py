@@ -8,8 +8,8 @@ from typing import Any
 
 from common.jobs import JobState
 from common.messages import Said, of_error, say
-from curation import retrieving, serving
 from curation.models import Project, Release
+from curation.releases import lifecycle, retrieve
 from retrieval.engine.indexes import score_fusion
 from retrieval.index import index_builds
 from retrieval.models import IndexBuild
@@ -37,7 +37,7 @@ def challenger(turn: Turn, worker: str, on_progress: Progress) -> Release:
     if turn.challenger is not None:
         return turn.challenger
     runs = {Part(run.part): run for run in turn.runs.done()}
-    champion = serving.serving(turn.project)
+    champion = lifecycle.serving(turn.project)
     build, weight = champion.build, champion.fusion_weight
     if Part.RETRIEVER in runs:
         build = _build(turn, runs[Part.RETRIEVER], champion, worker, on_progress)
@@ -48,7 +48,7 @@ def challenger(turn: Turn, worker: str, on_progress: Progress) -> Release:
     if Part.GENERATOR in runs:
         changes["generator"] = runs[Part.GENERATOR].generator
         changes["answering"] = choosing.way(runs[Part.GENERATOR], _tried(champion, changes), on_progress)
-    return serving.next_release(turn.project, **changes)
+    return lifecycle.next_release(turn.project, **changes)
 
 
 def tidy(project: Project) -> list[IndexBuild]:
@@ -90,7 +90,7 @@ def _reranker(turn: Turn, tried: Release, worker: str, on_progress: Progress) ->
     """
     run = training.prepare_reranker(turn)
     try:
-        run = training.train(run, worker, on_progress, retrieving.plain(tried))
+        run = training.train(run, worker, on_progress, retrieve.plain(tried))
     except training.CannotTrain:
         return {}
     if run.reranker is None:

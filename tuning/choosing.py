@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from common.messages import Said
-from curation import answering, serving
 from curation.engine.generation.api_generator import ApiError
 from curation.models import Release
+from curation.releases import generate, lifecycle
 from tuning import collecting, trying
 from tuning.engine.examples import DEV, JudgedQuery
 from tuning.models import Run
@@ -61,7 +61,7 @@ def way(run: Run, release: Release, on_progress: Progress) -> str:
 
 def _try(run: Run, release: Release, on_progress: Progress) -> Tried | None:
     rows = _sample(collecting.rows(run.dataset, DEV))
-    if len(rows) < LEAST_QUERIES or not answering.can_mix(serving.generator_for(release)):
+    if len(rows) < LEAST_QUERIES or not generate.can_mix(lifecycle.generator_for(release)):
         return None
     texts = {row.query_id: row.text for row in rows}
     references = {row.query_id: [row.answer or release.refusal] for row in rows}

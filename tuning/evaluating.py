@@ -16,7 +16,8 @@ from django.db import transaction
 from common.heartbeat import Hold
 from common.jobs import JobState
 from common.messages import Said, of_error, say
-from curation import embedding, retrieving, serving
+from curation import embedding
+from curation.releases import lifecycle, retrieve
 from tuning import collecting, guarding, trying, voting, weighing
 from tuning.engine import answers, clusters
 from tuning.engine import slices as slicing
@@ -48,7 +49,7 @@ def prepare(turn: Turn) -> Evaluation:
         turn=turn,
         defaults={
             "dataset": turn.dataset,
-            "champion": serving.serving(turn.project),
+            "champion": lifecycle.serving(turn.project),
             "challenger": turn.challenger,
         },
     )
@@ -114,7 +115,7 @@ def _rankings(evaluation: Evaluation, test: list[JudgedQuery], on_progress: Prog
     after = trying.rank(challenger, texts, DEPTH, on_progress)
     if challenger.reranker is None:
         return before, after
-    without = trying.rank(retrieving.plain(challenger), texts, DEPTH, on_progress)
+    without = trying.rank(retrieve.plain(challenger), texts, DEPTH, on_progress)
     judged = {row.query_id: row.grades for row in test if row.grades}
     evaluation.reranking = weighing.weigh(evaluation, texts, judged, (without, after))
     if evaluation.reranking["is_kept"]:

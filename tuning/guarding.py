@@ -23,9 +23,9 @@ from django.utils.translation import gettext as _
 from common import artifacts
 from common.messages import Said, say
 from common.text_files import BadInput, read_jsonl, read_qrels, text_of
-from curation import serving
 from curation.core import audit_log
 from curation.models import Project, Release
+from curation.releases import lifecycle
 from retrieval.models import Passage
 from tuning import collecting
 from tuning.engine import answers, metrics
@@ -207,7 +207,7 @@ def _answered(evaluation: Evaluation, contents: Contents, on_progress: Progress)
 
 
 def _remembered(release: Release, contents: Contents, on_progress: Progress) -> dict[str, Values]:
-    generator = serving.generator_for(release)
+    generator = lifecycle.generator_for(release)
     asked = list(contents.answers)
     prompts = [PROMPT.replace("{question}", contents.questions[name]) for name in asked]
     note = say("remembering", number=release.number)

@@ -12,9 +12,9 @@ from typing import Any
 
 from django.db.models import Max, Prefetch
 
-from curation import serving
 from curation.engine.generation.prompts import build_prompt
 from curation.models import Answer, Project, Ranking, Release, SettledGrade, ShownPassage
+from curation.releases import lifecycle
 from retrieval.models import Passage
 from tuning.engine import instances as engine
 from tuning.engine import preferences
@@ -36,8 +36,8 @@ class Pair:
 
 def instances(project: Project, rows: Iterable[JudgedQuery]) -> Iterator[engine.Instance]:
     """The instances the project's own training would see, in the order of the rows. Raises NothingServes."""
-    release = serving.serving(project)
-    generator = serving.generator_for(release)
+    release = lifecycle.serving(project)
+    generator = lifecycle.generator_for(release)
     recipe = engine.Recipe(release.prompt, release.refusal, release.answer_passages)
     most = SettledGrade.objects.filter(review__query__project=project).aggregate(most=Max("grade"))["most"] or 0.0
     good_from = engine.GOOD_FROM if most > engine.GOOD_FROM_BINARY else engine.GOOD_FROM_BINARY
@@ -59,8 +59,8 @@ def instances(project: Project, rows: Iterable[JudgedQuery]) -> Iterator[engine.
 
 def pairs(project: Project, rows: Iterable[JudgedQuery]) -> Iterator[Pair]:
     """Draft and edit of each settled answer that was really edited. Raises NothingServes."""
-    release = serving.serving(project)
-    count_tokens = serving.generator_for(release).count_tokens
+    release = lifecycle.serving(project)
+    count_tokens = lifecycle.generator_for(release).count_tokens
     for batch in _batches(rows):
         drafted = [row for row in batch if preferences.is_edited(row)]
         used = drafted_from(drafted, release)

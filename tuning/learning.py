@@ -25,9 +25,10 @@ from django.utils.translation import gettext as _
 from common import artifacts
 from common.heartbeat import Hold, carried
 from common.messages import Said, say
-from curation import embedding, serving
+from curation import embedding
 from curation.core.errors import CurationError
 from curation.models import Generator, Project, Release
+from curation.releases import lifecycle
 from retrieval.engine.encoders.bi_encoder import TextEncoder
 from retrieval.index import index_builds
 from retrieval.models import Passage
@@ -151,7 +152,7 @@ def _prepare(curve: Curve, on_progress: Progress) -> None:
     if curve.dataset is not None:
         return
     dataset = collecting.collect(curve.project, curve.seed, on_progress)
-    release = serving.serving(curve.project)
+    release = lifecycle.serving(curve.project)
     why = training.why_not(Turn(project=curve.project, dataset=dataset), Part(curve.part), release)
     if why:
         raise CannotLearn(why)
@@ -183,7 +184,7 @@ def _note(curve: Curve, kept: list[JudgedQuery], found: Values, seconds: float) 
 
 def _run(curve: Curve) -> Run:
     """What a run of the project would be, without a row: a curve leaves none behind."""
-    release = serving.serving(curve.project)
+    release = lifecycle.serving(curve.project)
     budget = {"budget_seconds": curve.settings.get("budget_seconds", BUDGET_SECONDS)}
     turn = Turn(project=curve.project, dataset=curve.dataset, seed=curve.seed, settings=curve.settings | budget)
     is_retriever = curve.part == Part.RETRIEVER
@@ -234,7 +235,7 @@ def _ranks(run: Run, rows: list[JudgedQuery], on_progress: Progress) -> Callable
     assert parent is not None  # `_run` gives a retriever's one
     test = [row for row in rows if row.split == TEST and row.grades]
     grades = {row.query_id: row.grades for row in test}
-    pool = _pool(serving.serving(run.turn.project), test, on_progress)
+    pool = _pool(lifecycle.serving(run.turn.project), test, on_progress)
     passages = Passage.objects.in_bulk([int(passage_id) for passage_id in pool])
     texts = [passages[int(passage_id)].full_text for passage_id in pool]
 
@@ -270,7 +271,7 @@ def _answers(curve: Curve, rows: list[JudgedQuery], on_progress: Progress) -> Ca
 
     As many as the untuned one answers in the time: the same ones for every point.
     """
-    release = serving.serving(curve.project)
+    release = lifecycle.serving(curve.project)
     test = [row for row in rows if row.split == TEST]
     references = {row.query_id: [row.answer or release.refusal] for row in test if row.answer or row.is_unanswerable}
     texts = {row.query_id: row.text for row in test if row.query_id in references}

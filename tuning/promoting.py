@@ -7,8 +7,8 @@ from typing import Any
 from django.db import transaction
 
 from common.messages import Said, Sentence, say
-from curation import serving
 from curation.models import Release
+from curation.releases import lifecycle
 from tuning import guarding, weighing
 from tuning.models import Ask, Decision, Evaluation, Gate, GuardRule, Part, Policy
 from tuning.wording import measures as by_name
@@ -35,9 +35,9 @@ def decide(evaluation: Evaluation, gate: str = Gate.AUTO) -> Decision:
         _keep_judged_share(evaluation)
         promoted, reason = _verdict(evaluation, gate)
         if promoted:
-            serving.switch(evaluation.challenger)
+            lifecycle.switch(evaluation.challenger)
         else:
-            serving.decline(evaluation.challenger, reason=reason)
+            lifecycle.decline(evaluation.challenger, reason=reason)
         return Decision.objects.create(
             evaluation=evaluation,
             promoted=promoted,

@@ -18,8 +18,8 @@ from django.conf import settings
 
 from common import artifacts
 from common.messages import Said
-from curation import retrieving, serving
 from curation.models import Release
+from curation.releases import lifecycle, retrieve
 from retrieval.index import index_builds
 from retrieval.models import IndexBuild, Passage
 from retrieval.search import search
@@ -44,13 +44,13 @@ def specification(run: Run, out: Path, on_progress: Progress, tried: Release | N
     What the turn overrides stands in its settings: `budget_seconds`, and under the name of a part whatever
     that part's training knows. tried: the release a reranker is for; the others learn from the serving one.
     """
-    release = tried or serving.serving(run.turn.project)
+    release = tried or lifecycle.serving(run.turn.project)
     rows = collecting.rows(run.dataset)
     build = release.build if run.part == Part.RERANKER else _build(run, release)
     drafted = _drafted(rows, release) if run.part == Part.GENERATOR else {}
     _write_passages(build, rows, drafted, out / PASSAGES)
     # Only who writes answers looks at them as they are shown: to all others the last stage is time lost.
-    ranking = release if run.part == Part.GENERATOR else retrieving.plain(release)
+    ranking = release if run.part == Part.GENERATOR else retrieve.plain(release)
     overrides = run.turn.settings
     own = {name: value for name, value in overrides.get(run.part, {}).items() if name != "enabled"}
     depth = max(CANDIDATE_DEPTH, own.get("depth", 0))
@@ -78,7 +78,7 @@ def scoring(run: Run, specification: dict[str, Any]) -> dict[str, Any]:
     Scored are the queries the language model teaches, and a few of the others for the queue: each costs seconds.
     Raises CannotFit for settings that no training knows.
     """
-    release = serving.serving(run.turn.project)
+    release = lifecycle.serving(run.turn.project)
     generator = release.generator
     chosen = read_spec(specification).settings
     rows = [row for row in collecting.rows(run.dataset) if row.split != TEST and row.is_answered]

@@ -15,8 +15,9 @@ from common import artifacts, code_version
 from common.heartbeat import Hold
 from common.jobs import JobState
 from common.messages import Said, Sentence, of_error, say
-from curation import embedding, serving
+from curation import embedding
 from curation.models import Generator, Release
+from curation.releases import lifecycle
 from retrieval.index import index_builds
 from retrieval.models import Encoder, Reranker
 from tuning import diverging, specifying
@@ -36,7 +37,7 @@ def prepare(turn: Turn) -> list[Run]:
 
     A half that was not asked for by name and has nothing to learn from is left out (`left_out` says why).
     """
-    release = serving.serving(turn.project)
+    release = lifecycle.serving(turn.project)
     runs = []
     for part in wanted(turn):
         why = why_not(turn, part, release)
@@ -67,7 +68,7 @@ def with_reranker(settings: Mapping[str, Any], is_wanted: bool) -> dict[str, Any
 
 def prepare_reranker(turn: Turn) -> Run:
     """The run of the turn's reranker; made at the first call."""
-    return _run(turn, Part.RERANKER, serving.serving(turn.project))
+    return _run(turn, Part.RERANKER, lifecycle.serving(turn.project))
 
 
 def why_not(turn: Turn, part: Part, release: Release) -> Said:
@@ -85,7 +86,7 @@ def why_not(turn: Turn, part: Part, release: Release) -> Said:
 
 def left_out(turn: Turn) -> dict[str, Said]:
     """The halves that this turn does not train, each with the reason."""
-    release = serving.serving(turn.project)
+    release = lifecycle.serving(turn.project)
     reasons = {part.value: why_not(turn, part, release) for part in wanted(turn)}
     return {part: why for part, why in reasons.items() if why}
 

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from common.messages import Said, say
-from curation import answering, retrieving
 from curation.models import Release
+from curation.releases import generate, retrieve
 from retrieval.models import Passage
 from retrieval.search.results import Hit
 from tuning.engine import answers, metrics
@@ -25,7 +25,7 @@ def rank(
 ) -> Rankings:
     """query_id → hits, best first, for query_id → text."""
     note = say("searching", number=release.number)
-    found = retrieving.search_many(
+    found = retrieve.search_many(
         release, list(texts.values()), depth, mode, on_progress=lambda done, total: on_progress(done, total, note)
     )
     return dict(zip(texts, found, strict=True))
@@ -51,14 +51,14 @@ def write(
         used = {query_id: rankings[query_id][: release.answer_passages] for query_id in batch}
         passages = Passage.objects.in_bulk({hit.passage_id for hits in used.values() for hit in hits})
         questions = [
-            answering.Question(
+            generate.Question(
                 texts[query_id],
                 [passages[hit.passage_id].full_text for hit in used[query_id]],
                 [hit.score for hit in used[query_id]],
             )
             for query_id in batch
         ]
-        written |= zip(batch, answering.write(release, questions), strict=True)
+        written |= zip(batch, generate.write(release, questions), strict=True)
         on_progress(len(written), len(ids), note)
         if limit is not None and time.monotonic() > limit:
             break

@@ -20,10 +20,10 @@ from common.artifacts import Damaged
 from common.heartbeat import Hold, carried
 from common.jobs import JobState, is_gone
 from common.messages import Said, say
-from curation import serving
 from curation.engine.generation.api_generator import ApiError
 from curation.engine.generation.gguf import NoGenerator
 from curation.models import Project
+from curation.releases import lifecycle
 from retrieval.engine.encoders.bi_encoder import NoEncoder
 from retrieval.search import search
 from tuning import challenging, collecting, evaluating, promoting, training
@@ -38,10 +38,10 @@ REASONS: tuple[type[Exception], ...] = (
     challenging.CannotBuild,
     evaluating.CannotMeasure,
     search.CannotSearch,
-    serving.NotServable,
+    lifecycle.NotServable,
     ApiError,
     NoGenerator,
-    serving.NothingServes,
+    lifecycle.NothingServes,
     NoEncoder,
     Damaged,
 )

@@ -15,8 +15,8 @@ from typing import Any
 
 from common.jobs import JobState
 from common.messages import Said, Sentence, say
-from curation import retrieving
 from curation.models import Release
+from curation.releases import retrieve
 from tuning import trying
 from tuning.engine.significance import compare
 from tuning.models import Evaluation, Gate, Part, Policy, Turn
@@ -49,7 +49,7 @@ def weigh(
 def milliseconds(release: Release, texts: Mapping[str, str]) -> dict[str, Any]:
     """How long one search takes without and with the reranker: medians over the same random queries."""
     ids = sorted(texts, key=lambda query_id: hashlib.sha256(query_id.encode()).digest())[:TIMED]
-    plain = retrieving.plain(release)
+    plain = retrieve.plain(release)
     for query_id in ids[:1]:
         _seconds(plain, texts[query_id])
         _seconds(release, texts[query_id])
@@ -105,5 +105,5 @@ def _verdict(found: Found) -> Sentence:
 
 def _seconds(release: Release, text: str) -> float:
     began = time.perf_counter()
-    retrieving.search(release, text, DEPTH)
+    retrieve.search(release, text, DEPTH)
     return time.perf_counter() - began

@@ -21,8 +21,9 @@ from django.utils.translation import gettext as _
 
 from common.jobs import worker_name
 from common.messages import Said
-from curation import asking, assigning, judging, retrieving, serving
+from curation import asking, assigning, judging
 from curation.models import Guidelines, Membership, Project, Query, Release
+from curation.releases import lifecycle, retrieve
 from curation.sample import questions
 from curation.sample.corpus import SampleCorpus, python_version
 from curation.sample.corpus import read as read_corpus
@@ -152,7 +153,7 @@ def _release(project: Project, encoder: Encoder | None, tell: Progress) -> Relea
     build = build or index_builds.request(project.corpus, encoder)
     if not build.sha256:
         build = index_builds.build(build, worker=worker_name(), on_progress=tell)
-    return serving.make_base(project, build)
+    return lifecycle.make_base(project, build)
 
 
 def _questions(
@@ -165,7 +166,7 @@ def _questions(
         return 0
     ids = dict(Passage.objects.active().filter(corpus=project.corpus).values_list("external_id", "pk"))
     texts = [one.text for one in fresh]
-    hits = retrieving.search_many(release, texts, project.pool_depth)
+    hits = retrieve.search_many(release, texts, project.pool_depth)
     with transaction.atomic():
         queries = _ask(project, release, fresh, hits, ids)
         judged = [(query, one) for query, one in zip(queries, fresh, strict=True) if one.turns]

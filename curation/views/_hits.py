@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from curation import retrieving, serving
 from curation.engine.text.excerpts import excerpt
 from curation.models import Assignment
+from curation.releases import lifecycle, retrieve
 from retrieval.models import Passage
 
 MOST = 10
@@ -17,10 +17,10 @@ def hits_of(assignment: Assignment, text: str) -> dict[str, Any]:
     if not text:
         return {"hits": []}
     try:
-        release = serving.serving(assignment.project)
-    except serving.NothingServes as error:
+        release = lifecycle.serving(assignment.project)
+    except lifecycle.NothingServes as error:
         return {"hits": [], "reason": str(error)}
-    found = retrieving.search(release, text, MOST)
+    found = retrieve.search(release, text, MOST)
     passages = Passage.objects.select_related("document").in_bulk([hit.passage_id for hit in found])
     shown = set(assignment.order)
     hits = [

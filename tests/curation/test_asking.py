@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import User
 
-from curation import asking, serving, tasks
+from curation import asking, tasks
 from curation.models import Assignment, Draft, Generator, Project, Query, Ranking, Release
+from curation.releases import lifecycle
 
 Source = Query.Source
 
@@ -34,7 +35,7 @@ def test_an_id_that_was_asked_is_not_asked_again(project: Project, release: Rele
 
 
 def test_nothing_is_asked_without_words_or_a_release(project: Project) -> None:
-    with pytest.raises(serving.NothingServes):
+    with pytest.raises(lifecycle.NothingServes):
         asking.ask(project, "Who sings?", source=Source.PAGE)
     with pytest.raises(asking.NothingAsked):
         asking.ask(project, " ", source=Source.PAGE)
@@ -65,7 +66,7 @@ def test_about_a_tenth_is_the_evaluation_sample_and_always_the_same(project: Pro
 @pytest.mark.parametrize("answering", Release.Answering.values)
 def test_a_draft_is_written_once(project: Project, release: Release, generator_folder: Path, answering: str) -> None:
     row = Generator.objects.create(name="tiny", base_path=str(generator_folder), sha256="tiny")
-    serving.switch(serving.next_release(project, generator=row, answering=answering))
+    lifecycle.switch(lifecycle.next_release(project, generator=row, answering=answering))
     query = asking.ask(project, "Which lion sleeps?", source=Source.PAGE)
     waiting = asking.undrafted(project, 5)
     assert waiting == [query.rankings.get().pk]

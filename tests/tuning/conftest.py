@@ -10,7 +10,6 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from common.jobs import JobState
-from curation import serving
 from curation.models import (
     Answer,
     Assignment,
@@ -24,6 +23,7 @@ from curation.models import (
     Review,
     SettledGrade,
 )
+from curation.releases import lifecycle
 from retrieval.models import Passage
 from tuning import collecting
 from tuning.models import Dataset, Evaluation, Part, Run, Turn
@@ -117,10 +117,10 @@ def tuned(project: Project, dataset: Dataset) -> Release:
     adapted = Generator.objects.create(name="adapted", base_path="x", sha256="a" * 64)
     turn = Turn.objects.create(project=project, dataset=dataset, state=JobState.DONE)
     Run.objects.create(turn=turn, dataset=dataset, part=Part.GENERATOR, generator=adapted, state=JobState.DONE)
-    found = serving.next_release(project, generator=adapted)
+    found = lifecycle.next_release(project, generator=adapted)
     Turn.objects.filter(pk=turn.pk).update(challenger=found)
     Evaluation.objects.create(
-        turn=turn, dataset=dataset, champion=serving.serving(project), challenger=found, state=JobState.DONE
+        turn=turn, dataset=dataset, champion=lifecycle.serving(project), challenger=found, state=JobState.DONE
     )
     ranking = Ranking.objects.create(query=project.queries.all()[0], release=found, build=found.build)
     Draft.objects.create(ranking=ranking, text="The lion.", generator=adapted)

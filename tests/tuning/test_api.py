@@ -14,8 +14,8 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from common.jobs import JobState
-from curation import serving
 from curation.models import Draft, Judgement, Project, Query, Release
+from curation.releases import lifecycle
 from retrieval.models import Passage
 from tests.measured import challenge
 from tuning import collecting, voting
@@ -210,7 +210,7 @@ def test_the_statements_do_not_grow_with_the_rows(
             turn = Turn.objects.create(project=project, dataset=one, state=JobState.DONE)
             gave = {"part": Part.GENERATOR, "generator": tuned.generator, "state": JobState.DONE}
             Run.objects.create(turn=turn, dataset=one, **gave)
-        serving.next_release(project, generator=tuned.generator, fusion_weight=number / 4)
+        lifecycle.next_release(project, generator=tuned.generator, fusion_weight=number / 4)
         Curve.objects.create(project=project, dataset=later, part="retriever", measure="ndcg@10", state="done")
         user = User.objects.create_user(f"voter {number}")
         Vote.objects.create(pair=_pair(tuned, passages), voter=user, choice="tie", champion_was_a=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from curation import serving
 from curation.models import Generator, Project, Query, Release
+from curation.releases import lifecycle
 from tests.tiny import tiny_generator
 from tuning import challenging, choosing, collecting, training, turning
 from tuning.engine.examples import DEV
@@ -59,4 +59,4 @@ def test_with_one_passage_there_is_nothing_to_choose(run: Run, release: Release)
     run.refresh_from_db()
     assert "answering" not in run.record
     assert challenger.answering == Release.Answering.PARALLEL
-    assert serving.serving(run.turn.project).pk == release.pk
+    assert lifecycle.serving(run.turn.project).pk == release.pk

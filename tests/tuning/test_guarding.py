@@ -14,8 +14,8 @@ from django.test import Client
 
 from common.jobs import JobState
 from common.text_files import BadInput
-from curation import serving
 from curation.models import Generator, Membership, Project, Query, Release
+from curation.releases import lifecycle
 from retrieval.index import index_builds
 from retrieval.models import Corpus, Encoder
 from tests.tiny import tiny_generator
@@ -97,7 +97,7 @@ def test_an_encoder_that_forgot_is_seen_on_a_set_it_was_not_tuned_for(
     few = SentenceTransformer(modules=[modules.BoW(["lion", "other"]), modules.Normalize()], device="cpu")
     few.save(str(folder))
     forgetful = index_builds.encoder_from(str(folder))
-    challenger = serving.next_release(project)
+    challenger = lifecycle.next_release(project)
     challenger.build.encoder = forgetful
     figures = guarding.measure(evaluation(project, release, challenger, Part.RETRIEVER), quiet)
     assert figures.keys() == {"guard:general ndcg@10", "guard:home ndcg@10"}
@@ -107,13 +107,13 @@ def test_an_encoder_that_forgot_is_seen_on_a_set_it_was_not_tuned_for(
 
 
 def test_a_half_that_did_not_learn_is_not_asked(project: Project, release: Release) -> None:
-    assert guarding.measure(evaluation(project, release, serving.next_release(project)), quiet) == {}
+    assert guarding.measure(evaluation(project, release, lifecycle.next_release(project)), quiet) == {}
 
 
 def test_a_set_that_is_switched_off_is_not_asked(project: Project, release: Release) -> None:
     guarding.sets_of(project)
     GuardSet.objects.update(is_active=False)
-    assert guarding.measure(evaluation(project, release, serving.next_release(project), Part.RETRIEVER), quiet) == {}
+    assert guarding.measure(evaluation(project, release, lifecycle.next_release(project), Part.RETRIEVER), quiet) == {}
 
 
 def test_a_generator_is_asked_without_a_passage(project: Project, release: Release, tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_generator_is_asked_without_a_passage(project: Project, release: Relea
     for seed in (1, 2):
         base = tiny_generator(tmp_path / str(seed), seed=seed)
         row = Generator.objects.create(name=f"tiny {seed}", base_path=str(base), sha256=str(seed) * 64)
-        pair.append(serving.next_release(project, generator=row))
+        pair.append(lifecycle.next_release(project, generator=row))
     figures = guarding.measure(evaluation(project, pair[0], pair[1], Part.GENERATOR), quiet)
     assert figures.keys() == {"guard:closed-book logprob", "guard:closed-book f1"}
     likely = figures["guard:closed-book logprob"]
@@ -180,5 +180,5 @@ def test_the_command_adds_one(project: Project, tmp_path: Path, capsys: pytest.C
 
 def test_the_encoder_row_is_untouched(keyword_encoder: Encoder, project: Project, release: Release) -> None:
     before = Encoder.objects.values().get(pk=keyword_encoder.pk)
-    guarding.measure(evaluation(project, release, serving.next_release(project), Part.RETRIEVER), quiet)
+    guarding.measure(evaluation(project, release, lifecycle.next_release(project), Part.RETRIEVER), quiet)
     assert Encoder.objects.values().get(pk=keyword_encoder.pk) == before

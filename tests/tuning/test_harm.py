@@ -11,8 +11,8 @@ import pytest
 from django.utils import timezone
 
 from common.jobs import JobState
-from curation import serving
 from curation.models import Project, Query, Release, Review, SettledGrade
+from curation.releases import lifecycle
 from retrieval.documents import ingest
 from retrieval.index import index_builds
 from retrieval.models import Corpus, Passage
@@ -42,7 +42,7 @@ def test_a_paraphrase_on_the_other_side_of_the_split_stops_the_evaluation(
     dataset = collecting._freeze(project, 0, leaking, settled_again)
     turn = Turn.objects.create(project=project, dataset=dataset, state=JobState.DONE)
     evaluation = Evaluation.objects.create(
-        turn=turn, dataset=dataset, champion=release, challenger=serving.next_release(project)
+        turn=turn, dataset=dataset, champion=release, challenger=lifecycle.next_release(project)
     )
     with pytest.raises(evaluating.CannotMeasure, match="“Which bird, then, uses tools"):
         evaluating.evaluate(evaluation, "test", nobody)
@@ -66,7 +66,7 @@ def words(db: None, encoder: Path, settings: Any) -> Project:
     ingest.ingest(corpus, sources, whole=True)
     project = Project.objects.create(slug="words", name="Words", corpus=corpus)
     build = index_builds.build(index_builds.request(corpus, index_builds.encoder_from(str(encoder))), worker="test")
-    serving.make_base(project, build)
+    lifecycle.make_base(project, build)
     found = {passage.document.external_id: passage for passage in corpus.passages.select_related("document")}
     for at, text in enumerate(texts):
         query = Query.objects.create(
@@ -89,7 +89,7 @@ def words(db: None, encoder: Path, settings: Any) -> Project:
 def test_grades_turned_upside_down_are_learned_and_refused_by_the_gate(words: Project) -> None:
     taught = go_round(words, LEARNING)
     assert taught.evaluation.decision.promoted, taught.evaluation.decision.reason
-    good = serving.serving(words)
+    good = lifecycle.serving(words)
     assert good == taught.challenger
     assert taught.dataset is not None
     unlocked = [row.query_id for row in collecting.rows(taught.dataset) if row.split != "test"]
@@ -99,5 +99,5 @@ def test_grades_turned_upside_down_are_learned_and_refused_by_the_gate(words: Pr
     assert not harmed.evaluation.decision.promoted
     assert harmed.evaluation.measures["ndcg@10"]["high"] < 0
     assert "the interval of nDCG@10 does not lie above 0" in harmed.evaluation.decision.reason
-    assert serving.serving(words) == good
+    assert lifecycle.serving(words) == good
     assert Passage.objects.filter(corpus=words.corpus).count() == 60

@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.contrib.auth.models import User
 from django.test import Client
 
-from curation import serving
 from curation.models import Judgement, Project, Query, Release
+from curation.releases import lifecycle
 from tuning import lineage
 from tuning.models import Dataset, DatasetQuery, Part
 
@@ -39,7 +39,7 @@ def test_behind_a_release_are_the_judgements_of_train_and_dev(
 
 
 def test_whoever_has_seen_the_other_half_only_is_not_of_it(project: Project, dataset: Dataset, tuned: Release) -> None:
-    later = serving.next_release(project, fusion_weight=0.1)  # carries the base's generator on
+    later = lifecycle.next_release(project, fusion_weight=0.1)  # carries the base's generator on
     assert not lineage.behind(later).exists()
 
 

@@ -17,8 +17,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from common.jobs import JobState
-from curation import serving
 from curation.models import Project, Query, Release
+from curation.releases import lifecycle
 from tests.conftest import process_environment
 from tuning import turning
 from tuning.models import Run, Turn
@@ -95,7 +95,7 @@ def test_ctrl_c_ends_the_training_and_cancels_the_turn(
     assert b"stopped at the keyboard" in said
     assert child is not None and not Path(f"/proc/{child}").exists()
     assert (Turn.objects.get().state, Run.objects.get().state) == (JobState.CANCELLED, JobState.CANCELLED)
-    assert serving.serving(project) == release
+    assert lifecycle.serving(project) == release
 
 
 def _orphan(project: Project, **wanted: Any) -> Turn:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from curation import serving
 from curation.models import Project, Release
+from curation.releases import lifecycle
 from tuning import promoting
 from tuning.models import Ask, Dataset, Evaluation, Gate, GuardRule, Part, Policy, Run, Turn
 
@@ -41,8 +41,8 @@ def evaluated(project: Project, release: Release) -> Make:
         return Evaluation.objects.create(
             turn=turn,
             dataset=dataset,
-            champion=serving.serving(project),
-            challenger=serving.next_release(project, fusion_weight=0.5),
+            champion=lifecycle.serving(project),
+            challenger=lifecycle.next_release(project, fusion_weight=0.5),
             measures={name.replace("_at_", "@"): value for name, value in measures.items()},
             state="done",
         )
@@ -54,7 +54,7 @@ def test_a_measurable_gain_is_promoted_and_serves(evaluated: Make, project: Proj
     evaluation = evaluated(ndcg_at_10=figure(0.05))
     decision = promoting.decide(evaluation)
     assert decision.promoted
-    assert serving.serving(project) == evaluation.challenger
+    assert lifecycle.serving(project) == evaluation.challenger
     assert "nDCG@10 0.500 → 0.550 (+0.050; 95 % interval +0.030 to +0.070" in decision.reason
     assert "100 queries: cannot see less than 0.03" in decision.reason
 
@@ -64,7 +64,7 @@ def test_an_interval_that_holds_0_is_declined_with_its_numbers(evaluated: Make, 
     decision = promoting.decide(evaluation)
     assert not decision.promoted
     assert "the interval of nDCG@10 does not lie above 0" in decision.reason
-    assert serving.serving(project).number == 1
+    assert lifecycle.serving(project).number == 1
     evaluation.challenger.refresh_from_db()
     assert evaluation.challenger.state == Release.State.DECLINED
 
@@ -119,14 +119,14 @@ def test_nothing_measured_is_nothing_promoted(evaluated: Make) -> None:
 def test_deciding_twice_is_deciding_once(evaluated: Make, project: Project) -> None:
     evaluation = evaluated(ndcg_at_10=figure(0.05))
     first = promoting.decide(evaluation)
-    serving.roll_back(project)
+    lifecycle.roll_back(project)
     assert promoting.decide(evaluation) == first
-    assert serving.serving(project).number == 1  # and the roll-back stands
+    assert lifecycle.serving(project).number == 1  # and the roll-back stands
 
 
 def test_a_champion_that_no_longer_serves_makes_the_measures_stale(evaluated: Make, project: Project) -> None:
     evaluation = evaluated(ndcg_at_10=figure(0.05))
-    serving.switch(serving.next_release(project, fusion_weight=0.1))
+    lifecycle.switch(lifecycle.next_release(project, fusion_weight=0.1))
     decision = promoting.decide(evaluation)
     assert not decision.promoted
     assert "release 1, which it was measured against, no longer serves" in decision.reason
@@ -184,7 +184,7 @@ def test_the_log_probability_of_remembered_answers_has_its_margin_in_nats(evalua
         forgot = {"guard:closed-book logprob": figure(-fall) | {"margin": 0.03}}
         evaluation = evaluated([Part.GENERATOR], f1=figure(0.1), **forgot)
         assert promoting.decide(evaluation).promoted is promoted
-        serving.switch(evaluation.champion)
+        lifecycle.switch(evaluation.champion)
 
 
 def test_a_measure_that_no_query_moved_is_said_to_be_the_same(evaluated: Make) -> None:

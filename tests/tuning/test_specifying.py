@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from curation import serving
 from curation.engine.generation.generator import TextGenerator
 from curation.models import Answer, Draft, Project, Query, Ranking, Release, ShownPassage
+from curation.releases import lifecycle
 from retrieval.models import Passage
 from tests.tiny import tiny_generator
 from tuning import specifying, training, trying, turning
@@ -72,9 +72,9 @@ def test_instances_have_the_prompt_the_release_serves_to_the_letter(
             return ["" for _prompt in prompts]
 
     generator = Asked(tiny_generator(tmp_path / "tiny", window=4096))
-    monkeypatch.setattr(serving, "generator_for", lambda _release: generator)
+    monkeypatch.setattr(lifecycle, "generator_for", lambda _release: generator)
     Release.objects.filter(pk=release.pk).update(answer_passages=2)
-    served = serving.serving(run.turn.project)
+    served = lifecycle.serving(run.turn.project)
     spec = specifying.specification(run, tmp_path, lambda *_: None)
     rows = {row.query_id: row for row in read_queries(Path(spec["queries"])) if row.split != TEST}
     recipe = Recipe(spec["prompt"], spec["refusal"], spec["answer_passages"])

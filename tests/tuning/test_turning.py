@@ -20,8 +20,8 @@ from django.db import connections
 from django.utils import timezone
 
 from common.jobs import JobState, enqueue
-from curation import serving
 from curation.models import Project, Query, Release
+from curation.releases import lifecycle
 from retrieval.models import IndexBuild
 from retrieval.search import search
 from tuning import challenging, tasks, training, turning
@@ -86,10 +86,10 @@ def test_always_promotes_and_the_release_before_can_come_back(
 ) -> None:
     turn = turning.start(project, only=Part.RETRIEVER, gate="always")
     go_round(turn)
-    assert serving.serving(project) == turn.challenger
-    assert search.search(serving.serving(project).build, "bamboo", 3)
-    assert serving.roll_back(project) == release
-    assert search.search(serving.serving(project).build, "bamboo", 3)
+    assert lifecycle.serving(project) == turn.challenger
+    assert search.search(lifecycle.serving(project).build, "bamboo", 3)
+    assert lifecycle.roll_back(project) == release
+    assert search.search(lifecycle.serving(project).build, "bamboo", 3)
 
 
 def test_a_project_has_one_unfinished_turn(project: Project) -> None:
@@ -116,7 +116,7 @@ def test_a_training_that_gives_up_fails_the_turn_with_its_reason(
     go_round(turn)
     assert (turn.state, turn.reason) == (JobState.FAILED, "the loss is not a number")
     assert turn.runs.get().state == JobState.FAILED
-    assert serving.serving(project) == release
+    assert lifecycle.serving(project) == release
 
 
 def test_a_half_without_anything_to_learn_from_is_left_out(
@@ -255,7 +255,7 @@ def test_a_worker_killed_while_training_leaves_one_training_and_the_turn_goes_on
     run = Run.objects.get(turn=turn)
     os.killpg(worker.pid, signal.SIGKILL)
     until(lambda: not alive(starts(run)[0]), 10, "the end of the orphan")
-    assert search.search(serving.serving(project).build, "bamboo", 3)  # the old release serves on
+    assert search.search(lifecycle.serving(project).build, "bamboo", 3)  # the old release serves on
     start_worker(**quick)
     time.sleep(5)
     enqueue(tasks.sweep)
@@ -281,7 +281,7 @@ def test_a_worker_killed_while_building_the_index_leaves_one_build_that_is_taken
     until(lambda: IndexBuild.objects.running().exists(), 60, "the build")
     os.killpg(worker.pid, signal.SIGKILL)
     build = IndexBuild.objects.running().get()
-    assert search.search(serving.serving(project).build, "bamboo", 3)  # the old release serves on
+    assert search.search(lifecycle.serving(project).build, "bamboo", 3)  # the old release serves on
     start_worker(**quick)
     time.sleep(5)
     enqueue(tasks.sweep)

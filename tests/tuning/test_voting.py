@@ -8,8 +8,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from curation import comparing
 from curation.models import Membership, Project, Query, Release, Unchangeable
+from curation.releases import evaluation_report
 from retrieval.models import Passage
 from retrieval.search.results import Hit
 from tests.measured import challenge
@@ -125,7 +125,7 @@ def test_queries_are_counted_and_not_votes(
     for pair, said in zip(pairs, choices, strict=True):
         for person, choice in zip(people, said, strict=False):
             Vote.objects.create(pair=pair, voter=person, choice=choice, champion_was_a=True)
-    found = comparing.votes(evaluation)
+    found = evaluation_report.votes(evaluation)
     assert found is not None and found.sign is not None
     assert (found.votes, found.people, found.ties, found.neither) == (8, 3, 1, 1)
     assert (found.sign.wins, found.sign.losses) == (2, 0)  # of the third query each side has one vote

@@ -14,8 +14,9 @@ from django.utils import timezone, translation
 
 from common import artifacts
 from common.jobs import JobState
-from curation import embedding, retrieving, serving
+from curation import embedding
 from curation.models import Project, Query, Release, Review, SettledGrade
+from curation.releases import lifecycle, retrieve
 from retrieval.documents import ingest
 from retrieval.index import index_builds
 from retrieval.models import Corpus, Passage, Reranker
@@ -49,7 +50,7 @@ def evaluation(
     dataset = collecting.collect(project)
     turn = Turn.objects.create(project=project, dataset=dataset, only=Part.RETRIEVER, state=JobState.DONE)
     Run.objects.create(turn=turn, dataset=dataset, part=Part.RETRIEVER, state=JobState.DONE)
-    challenger = serving.next_release(project, reranker=row, rerank_share=1.0, rerank_depth=12)
+    challenger = lifecycle.next_release(project, reranker=row, rerank_share=1.0, rerank_depth=12)
     return Evaluation.objects.create(turn=turn, dataset=dataset, champion=release, challenger=challenger)
 
 
@@ -183,7 +184,7 @@ def marked(db: None, tmp_path: Path, settings: Any) -> Project:
     project = Project.objects.create(slug="words", name="Words", corpus=corpus)
     encoder = index_builds.encoder_from(str(tiny_encoder(tmp_path, hears_places=False)))
     build = index_builds.build(index_builds.request(corpus, encoder), worker="test")
-    release = serving.make_base(project, build)
+    release = lifecycle.make_base(project, build)
     passages = Passage.objects.in_bulk()
     for at, some in enumerate(words):
         text = " ".join([said(some[:2] if at % 2 else some[1:], 30)] * 5)
@@ -195,7 +196,7 @@ def marked(db: None, tmp_path: Path, settings: Any) -> Project:
             settled_at=timezone.now(),
         )
         review = Review.objects.create(query=query, state=Review.State.SETTLED)
-        for hit in retrieving.search(release, text, 20):
+        for hit in retrieve.search(release, text, 20):
             grade = 3 if MARKS[0] in passages[hit.passage_id].text.split() else 0
             SettledGrade.objects.create(review=review, passage_id=hit.passage_id, grade=grade, method="sole")
     for name in ("general", "closed-book"):  # this encoder knows no English: what it makes of it is chance
@@ -217,9 +218,9 @@ def test_a_turn_trains_one_measures_it_and_serves_with_it(marked: Project, clien
     assert weighed["is_kept"] and weighed["gain"]["low"] > 0, (weighed, run.record)
     assert turn.evaluation.decision.promoted, turn.evaluation.decision.reason
     assert "The reranker pays for its time and stays." in turn.evaluation.decision.reason
-    now = serving.serving(marked)
+    now = lifecycle.serving(marked)
     assert (now.reranker, now.rerank_depth) == (run.reranker, 20)
-    assert retrieving.search(now, "ba de", 5) != retrieving.search(retrieving.plain(now), "ba de", 5)
+    assert retrieve.search(now, "ba de", 5) != retrieve.search(retrieve.plain(now), "ba de", 5)
     erin = User.objects.create_superuser("erin")
     client.force_login(erin)
     page = client.get(reverse("tuning:run", args=[marked.slug, run.pk])).content.decode()

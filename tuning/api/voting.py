@@ -9,9 +9,9 @@ from rest_framework import generics, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from curation import comparing
 from curation.api import ProjectMixin
 from curation.models import Membership, Release
+from curation.releases import evaluation_report
 from retrieval.models import Passage
 from tuning import voting
 from tuning.models import Evaluation, Pair, Vote
@@ -71,7 +71,7 @@ class VoteSerializer(serializers.Serializer[Vote]):
     choice = serializers.ChoiceField(choices=[voting.A, voting.B, Vote.Choice.TIE.value, Vote.Choice.NEITHER.value])
 
 
-class SignSerializer(serializers.Serializer[comparing.Sign]):
+class SignSerializer(serializers.Serializer[evaluation_report.Sign]):
     """Of the queries that one side won: how many the release did, with the exact 95 % interval of its share."""
 
     wins = serializers.IntegerField()
@@ -154,8 +154,8 @@ class ReleaseVotes(ProjectMixin, generics.RetrieveAPIView[Release]):
     def get_object(self) -> dict[str, object]:  # type: ignore[override]
         releases = self.project().releases.prefetch_related("evaluations__champion")
         release = get_object_or_404(releases, number=self.kwargs["number"])
-        evaluation = comparing.last_evaluation(release)
-        found = comparing.votes(evaluation) or comparing.Votes(0, 0, 0, 0, None)
+        evaluation = evaluation_report.last_evaluation(release)
+        found = evaluation_report.votes(evaluation) or evaluation_report.Votes(0, 0, 0, 0, None)
         return vars(found) | {
             "release": release.number,
             "against": evaluation.champion.number if evaluation else None,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from curation.engine.generation.generator import Generator
 
-# Of scores fused from standard scores (see retrieval.engine.indexes.score_fusion): one standard deviation is a factor of e.
+# Standard scores are fused (retrieval.engine.indexes.score_fusion): one standard deviation is a factor of e.
 FUSED_TEMPERATURE = 1.0
 
 

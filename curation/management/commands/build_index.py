@@ -7,10 +7,10 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from common.jobs import JobState, worker_name
-from curation import serving
 from curation.core.errors import CurationError
 from curation.core.project_command import ProjectCommand
 from curation.models import Project, Release
+from curation.releases import lifecycle
 from retrieval.engine.encoders.bi_encoder import NoEncoder
 from retrieval.index import index_builds
 from retrieval.models import Encoder, IndexBuild
@@ -65,9 +65,9 @@ class Command(ProjectCommand):
     def _serve(self, project: Project, build: IndexBuild, is_wanted: bool) -> None:
         serves: Release | None = project.releases.serving().select_related("build").first()
         if serves is None:
-            self.say(f"release {serving.make_base(project, build).number} serves it")
+            self.say(f"release {lifecycle.make_base(project, build).number} serves it")
         elif is_wanted:
-            release = serving.switch(serving.next_release(project, build=build))
+            release = lifecycle.switch(lifecycle.next_release(project, build=build))
             self.say(f"release {release.number} serves it; `rollback` goes back to release {serves.number}")
         else:
             self.say(

@@ -5,9 +5,10 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from curation import asking, importing, serving
+from curation import asking, importing
 from curation.core.project_command import ProjectCommand
 from curation.management.commands.import_beir import report
+from curation.releases import lifecycle
 from retrieval.search.search import CannotSearch
 
 
@@ -24,6 +25,6 @@ class Command(ProjectCommand):
         done = importing.import_queries(project, options["path"])
         try:
             asking.take_up(project, on_progress=lambda done, total: self.progress(done, total, "searching"))
-        except serving.NothingServes as error:
+        except lifecycle.NothingServes as error:
             self.say(f"They wait for the first build. {error}")
         return report(self, done)

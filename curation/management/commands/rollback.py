@@ -4,9 +4,9 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from curation import serving
 from curation.core.errors import CurationError
 from curation.core.project_command import ProjectCommand
+from curation.releases import lifecycle
 
 
 class Command(ProjectCommand):
@@ -18,6 +18,6 @@ class Command(ProjectCommand):
 
     def run(self, **options: Any) -> dict[str, Any]:
         project = self.project(options["project"])
-        now = serving.roll_back(project)
+        now = lifecycle.roll_back(project)
         self.say(f"Release {now.number} serves.")
         return {"release": now.number, "build": now.build.number}

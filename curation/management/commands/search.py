@@ -6,9 +6,9 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from curation import retrieving
 from curation.core.project_command import ProjectCommand
 from curation.models import Project
+from curation.releases import retrieve
 from retrieval.models import IndexBuild, Passage
 from retrieval.search import search
 from retrieval.search.results import Hit
@@ -39,7 +39,7 @@ def _searched(project: Project, text: str, k: int, mode: str) -> tuple[IndexBuil
     """The build that answers, and what is found: by the serving release where there is one."""
     release = project.releases.serving().select_related("reranker", "build__corpus", "build__encoder").first()
     if release is not None:
-        return release.build, retrieving.search_many(release, [text], k, mode)[0]
+        return release.build, retrieve.search_many(release, [text], k, mode)[0]
     builds = IndexBuild.objects.searchable().select_related("corpus", "encoder")
     newest = builds.filter(corpus=project.corpus).order_by("-number").first()
     if newest is None:

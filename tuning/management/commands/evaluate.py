@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from django.core.management.base import CommandParser
 
-from curation import serving
 from curation.core.project_command import ProjectCommand
 from curation.engine.generation.api_generator import ApiError
 from curation.engine.generation.gguf import NoGenerator
 from curation.models import Project, Release
+from curation.releases import lifecycle
 from retrieval.search import search
 from tuning import checking
 from tuning.engine.significance import bootstrap_interval, compare
@@ -22,7 +22,7 @@ from tuning.trying import PerQuery
 
 class Command(ProjectCommand):
     help = "Measure what a release retrieves, and with --answers what it answers, against a qrels file."
-    errors = (serving.NothingServes, search.CannotSearch, ApiError, NoGenerator)
+    errors = (lifecycle.NothingServes, search.CannotSearch, ApiError, NoGenerator)
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -55,7 +55,7 @@ class Command(ProjectCommand):
     def _release(self, project: Project, name: str) -> Release:
         """base, serving, or a release's number."""
         if name == "serving":
-            return serving.serving(project)
+            return lifecycle.serving(project)
         number = 1 if name == "base" else int(name) if name.isdecimal() else 0  # there is no release 0
         release = project.releases.filter(number=number).select_related("build", "generator").first()
         if release is None:

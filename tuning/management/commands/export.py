@@ -8,16 +8,16 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from common.artifacts import Damaged
-from curation import serving
 from curation.core.project_command import ProjectCommand
 from curation.engine.generation.gguf import NoGenerator
+from curation.releases import lifecycle
 from tuning import collecting, exporting
 from tuning.models import Split
 
 
 class Command(ProjectCommand):
     help = "Export settled work: training files, qrels, judgements, or a BEIR folder."
-    errors = (exporting.NothingToExport, serving.NothingServes, NoGenerator, Damaged)
+    errors = (exporting.NothingToExport, lifecycle.NothingServes, NoGenerator, Damaged)
 
     def add_arguments(self, parser: CommandParser) -> None:
         formats = "; ".join(f"{what}: {', '.join(forms)}" for what, forms in exporting.FORMATS.items())

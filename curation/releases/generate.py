@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from curation import serving
 from curation.engine.generation import ensemble
 from curation.engine.generation.generator import DEFAULT_MAX_TOKENS, ApiGenerator, TextGenerator
 from curation.engine.generation.prompts import build_prompt
 from curation.models import Release
+from curation.releases import lifecycle
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def write(release: Release, questions: Sequence[Question]) -> list[str]:
 
 
 def _written(release: Release, questions: Sequence[Question]) -> list[str]:
-    generator = serving.generator_for(release)
+    generator = lifecycle.generator_for(release)
     if release.answering == Release.Answering.PARALLEL and can_mix(generator):
         return _in_parallel(release, generator, questions)
     kept = release.answer_passages

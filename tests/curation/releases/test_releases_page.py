@@ -6,9 +6,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from curation import comparing, serving
 from curation.core import labels
 from curation.models import Assignment, Event, Project, Query, Release, Review
+from curation.releases import evaluation_report, lifecycle
 from retrieval.models import IndexBuild
 from tests.measured import challenge
 
@@ -35,7 +35,7 @@ def test_an_engineer_reads_but_does_not_switch(client: Client, erin: User, relea
     assert "Promote" not in client.get("/p/zoo/releases/2/").text
     assert client.post("/p/zoo/releases/2/promote/").status_code == 403
     assert client.post("/p/zoo/releases/roll-back/").status_code == 403
-    assert serving.serving(release.project) == release
+    assert lifecycle.serving(release.project) == release
 
 
 def test_a_wrong_method_is_refused(client: Client, mona: User, release: Release) -> None:
@@ -133,20 +133,20 @@ def test_looking_at_the_promotion_changes_nothing_and_posting_switches(
     challenger = challenge(release)
     client.force_login(mona)
     assert "Promote release 2?" in client.get("/p/zoo/releases/2/promote/").text
-    assert serving.serving(release.project) == release
+    assert lifecycle.serving(release.project) == release
     answer = client.post("/p/zoo/releases/2/promote/", follow=True)
     assert "Release 2 serves from now on." in answer.text
-    assert serving.serving(release.project) == challenger
+    assert lifecycle.serving(release.project) == challenger
     assert Event.objects.get(verb="release.switched", data__release=2).actor == mona
 
 
 def test_rolling_back_puts_the_one_before_in_service(client: Client, mona: User, release: Release) -> None:
-    serving.switch(challenge(release))
+    lifecycle.switch(challenge(release))
     client.force_login(mona)
     assert "Roll back to release 1?" in client.get("/p/zoo/releases/roll-back/").text
     answer = client.post("/p/zoo/releases/roll-back/", follow=True)
     assert "Release 1 serves again." in answer.text
-    assert serving.serving(release.project) == release
+    assert lifecycle.serving(release.project) == release
 
 
 def test_a_release_that_cannot_serve_comes_back_with_the_reason(
@@ -168,7 +168,7 @@ def test_nothing_to_roll_back_to_is_said(client: Client, mona: User, release: Re
 
 
 def test_parts_of_the_split_and_guard_sets_stand_apart(client: Client, erin: User, release: Release) -> None:
-    evaluation = comparing.last_evaluation(challenge(release))
+    evaluation = evaluation_report.last_evaluation(challenge(release))
     figures = evaluation.measures["ndcg@10"]
     nothing = {"champion": None, "challenger": 0.5, "difference": None, "low": None, "high": None, "p": None}
     evaluation.measures |= {
@@ -178,14 +178,14 @@ def test_parts_of_the_split_and_guard_sets_stand_apart(client: Client, erin: Use
         "refusal-precision": nothing,
     }
     evaluation.save()
-    titles = [(title, len(rows)) for title, rows in comparing.measures(evaluation)]
+    titles = [(title, len(rows)) for title, rows in evaluation_report.measures(evaluation)]
     assert titles == [
         ("The whole test split", 2),
         ("Parts of the test split", 2),
         ("Guard sets: what no one tuned for", 2),
     ]
-    assert comparing.memory(evaluation) == pytest.approx((0.2, 0.1))
-    assert comparing.span(evaluation) == pytest.approx(0.18)
+    assert evaluation_report.memory(evaluation) == pytest.approx((0.2, 0.1))
+    assert evaluation_report.span(evaluation) == pytest.approx(0.18)
     client.force_login(erin)
     page = client.get("/p/zoo/releases/2/").text
     assert "Guard set general: nDCG@10" in page
@@ -194,8 +194,8 @@ def test_parts_of_the_split_and_guard_sets_stand_apart(client: Client, erin: Use
 
 
 def test_the_changed_queries_are_ordered_by_how_much_and_counted(project: Project, release: Release) -> None:
-    evaluation = comparing.last_evaluation(challenge(release))
-    (changes,) = comparing.changed_queries(evaluation, most=10)
+    evaluation = evaluation_report.last_evaluation(challenge(release))
+    (changes,) = evaluation_report.changed_queries(evaluation, most=10)
     assert [(change.query.text, change.before, change.after) for change in changes.worse] == [("Who sings?", 0.9, 0.3)]
     assert [change.query.text for change in changes.better] == ["Who swims?"]
     assert (changes.worse_count, changes.better_count, changes.same_count) == (1, 1, 1)
@@ -206,7 +206,7 @@ def test_the_number_of_database_queries_does_not_grow_with_the_releases(
 ) -> None:  # type: ignore[no-untyped-def]
     for _ in range(4):
         challenge_number = Release.objects.count()
-        serving.next_release(release.project)
+        lifecycle.next_release(release.project)
         assert Release.objects.count() == challenge_number + 1
     client.force_login(mona)
     with django_assert_max_num_queries(20):

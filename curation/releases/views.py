@@ -11,11 +11,12 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from curation import comparing, revisiting, serving
+from curation import revisiting
 from curation.core.http import MemberRequest
 from curation.core.permissions import require
-from curation.forms.releases import RevisitForm
 from curation.models import Membership, Project, Release
+from curation.releases import evaluation_report, lifecycle
+from curation.releases.forms import RevisitForm
 
 MOST_LISTED = 100
 MOST_CHANGED = 25
@@ -28,7 +29,7 @@ def releases(request: MemberRequest, project: Project) -> HttpResponse:
     context = {
         "project": project,
         "serving": next((row for row in rows if row.state == Release.State.SERVING), None),
-        "rows": [(row, comparing.headline(row)) for row in rows],
+        "rows": [(row, evaluation_report.headline(row)) for row in rows],
     }
     return render(request, "curation/releases.html", context)
 
@@ -45,7 +46,7 @@ def revisit(request: MemberRequest, project: Project, number: int) -> HttpRespon
     """Queries that got worse, or the one that is named, as work for people."""
     found = get_object_or_404(_whole(project), number=number)
     form = RevisitForm(request.POST)
-    worse = comparing.worse_queries(comparing.last_evaluation(found)) if form.is_valid() else []
+    worse = evaluation_report.worse_queries(evaluation_report.last_evaluation(found)) if form.is_valid() else []
     queries = project.queries.filter(pk__in=worse).order_by("pk")
     if one := form.cleaned_data.get("query"):
         queries = queries.filter(pk=one)
@@ -61,8 +62,8 @@ def promote(request: MemberRequest, project: Project, number: int) -> HttpRespon
     context = _one(project, number)
     if request.method == "POST":
         try:
-            serving.switch(context["release"], actor=request.user)
-        except serving.NotServable as error:
+            lifecycle.switch(context["release"], actor=request.user)
+        except lifecycle.NotServable as error:
             return render(request, "curation/promote.html", context | {"problem": str(error)}, status=422)
         messages.success(request, _("Release %(number)d serves from now on.") % {"number": number})
         return redirect("curation:release", project.slug, number)
@@ -76,8 +77,8 @@ def roll_back(request: MemberRequest, project: Project) -> HttpResponse:
     context = {"project": project, "now": now, "before": now.previous if now else None}
     if request.method == "POST":
         try:
-            before = serving.roll_back(project, actor=request.user)
-        except (serving.NothingServes, serving.NothingBefore, serving.NotServable) as error:
+            before = lifecycle.roll_back(project, actor=request.user)
+        except (lifecycle.NothingServes, lifecycle.NothingBefore, lifecycle.NotServable) as error:
             return render(request, "curation/roll_back.html", context | {"problem": str(error)}, status=422)
         messages.success(request, _("Release %(number)d serves again.") % {"number": before.number})
         return redirect("curation:release", project.slug, before.number)
@@ -92,17 +93,17 @@ def _whole(project: Project) -> Any:
 def _one(project: Project, number: int) -> dict[str, Any]:
     """One release, with what its last evaluation said."""
     found = get_object_or_404(_whole(project), number=number)
-    evaluation = comparing.last_evaluation(found)
+    evaluation = evaluation_report.last_evaluation(found)
     return {
         "project": project,
         "release": found,
         "serving": project.releases.serving().first(),
         "evaluation": evaluation,
         "decision": getattr(evaluation, "decision", None),
-        "measures": comparing.measures(evaluation),
-        "memory": comparing.memory(evaluation),
-        "votes": comparing.votes(evaluation),
-        "span": comparing.span(evaluation),
-        "worse": comparing.worse_queries(evaluation),
-        "changed": comparing.changed_queries(evaluation, MOST_CHANGED),
+        "measures": evaluation_report.measures(evaluation),
+        "memory": evaluation_report.memory(evaluation),
+        "votes": evaluation_report.votes(evaluation),
+        "span": evaluation_report.span(evaluation),
+        "worse": evaluation_report.worse_queries(evaluation),
+        "changed": evaluation_report.changed_queries(evaluation, MOST_CHANGED),
     }

@@ -11,8 +11,9 @@ import pytest
 from django.core.management import call_command
 
 from common import artifacts
-from curation import asking, retrieving, serving
+from curation import asking
 from curation.models import Project, Ranking, Release
+from curation.releases import lifecycle, retrieve
 from retrieval.engine import hardware
 from retrieval.engine.encoders.cross_encoder import TextReranker
 from retrieval.models import Passage, Reranker
@@ -38,13 +39,13 @@ def reranker(db: None, weights: Path, tmp_path: Path, settings: Any) -> Reranker
 
 @pytest.fixture
 def reranked(reranker: Reranker, release: Release, project: Project) -> Release:
-    return serving.next_release(project, reranker=reranker, rerank_depth=4, rerank_share=1.0)
+    return lifecycle.next_release(project, reranker=reranker, rerank_depth=4, rerank_share=1.0)
 
 
 def test_the_first_stand_in_the_rerankers_order_and_the_others_stay(
     reranked: Release, release: Release, weights: Path, passages: Mapping[str, Passage]
 ) -> None:
-    before, after = retrieving.search(release, TEXT, 12), retrieving.search(reranked, TEXT, 12)
+    before, after = retrieve.search(release, TEXT, 12), retrieve.search(reranked, TEXT, 12)
     texts = {passage.pk: passage.full_text for passage in passages.values()}
     scores = TextReranker(weights, hardware.fast_dtype()).scores([(TEXT, texts[hit.passage_id]) for hit in before[:4]])
     wanted = [before[place].passage_id for place in (-scores).argsort(kind="stable")]
@@ -55,28 +56,28 @@ def test_the_first_stand_in_the_rerankers_order_and_the_others_stay(
 
 
 def test_fewer_than_the_depth_are_cut_from_what_was_reranked(reranked: Release) -> None:
-    assert retrieving.search(reranked, TEXT, 2) == retrieving.search(reranked, TEXT, 12)[:2]
-    assert retrieving.search(reranked, TEXT, 0) == retrieving.search(reranked, "  ", 5) == []
+    assert retrieve.search(reranked, TEXT, 2) == retrieve.search(reranked, TEXT, 12)[:2]
+    assert retrieve.search(reranked, TEXT, 0) == retrieve.search(reranked, "  ", 5) == []
 
 
 def test_without_a_reranker_nothing_is_read_and_nothing_changes(release: Release) -> None:
-    assert retrieving.stage(release) is None
+    assert retrieve.stage(release) is None
     plain = search.search(release.build, TEXT, 12, weight=release.fusion_weight)
-    assert retrieving.search(release, TEXT, 12) == plain
+    assert retrieve.search(release, TEXT, 12) == plain
 
 
 def test_one_part_alone_is_looked_at_as_it_is(reranked: Release, release: Release) -> None:
     for mode in ("dense", "lexical"):
-        found = [retrieving.search_many(one, [TEXT], 12, mode) for one in (reranked, release)]
+        found = [retrieve.search_many(one, [TEXT], 12, mode) for one in (reranked, release)]
         assert found[0] == found[1]
 
 
 def test_what_is_asked_and_what_is_searched_by_command_is_reranked(
     reranked: Release, project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    serving.switch(reranked)
+    lifecycle.switch(reranked)
     ranking = asking.ask(project, TEXT).rankings.get()
-    wanted = [hit.passage_id for hit in retrieving.search(reranked, TEXT, project.pool_depth)]
+    wanted = [hit.passage_id for hit in retrieve.search(reranked, TEXT, project.pool_depth)]
     assert ranking.mode == Ranking.Mode.RERANKED
     assert list(ranking.shown.values_list("passage_id", flat=True)) == wanted
     call_command("search", TEXT, project=project.slug, k=3)
@@ -87,14 +88,14 @@ def test_what_is_asked_and_what_is_searched_by_command_is_reranked(
 
 
 def test_the_next_release_keeps_the_reranker(reranked: Release, project: Project) -> None:
-    serving.switch(reranked)
-    after = serving.next_release(project)
+    lifecycle.switch(reranked)
+    after = lifecycle.next_release(project)
     assert (after.reranker, after.rerank_depth, after.rerank_share) == (reranked.reranker, 4, 1.0)
 
 
 def test_weights_that_are_gone_are_said_and_not_put_in_service(reranked: Release, reranker: Reranker) -> None:
     shutil.rmtree(rerank.folder(reranker))
     with pytest.raises(search.CannotSearch, match="runs/one holds no reranker"):
-        retrieving.search(reranked, TEXT, 3)
-    with pytest.raises(serving.NotServable, match="its reranker is not there any more"):
-        serving.switch(reranked)
+        retrieve.search(reranked, TEXT, 3)
+    with pytest.raises(lifecycle.NotServable, match="its reranker is not there any more"):
+        lifecycle.switch(reranked)
