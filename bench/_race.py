@@ -17,8 +17,9 @@ from django.db import connection
 
 from bench import _stage
 from bench._client import Answer, Browser
-from curation import asking, assigning
+from curation import assigning
 from curation.models import Assignment, Event, Judgement, Project, Query
+from curation.queries import intake
 from retrieval.models import Corpus
 from retrieval.search.results import Hit
 
@@ -182,8 +183,8 @@ def _put_up(queries: int) -> Project:
         (Query(project=project, external_id=f"q{n}", text=f"question {n}") for n in range(queries)), batch_size=500
     )
     hits = [Hit(passage, rank, 1 / rank) for rank, passage in enumerate(passages, start=1)]
-    asking.freeze_hits(rows, None, [hits] * queries)
-    asking.open_slots_of(project, rows)
+    intake.freeze_hits(rows, None, [hits] * queries)
+    intake.open_slots_of(project, rows)
     return project
 
 

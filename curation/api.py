@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from common.jobs import enqueue
-from curation import asking, confirming, tasks
+from curation import confirming, tasks
 from curation.core.permissions import project_for
 from curation.models import (
     Assignment,
@@ -28,6 +28,7 @@ from curation.models import (
     Release,
     ShownPassage,
 )
+from curation.queries import intake
 
 
 class ProjectMixin:
@@ -161,7 +162,7 @@ class Queries(ProjectMixin, generics.ListAPIView[Query]):
         wanted = AskSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
         user = request.user if isinstance(request.user, User) else None
-        query = asking.ask(project, source=Query.Source.API, user=user, **wanted.validated_data)
+        query = intake.ask(project, source=Query.Source.API, user=user, **wanted.validated_data)
         enqueue(tasks.draft, query.rankings.latest("pk").pk)
         return Response(AnsweredSerializer(query).data, status=status.HTTP_201_CREATED)
 

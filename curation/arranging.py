@@ -13,9 +13,10 @@ from django.db import transaction
 from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import Coalesce
 
-from curation import asking, reviewing
+from curation import reviewing
 from curation.core import audit_log
 from curation.models import Assignment, Guidelines, Project, Query
+from curation.queries import intake
 
 AT_ONCE = 500
 
@@ -88,7 +89,7 @@ def _follow(project: Project, ids: Sequence[int]) -> bool:
     queries = list(rows.order_by("pk"))
     held = _slots(queries)
     wider = [query for query in queries if 0 < len(held[query.pk]) < _wanted(query, project)]
-    asking.open_slots_of(project, wider)
+    intake.open_slots_of(project, wider)
     narrower = [query for query in queries if len(held[query.pk]) > _wanted(query, project)]
     for query in narrower:
         _close(held[query.pk], len(held[query.pk]) - _wanted(query, project))

@@ -19,9 +19,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from common.text_files import BadInput, read_jsonl, text_of
-from curation import asking, expiring, finding, reading, reviewing
+from curation import expiring, finding, reading, reviewing
 from curation.core import audit_log
 from curation.models import Answer, Assignment, Draft, Judgement, Project, Query, Review, SettledGrade
+from curation.queries import intake
 from curation.reading import Asked, Pair
 from retrieval.documents import ingest
 from retrieval.models import Corpus
@@ -273,10 +274,10 @@ def _freeze_given(
 ) -> None:
     queries = [query for query, _row in given]
     hits = [[Hit(passages[name][0], rank, 1 / rank) for rank, name in enumerate(row.passages, 1)] for _q, row in given]
-    rankings = asking.freeze_hits(queries, None, hits)
+    rankings = intake.freeze_hits(queries, None, hits)
     drafts = zip(rankings, given, strict=True)
     Draft.objects.bulk_create(Draft(ranking=ranking, text=row.answer) for ranking, (_q, row) in drafts if row.answer)
-    asking.open_slots_of(project, queries)
+    intake.open_slots_of(project, queries)
 
 
 def _settle(

@@ -15,9 +15,9 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from curation import embedding
 from curation.engine.text import similarity
 from curation.models import Judgement, Project, ProvisionalGrade, Query, SettledGrade, ShownPassage
+from curation.queries import query_vectors
 from curation.releases import lifecycle
 from retrieval.models import Passage
 from retrieval.search import search
@@ -64,7 +64,7 @@ def offer_all(project: Project) -> int:
     rest = due.filter(settled_at=None).order_by("-pk")[:AT_ONCE]
     queries = [*settled, *rest][:AT_ONCE]
     try:
-        embedding.embed(project, queries)  # before the transaction: it may load an encoder
+        query_vectors.embed(project, queries)  # before the transaction: it may load an encoder
     except (lifecycle.NothingServes, search.CannotSearch) as error:
         logger.info("%s: which queries mean the same is told by words alone: %s", project.slug, error)
     return _offer(queries)
@@ -172,7 +172,7 @@ def _like(query: Query) -> _Like:
     text, numbers = similarity.shingles(query.text, similarity.QUERY_SHINGLE), similarity.numbers(query.text)
     rows = others.only("project", "text", "state", "text_key", "stratum", "gold").order_by("-pk")[:MOST_LIKE]
     near = [other for other in rows if similarity.numbers(other.text) == numbers]
-    meant = embedding.closeness(query, near)
+    meant = query_vectors.closeness(query, near)
     found: _Like = {}
     for other in near:
         close = similarity.jaccard(text, similarity.shingles(other.text, similarity.QUERY_SHINGLE))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from celery import shared_task
 
 from common.jobs import enqueue
-from curation import arranging, asking, assigning, passing, valuing
+from curation import arranging, assigning, passing, valuing
 from curation.models import Project, Ranking
+from curation.queries import intake
 from curation.releases import lifecycle
 
 DRAFTS_AHEAD = 5
@@ -19,7 +20,7 @@ def draft(ranking_id: int) -> None:
     ranking = Ranking.objects.select_related("query__project", "release__build__encoder", "release__generator")
     found = ranking.filter(pk=ranking_id).first()
     if found is not None:
-        asking.draft(found)
+        intake.draft(found)
 
 
 @shared_task
@@ -35,10 +36,10 @@ def take_up(project_id: int) -> None:
     passing.offer_all(project)
     valuing.revalue(project)
     try:
-        asking.take_up(project, FROZEN_AT_ONCE)
+        intake.take_up(project, FROZEN_AT_ONCE)
     except lifecycle.NothingServes:
         return
-    for ranking_id in asking.undrafted(project, DRAFTS_AHEAD):
+    for ranking_id in intake.undrafted(project, DRAFTS_AHEAD):
         enqueue(draft, ranking_id, queue="compute")
 
 

@@ -3,8 +3,9 @@
 from django.urls import path
 
 from curation.core import views as core_views
+from curation.queries import views as queries_views
 from curation.releases import views as releases_views
-from curation.views import arranging, asking, home, judging, passing, people, quality, reviewing, settings
+from curation.views import home, judging, passing, people, quality, reviewing, settings
 
 app_name = "curation"
 
@@ -18,11 +19,11 @@ project_urls = [
 ]
 
 asking_urls = [
-    path("ask/", asking.ask, name="ask"),
-    path("queries/", asking.queries, name="queries"),
-    path("queries/<int:pk>/", asking.query, name="query"),
-    path("queries/<int:pk>/overlap/", arranging.overlap, name="overlap"),
-    path("queries/<int:pk>/gold/", arranging.gold, name="gold"),
+    path("ask/", queries_views.ask, name="ask"),
+    path("queries/", queries_views.queries, name="queries"),
+    path("queries/<int:pk>/", queries_views.query, name="query"),
+    path("queries/<int:pk>/overlap/", queries_views.overlap, name="overlap"),
+    path("queries/<int:pk>/gold/", queries_views.gold, name="gold"),
 ]
 
 judging_urls = [

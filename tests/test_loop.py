@@ -13,8 +13,9 @@ import pytest
 from django.contrib.auth.models import User
 
 from common.jobs import JobState, enqueue
-from curation import asking, assigning, judging
+from curation import assigning, judging
 from curation.models import Project, Query, Ranking
+from curation.queries import intake
 from curation.releases import lifecycle
 from retrieval.index import index_builds
 from retrieval.models import Corpus, Passage
@@ -56,10 +57,10 @@ def test_a_question_goes_all_the_way_round(
     base = lifecycle.make_base(project, build)
     for number, (text, (grades, answer)) in enumerate(ASKED.items(), start=1):
         # by their ids some are held out for evaluation: ids of chance would leave too few to learn from now and then
-        judge(asking.ask(project, text, external_id=f"q{number}"), grades, answer, passages, alice)
-    judge(asking.ask(project, "Who paints the fences?", external_id="keeper"), {}, "The keeper.", passages, alice)
+        judge(intake.ask(project, text, external_id=f"q{number}"), grades, answer, passages, alice)
+    judge(intake.ask(project, "Who paints the fences?", external_id="keeper"), {}, "The keeper.", passages, alice)
     assert project.queries.settled().count() == len(ASKED) + 1
-    asking.ask(project, "Which animal hunts and sleeps?", external_id="open")  # of the first one's subject
+    intake.ask(project, "Which animal hunts and sleeps?", external_id="open")  # of the first one's subject
 
     guarding.sets_of(project)
     project.guard_sets.filter(name="closed-book").update(is_active=False)  # eighty more answers; test_guarding has them
@@ -84,10 +85,10 @@ def test_a_question_goes_all_the_way_round(
 
     # asked again, the new pair answers, and every row of its data leads back to Alice
     assert turn.dataset is not None
-    again = asking.ask(project, "Which animal eats bamboo all day?")
+    again = intake.ask(project, "Which animal eats bamboo all day?")
     ranking = Ranking.objects.get(query=again)
     assert (ranking.build, ranking.release) == (now.build, now)
-    assert asking.draft(ranking).generator == generator.generator
+    assert intake.draft(ranking).generator == generator.generator
     behind = DatasetQuery.objects.filter(dataset=turn.dataset, judgements__curator=alice).distinct()
     assert behind.count() == len(collecting.rows(turn.dataset))
 

@@ -19,8 +19,8 @@ from django.db.models import Max, Prefetch
 
 from common import artifacts
 from common.messages import Said, say
-from curation import embedding
 from curation.models import Answer, Judgement, Project, Query, Review, SettledGrade
+from curation.queries import query_vectors
 from retrieval.engine.encoders.bi_encoder import TextEncoder
 from retrieval.index import index_builds
 from retrieval.models import Encoder, Passage
@@ -144,7 +144,7 @@ def _vectors(project: Project, rows: Sequence[JudgedQuery], on_progress: Progres
     Not the serving one's: tuning draws queries of one passage together, and clusters that grew with
     every promotion would move queries from split to split.
     """
-    encoder = open_encoder(embedding.first_encoder(project))
+    encoder = open_encoder(query_vectors.first_encoder(project))
     parts = []
     for start in range(0, len(rows), _BATCH // 8):
         parts.append(encoder.encode_queries([row.text for row in rows[start : start + _BATCH // 8]]))

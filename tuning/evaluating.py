@@ -16,7 +16,7 @@ from django.db import transaction
 from common.heartbeat import Hold
 from common.jobs import JobState
 from common.messages import Said, of_error, say
-from curation import embedding
+from curation.queries import query_vectors
 from curation.releases import lifecycle, retrieve
 from tuning import collecting, guarding, trying, voting, weighing
 from tuning.engine import answers, clusters
@@ -176,7 +176,7 @@ def _refused(evaluation: Evaluation, written: Written, test: list[JudgedQuery]) 
 
 def _nearness(evaluation: Evaluation, rows: list[JudgedQuery]) -> dict[str, float]:
     """Test query → cosine to the nearest training question, as the untuned encoder sees them."""
-    encoder = collecting.open_encoder(embedding.first_encoder(evaluation.turn.project))
+    encoder = collecting.open_encoder(query_vectors.first_encoder(evaluation.turn.project))
     test, train = ([row for row in rows if row.split == split] for split in (TEST, TRAIN))
     vectors = [encoder.encode_queries([row.text for row in some]) for some in (test, train)]
     return dict(zip([row.query_id for row in test], slicing.nearness(*vectors), strict=True))

@@ -25,9 +25,9 @@ from django.utils.translation import gettext as _
 from common import artifacts
 from common.heartbeat import Hold, carried
 from common.messages import Said, say
-from curation import embedding
 from curation.core.errors import CurationError
 from curation.models import Generator, Project, Release
+from curation.queries import query_vectors
 from curation.releases import lifecycle
 from retrieval.engine.encoders.bi_encoder import TextEncoder
 from retrieval.index import index_builds
@@ -193,7 +193,7 @@ def _run(curve: Curve) -> Run:
         dataset=curve.dataset,
         part=curve.part,
         seed=curve.seed,
-        parent_encoder=embedding.first_encoder(curve.project) if is_retriever else None,
+        parent_encoder=query_vectors.first_encoder(curve.project) if is_retriever else None,
         parent_generator=None if is_retriever else _first(release.generator),
     )
 

@@ -15,8 +15,8 @@ from common import artifacts, code_version
 from common.heartbeat import Hold
 from common.jobs import JobState
 from common.messages import Said, Sentence, of_error, say
-from curation import embedding
 from curation.models import Generator, Release
+from curation.queries import query_vectors
 from curation.releases import lifecycle
 from retrieval.index import index_builds
 from retrieval.models import Encoder, Reranker
@@ -125,7 +125,7 @@ def folder(run: Run) -> Path:
 
 def _run(turn: Turn, part: Part, release: Release) -> Run:
     assert turn.dataset is not None  # the step before made it
-    encoder, generator = embedding.first_encoder(turn.project), _first(release.generator)
+    encoder, generator = query_vectors.first_encoder(turn.project), _first(release.generator)
     run, _made = Run.objects.get_or_create(
         turn=turn,
         part=part,

@@ -21,8 +21,9 @@ from django.utils.translation import gettext as _
 
 from common.jobs import worker_name
 from common.messages import Said
-from curation import asking, assigning, judging
+from curation import assigning, judging
 from curation.models import Guidelines, Membership, Project, Query, Release
+from curation.queries import intake
 from curation.releases import lifecycle, retrieve
 from curation.sample import questions
 from curation.sample.corpus import SampleCorpus, python_version
@@ -206,9 +207,9 @@ def _ask(
             given.append((query, [Hit(pk, rank, 1 / rank) for rank, pk in enumerate(seen, start=1)]))
         else:
             served.append((query, found))
-    asking.freeze_hits([query for query, _found in served], release, [found for _query, found in served])
-    asking.freeze_hits([query for query, _found in given], None, [found for _query, found in given])
-    asking.open_slots_of(project, queries)
+    intake.freeze_hits([query for query, _found in served], release, [found for _query, found in served])
+    intake.freeze_hits([query for query, _found in given], None, [found for _query, found in given])
+    intake.open_slots_of(project, queries)
     return queries
 
 

@@ -11,8 +11,9 @@ from django.contrib.auth.models import User
 from playwright.sync_api import BrowserContext, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from curation import asking, assigning, reviewing
+from curation import assigning, reviewing
 from curation.models import Answer, Assignment, Draft, Guidelines, Judgement, Project, Query
+from curation.queries import intake
 from retrieval.models import Passage
 from retrieval.search.results import Hit
 from tests.browser.conftest import NewContext, SignIn, violations
@@ -31,9 +32,9 @@ def put(project: Project, passages: dict[str, Passage]) -> Put:
         number = project.queries.count() + 1
         query = Query.objects.create(project=project, external_id=f"q{number}", text=text, overlap=1)
         hits = [Hit(passages[name].pk, rank, 1 / rank) for rank, name in enumerate(shown.split(), start=1)]
-        (ranking,) = asking.freeze_hits([query], None, [hits])
+        (ranking,) = intake.freeze_hits([query], None, [hits])
         Draft.objects.create(ranking=ranking, text=draft)
-        asking.open_slots(query)
+        intake.open_slots(query)
         return query
 
     return place
@@ -609,7 +610,7 @@ def test_axe_finds_nothing_on_a_manager_s_pages(
     query = put("Who sleeps?", "lion otter")
     query.overlap = 2
     query.save()
-    asking.open_slots(query)
+    intake.open_slots(query)
     for person in (alice, bob):
         work = assigning.claim(query, person)
         for passage_id in work.order:

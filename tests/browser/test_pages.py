@@ -8,8 +8,8 @@ from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from common.jobs import JobState
-from curation import asking
 from curation.models import Draft, Project, Query, Release
+from curation.queries import intake
 from tests.browser.conftest import NewContext, SignIn, violations
 from tests.measured import challenge
 from tuning.models import Run, Turn
@@ -148,7 +148,7 @@ def test_the_pages_pass_axe_in_light_and_dark_and_fit_the_screen(
 ) -> None:
     challenge(release, before=0.5, after=0.6)
     run = Run.objects.get()
-    query = asking.ask(project, "Who hunts at night?", user=mona)
+    query = intake.ask(project, "Who hunts at night?", user=mona)
     context = new_context(viewport={"width": width, "height": 800})
     page = context.new_page()
     sign_in(page, mona)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from curation import asking
 from curation.models import Project, Query
+from curation.queries import intake
 from retrieval.models import Passage
 from retrieval.search.results import Hit
 from tests.tiny import tiny_generator
@@ -27,8 +27,8 @@ def wait(project: Project, passages: dict[str, Passage]) -> Callable[..., Query]
         number = project.queries.count() + 1
         query = Query.objects.create(project=project, external_id=f"w{number}", text=text, **fields)
         hits = [Hit(passages[name].pk, rank, 1 / rank) for rank, name in enumerate(shown.split(), start=1)]
-        asking.freeze_hits([query], None, [hits])
-        asking.open_slots(query)
+        intake.freeze_hits([query], None, [hits])
+        intake.open_slots(query)
         return query
 
     return put

@@ -24,13 +24,14 @@ def _import(tmp_path: Path, *command: str, **edited: str) -> tuple[dict[str, int
 
 
 def _settled(project: Project, alice: User) -> Query:
-    from curation import asking, assigning, judging
+    from curation import assigning, judging
+    from curation.queries import intake
     from retrieval.search.results import Hit
 
     query = Query.objects.create(project=project, external_id="q1", text="Who sleeps?")
     shown = [project.corpus.passages.active().get(external_id=name).pk for name in ("lion", "otter", "snail")]
-    asking.freeze_hits([query], None, [[Hit(pk, rank, 1 / rank) for rank, pk in enumerate(shown, 1)]])
-    asking.open_slots(query)
+    intake.freeze_hits([query], None, [[Hit(pk, rank, 1 / rank) for rank, pk in enumerate(shown, 1)]])
+    intake.open_slots(query)
     mine = assigning.claim(query, alice)
     for pk in shown:
         judging.record(mine, pk, 2)

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from curation import asking, assigning, confirming, judging, measuring, passing, reviewing, tasks
+from curation import assigning, confirming, judging, measuring, passing, reviewing, tasks
 from curation.models import (
     Assignment,
     Event,
@@ -21,6 +21,7 @@ from curation.models import (
     SettledGrade,
     ShownPassage,
 )
+from curation.queries import intake
 from retrieval.documents import ingest
 from retrieval.models import Corpus, Passage
 from tests.conftest import ZOO
@@ -35,7 +36,7 @@ LONG = (
 
 @pytest.fixture(autouse=True)
 def _nobody_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking, "EVALUATION_SHARE", 0.0)
+    monkeypatch.setattr(intake, "EVALUATION_SHARE", 0.0)
 
 
 def _judge(query: Query, person: User, grades: Mapping[str, int]) -> Assignment:

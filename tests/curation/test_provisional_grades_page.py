@@ -9,8 +9,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from curation import asking, assigning, judging, passing
+from curation import assigning, judging, passing
 from curation.models import Judgement, Project, ProvisionalGrade, Query
+from curation.queries import intake
 
 Wait = Callable[..., Query]
 State = ProvisionalGrade.State
@@ -20,7 +21,7 @@ PAGE, DECIDE = "/p/zoo/provisional-grades/", "/p/zoo/provisional-grades/decide/"
 @pytest.fixture
 def offered(project: Project, alice: User, wait: Wait, monkeypatch: pytest.MonkeyPatch) -> Query:
     """A query that was offered two grades of one like it."""
-    monkeypatch.setattr(asking, "EVALUATION_SHARE", 0.0)
+    monkeypatch.setattr(intake, "EVALUATION_SHARE", 0.0)
     first = assigning.claim(wait("Which animals sleep for three years?", "snail lion"), alice)
     for passage_id in first.order:
         judging.record(first, passage_id, 2)

@@ -16,8 +16,9 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.utils import timezone
 
-from curation import asking, assigning, judging
+from curation import assigning, judging
 from curation.models import Assignment, Event, Judgement, Membership, Project, Query
+from curation.queries import intake
 from retrieval.models import Corpus, Document, Passage
 from retrieval.search.results import Hit
 
@@ -112,8 +113,8 @@ def crowd() -> Iterator[list[Client]]:
         Query(project=project, external_id=f"q{n}", text=f"question {n}") for n in range(QUERIES)
     )
     hits = [Hit(passage.pk, rank, 1 / rank) for rank, passage in enumerate(passages, start=1)]
-    asking.freeze_hits(queries, None, [hits] * QUERIES)
-    asking.open_slots_of(project, queries)
+    intake.freeze_hits(queries, None, [hits] * QUERIES)
+    intake.open_slots_of(project, queries)
     people = User.objects.bulk_create(User(username=f"p{n}") for n in range(16 if connection.vendor != "sqlite" else 8))
     Membership.objects.bulk_create(Membership(project=project, user=person) for person in people)
     yield [Client(person, project, random.Random(number)) for number, person in enumerate(people)]

@@ -10,9 +10,10 @@ from django.db import IntegrityError, transaction
 from django.test import Client
 from django.utils import timezone
 
-from curation import asking, assigning, expiring, judging, reviewing
+from curation import assigning, expiring, judging, reviewing
 from curation.core import labels
 from curation.models import Assignment, Event, Judgement, Project, Query, Review, SettledGrade
+from curation.queries import intake
 from retrieval.documents import ingest
 from retrieval.models import Passage
 from tests.conftest import ZOO
@@ -25,7 +26,7 @@ State = Assignment.State
 def _asked_for(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.judges_edits = True
     project.save()
-    monkeypatch.setattr(asking, "EVALUATION_SHARE", 0.0)
+    monkeypatch.setattr(intake, "EVALUATION_SHARE", 0.0)
 
 
 def _edit(project: Project, **texts: str) -> dict[str, Passage]:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from curation import asking, valuing
+from curation import valuing
 from curation.core import labels
 from curation.models import Assignment, Project, Query
+from curation.queries import intake
 from retrieval.models import Passage
 from retrieval.search.results import Hit
 from tests.tuning.conftest import Settle
@@ -70,15 +71,15 @@ def test_scored_for_the_queue_are_a_few_of_the_subjects_that_are_open(
 def test_an_open_query_of_a_disputed_subject_moves_up_and_says_so(
     project: Project, settle: Settle, passages: dict[str, Passage], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "EVALUATION_SHARE", 0.0)
+    monkeypatch.setattr(intake, "EVALUATION_SHARE", 0.0)
     taught = settle("Who sleeps?", {"lion": 3}, "The lion.", stratum="lion")
     made = [("a", "lion", False), ("b", "crow", False), ("c", "lion", True)]
     like, other, sampled = (
         Query.objects.create(project=project, external_id=f"o{name}", text=f"{name}?", is_evaluation=is_sampled)
         for name, _shown, is_sampled in made
     )
-    asking.freeze_hits([like, other, sampled], None, [[Hit(passages[name].pk, 1, 1.0)] for _n, name, _s in made])
-    asking.open_slots_of(project, [like, other, sampled])
+    intake.freeze_hits([like, other, sampled], None, [[Hit(passages[name].pk, 1, 1.0)] for _n, name, _s in made])
+    intake.open_slots_of(project, [like, other, sampled])
     assert (like.stratum, other.stratum) == ("lion", "crow")
     diverging.note(project, *_files(tmp_path, {taught.pk: (["1", "2"], {"1": -3.0, "2": -0.5}, -4.0)}))
     valuing.revalue(project)

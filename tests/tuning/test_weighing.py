@@ -14,8 +14,8 @@ from django.utils import timezone, translation
 
 from common import artifacts
 from common.jobs import JobState
-from curation import embedding
 from curation.models import Project, Query, Release, Review, SettledGrade
+from curation.queries import query_vectors
 from curation.releases import lifecycle, retrieve
 from retrieval.documents import ingest
 from retrieval.index import index_builds
@@ -213,7 +213,7 @@ def test_a_turn_trains_one_measures_it_and_serves_with_it(marked: Project, clien
     run = turn.runs.get(part=Part.RERANKER)
     assert run.state == JobState.DONE and run.reranker is not None, run.record
     assert "enabled" not in run.settings["settings"]
-    assert run.parent_encoder == embedding.first_encoder(marked)
+    assert run.parent_encoder == query_vectors.first_encoder(marked)
     weighed = turn.evaluation.reranking
     assert weighed["is_kept"] and weighed["gain"]["low"] > 0, (weighed, run.record)
     assert turn.evaluation.decision.promoted, turn.evaluation.decision.reason

@@ -5,9 +5,10 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from curation import asking, importing
+from curation import importing
 from curation.core.project_command import ProjectCommand
 from curation.management.commands.import_beir import report
+from curation.queries import intake
 from curation.releases import lifecycle
 from retrieval.search.search import CannotSearch
 
@@ -24,7 +25,7 @@ class Command(ProjectCommand):
         project = self.project(options["project"])
         done = importing.import_queries(project, options["path"])
         try:
-            asking.take_up(project, on_progress=lambda done, total: self.progress(done, total, "searching"))
+            intake.take_up(project, on_progress=lambda done, total: self.progress(done, total, "searching"))
         except lifecycle.NothingServes as error:
             self.say(f"They wait for the first build. {error}")
         return report(self, done)

@@ -11,8 +11,8 @@ import pytest
 from django.core.management import call_command
 
 from common import artifacts
-from curation import asking
 from curation.models import Project, Ranking, Release
+from curation.queries import intake
 from curation.releases import lifecycle, retrieve
 from retrieval.engine import hardware
 from retrieval.engine.encoders.cross_encoder import TextReranker
@@ -76,7 +76,7 @@ def test_what_is_asked_and_what_is_searched_by_command_is_reranked(
     reranked: Release, project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lifecycle.switch(reranked)
-    ranking = asking.ask(project, TEXT).rankings.get()
+    ranking = intake.ask(project, TEXT).rankings.get()
     wanted = [hit.passage_id for hit in retrieve.search(reranked, TEXT, project.pool_depth)]
     assert ranking.mode == Ranking.Mode.RERANKED
     assert list(ranking.shown.values_list("passage_id", flat=True)) == wanted

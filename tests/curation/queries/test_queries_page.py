@@ -9,8 +9,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from curation import asking, assigning, judging
+from curation import assigning, judging
 from curation.models import Draft, Project, Query, Ranking, Release
+from curation.queries import intake
 
 Wait = Callable[..., Query]
 HTMX = {"HX-Request": "true"}
@@ -18,7 +19,7 @@ HTMX = {"HX-Request": "true"}
 
 @pytest.fixture
 def asked(project: Project, release: Release, alice: User) -> Query:
-    return asking.ask(project, "Who sleeps on water?", user=alice)
+    return intake.ask(project, "Who sleeps on water?", user=alice)
 
 
 def test_a_stranger_may_neither_ask_nor_read(client: Client, carol: User, asked: Query) -> None:

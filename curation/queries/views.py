@@ -5,21 +5,24 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
-from django.views.decorators.http import require_http_methods, require_safe
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
 from common.jobs import enqueue
-from curation import asking, revealing, tasks
+from curation import arranging, revealing, reviewing, tasks
 from curation.core import audit_log
 from curation.core.errors import CurationError
 from curation.core.http import MemberRequest
 from curation.core.permissions import require
-from curation.forms.asking import AskForm, QueryFilterForm
 from curation.models import Assignment, Draft, Event, Membership, Project, ProvisionalGrade, Query, Ranking, Review
+from curation.queries import intake
+from curation.queries.forms import AskForm, OverlapForm, QueryFilterForm
 
 PER_PAGE = 25
 LATEST_EVENTS = 60
@@ -32,7 +35,7 @@ def ask(request: MemberRequest, project: Project) -> HttpResponse:
     form = AskForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            query = asking.ask(project, form.cleaned_data["text"], source=Query.Source.PAGE, user=request.user)
+            query = intake.ask(project, form.cleaned_data["text"], source=Query.Source.PAGE, user=request.user)
         except CurationError as error:
             form.add_error(None, str(error))
         else:
@@ -115,3 +118,35 @@ def _opinions(request: MemberRequest, query: Query, ranking: Ranking | None) -> 
         "submitted": query.assignments.filter(is_extra=False, is_top_up=False).submitted().count(),
         "mine": Assignment.objects.held_by(request.user).filter(query=query).first(),
     }
+
+
+@require_POST
+@require(Membership.Role.MANAGER)
+def overlap(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
+    found = _query(project, pk)
+    form = OverlapForm(request.POST)
+    if form.is_valid():
+        arranging.set_overlap(found, form.cleaned_data["overlap"], actor=request.user)
+        messages.success(request, _("Saved."))
+    else:
+        messages.error(request, form.errors["overlap"][0])
+    return redirect("curation:query", project.slug, pk)
+
+
+@require_POST
+@require(Membership.Role.MANAGER)
+def gold(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
+    """Make it a gold question, or an ordinary one again."""
+    found = _query(project, pk)
+    try:
+        if found.gold is None:
+            reviewing.make_gold(found, request.user)
+        else:
+            reviewing.unmake_gold(found, request.user)
+    except reviewing.NotSettled as error:
+        messages.error(request, str(error))
+    return redirect("curation:query", project.slug, pk)
+
+
+def _query(project: Project, pk: int) -> Query:
+    return get_object_or_404(project.queries.select_related("project"), pk=pk)

@@ -11,9 +11,10 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from curation import asking, assigning
+from curation import assigning
 from curation.engine.statistics import sampling
 from curation.models import Assignment, Membership, Project, Query
+from curation.queries import intake
 from retrieval.models import Passage
 from retrieval.search.results import Hit
 
@@ -34,14 +35,14 @@ def _arrive(
         )
         for number in range(len(names))
     )
-    asking.freeze_hits(queries, None, [[Hit(passages[name].pk, 1, 1.0)] for name in names])
-    asking.open_slots_of(project, queries)
+    intake.freeze_hits(queries, None, [[Hit(passages[name].pk, 1, 1.0)] for name in names])
+    intake.open_slots_of(project, queries)
     return queries
 
 
 @pytest.fixture
 def _nobody_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking, "EVALUATION_SHARE", 0.0)
+    monkeypatch.setattr(intake, "EVALUATION_SHARE", 0.0)
 
 
 def test_places_of_a_stratum_are_spread_however_many_come() -> None:

@@ -34,3 +34,18 @@ class QueryFilterForm(forms.Form):
     state = forms.ChoiceField(
         required=False, choices=[("", pgettext_lazy("queries", "All")), *Query.State.choices], label=_("State")
     )
+
+
+MOST_PEOPLE = 50
+
+
+class OverlapForm(forms.Form):
+    """Empty: as many people as the project says."""
+
+    overlap = forms.IntegerField(
+        label=_("People who judge it"),
+        required=False,
+        min_value=1,
+        max_value=MOST_PEOPLE,
+        help_text=_("Empty: as many as the project says."),
+    )

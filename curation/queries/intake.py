@@ -16,10 +16,10 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
 
-from curation import placing
 from curation.core import audit_log
 from curation.core.errors import CurationError
 from curation.models import Assignment, Draft, Project, Query, Ranking, Release, ShownPassage
+from curation.queries import stratified_order
 from curation.releases import generate, lifecycle, retrieve
 from retrieval.search.results import Hit
 
@@ -117,7 +117,7 @@ def open_slots_of(project: Project, queries: Sequence[Query]) -> list[Assignment
     for query in fresh:
         query.is_evaluation = query.is_evaluation or _is_sampled(project, query)
     Query.objects.bulk_update([query for query in fresh if query.is_evaluation], ["is_evaluation"], batch_size=_AT_ONCE)
-    places = placing.place(project, fresh, newest)
+    places = stratified_order.place(project, fresh, newest)
     rows = []
     for query in queries:
         chance = places[query.pk] if query.pk in places else random.random()

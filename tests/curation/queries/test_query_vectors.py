@@ -9,8 +9,9 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from curation import asking, assigning, embedding, judging, passing, tasks
+from curation import assigning, judging, passing, tasks
 from curation.models import Project, ProvisionalGrade, Query, QueryVector, Release
+from curation.queries import intake, query_vectors
 from retrieval.models import Encoder, Passage
 from tests.conftest import PASSWORD
 
@@ -22,7 +23,7 @@ ASKED, AGAIN = "Do you know whether the lion hunts?", "Please tell me: hunts the
 
 @pytest.fixture(autouse=True)
 def _nobody_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking, "EVALUATION_SHARE", 0.0)
+    monkeypatch.setattr(intake, "EVALUATION_SHARE", 0.0)
 
 
 @pytest.fixture
@@ -103,32 +104,32 @@ def test_the_evaluation_sample_gets_no_vector_and_nobody_gets_two(
     project: Project, release: Release, wait: Wait
 ) -> None:
     wait(ASKED, is_evaluation=True), wait(AGAIN)
-    assert [embedding.embed(project, list(project.queries.all())) for _again in range(2)] == [1, 0]
+    assert [query_vectors.embed(project, list(project.queries.all())) for _again in range(2)] == [1, 0]
 
 
 def test_only_vectors_of_one_encoder_and_of_the_text_as_it_is_are_compared(
     project: Project, asked_twice: tuple[Query, Query]
 ) -> None:
     first, second = asked_twice
-    embedding.embed(project, asked_twice)
-    assert embedding.closeness(first, [second])[second.pk] == pytest.approx(1, abs=1e-3)
+    query_vectors.embed(project, asked_twice)
+    assert query_vectors.closeness(first, [second])[second.pk] == pytest.approx(1, abs=1e-3)
     other = Encoder.objects.create(
         name="other", query_path="x", passage_path="x", query_hash="x", passage_hash="x", dim=3
     )
     QueryVector.objects.filter(query=second).update(encoder=other)
-    assert embedding.closeness(first, [second]) == {}
-    assert embedding.embed(project, asked_twice) == 1  # the one of the other encoder
+    assert query_vectors.closeness(first, [second]) == {}
+    assert query_vectors.embed(project, asked_twice) == 1  # the one of the other encoder
     second.text = "Who sings songs?"
     second.save()
-    assert embedding.closeness(first, [second]) == {}
-    assert embedding.embed(project, asked_twice) == 1
-    assert embedding.closeness(first, [second])[second.pk] == pytest.approx(0, abs=1e-3)
+    assert query_vectors.closeness(first, [second]) == {}
+    assert query_vectors.embed(project, asked_twice) == 1
+    assert query_vectors.closeness(first, [second])[second.pk] == pytest.approx(0, abs=1e-3)
 
 
 def test_nobody_waits_for_vectors_when_they_claim(
     project: Project, asked_twice: tuple[Query, Query], alice: User
 ) -> None:
-    embedding.embed(project, asked_twice)
+    query_vectors.embed(project, asked_twice)
     with CaptureQueriesContext(connection) as seen:
         assert assigning.claim_next(project, alice) is not None
     assert not [one for one in seen if QueryVector._meta.db_table in one["sql"]]
