@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from common.jobs import enqueue
-from curation import arranging, assigning, confirming, reviewing, staffing, tasks
+from curation import arranging, assigning, confirming, staffing, tasks
 from curation.core import audit_log, labels
 from curation.core.errors import CurationError
 from curation.forms.settings import ProjectForm
@@ -43,6 +43,7 @@ from curation.models import (
     ShownPassage,
 )
 from curation.releases import lifecycle
+from curation.review import consensus
 from retrieval.admin import ReadOnlyAdmin
 
 HISTORY = 100
@@ -275,11 +276,11 @@ class QueryAdmin(admin.ModelAdmin):
 
     @admin.action(description=gettext_lazy("Reopen for a reviewer"), permissions=["change"])
     def reopen(self, request: HttpRequest, rows: QuerySet[Query]) -> None:
-        act_on(self, request, rows, lambda row: reviewing.reopen(row, request.user))
+        act_on(self, request, rows, lambda row: consensus.reopen(row, request.user))
 
     @admin.action(description=gettext_lazy("Make a gold question"), permissions=["change"])
     def make_gold(self, request: HttpRequest, rows: QuerySet[Query]) -> None:
-        act_on(self, request, rows, lambda row: reviewing.make_gold(row, request.user))
+        act_on(self, request, rows, lambda row: consensus.make_gold(row, request.user))
 
 
 class ReassignForm(ActionForm):

@@ -13,10 +13,10 @@ from django.db import transaction
 from django.db.models import Count, F, Q, QuerySet
 from django.db.models.functions import Coalesce
 
-from curation import reviewing
 from curation.core import audit_log
 from curation.models import Assignment, Guidelines, Project, Query
 from curation.queries import intake
+from curation.review import consensus
 
 AT_ONCE = 500
 
@@ -95,7 +95,7 @@ def _follow(project: Project, ids: Sequence[int]) -> bool:
         _close(held[query.pk], len(held[query.pk]) - _wanted(query, project))
     left = _slots(narrower)
     done = [query for query in narrower if all(row.state == Assignment.State.SUBMITTED for row in left[query.pk])]
-    reviewing.consider_many(project, done)
+    consensus.consider_many(project, done)
     surplus = [query for query in narrower if len(left[query.pk]) > _wanted(query, project)]
     return not any(row.state == Assignment.State.CLAIMED for query in surplus for row in left[query.pk])
 

@@ -8,9 +8,9 @@ from django.contrib.auth.models import User
 from django.utils.translation import gettext as _
 
 from common.text_files import BadInput
-from curation import reviewing
 from curation.models import Assignment, Membership, Project, Query
 from curation.reading import Pair
+from curation.review import consensus
 from retrieval.models import Document, Passage
 
 
@@ -34,7 +34,7 @@ def passages_of(
     missing = {pair.corpus_id for pair in pairs} - known.keys() - set(without_text)
     documents = Document.objects.active().filter(corpus=project.corpus)
     cut = set()
-    for some in reviewing.chunks(sorted(missing)):
+    for some in consensus.chunks(sorted(missing)):
         cut |= set(documents.filter(external_id__in=some).values_list("external_id", flat=True))
     for pair in pairs:
         if pair.corpus_id in missing - cut:
@@ -45,7 +45,7 @@ def passages_of(
 def queries_named(project: Project, names: Collection[str]) -> dict[str, Query]:
     """External id → query, of those that are there."""
     rows: dict[str, Query] = {}
-    for some in reviewing.chunks(sorted(names)):
+    for some in consensus.chunks(sorted(names)):
         rows |= {query.external_id: query for query in project.queries.filter(external_id__in=some)}
     return rows
 
@@ -54,7 +54,7 @@ def passages_named(project: Project, names: Collection[str]) -> dict[str, tuple[
     """External id → (pk, content hash) of the active passages."""
     rows: dict[str, tuple[int, str]] = {}
     active = Passage.objects.active().filter(corpus=project.corpus)
-    for some in reviewing.chunks(sorted(names)):
+    for some in consensus.chunks(sorted(names)):
         found = active.filter(external_id__in=some).values_list("external_id", "pk", "content_hash")
         rows |= {name: (pk, content_hash) for name, pk, content_hash in found}
     return rows
@@ -65,7 +65,7 @@ def begun(queries: Iterable[Query]) -> set[int]:
     queries = list(queries)
     found = {query.pk for query in queries if query.state != Query.State.OPEN}
     held = Assignment.objects.filter(curator__isnull=False)
-    for some in reviewing.chunks([query.pk for query in queries]):
+    for some in consensus.chunks([query.pk for query in queries]):
         found |= set(held.filter(query__in=some).values_list("query_id", flat=True))
     return found
 

@@ -19,11 +19,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from common.text_files import BadInput, read_jsonl, text_of
-from curation import expiring, finding, reading, reviewing
+from curation import finding, reading
 from curation.core import audit_log
 from curation.models import Answer, Assignment, Draft, Judgement, Project, Query, Review, SettledGrade
 from curation.queries import intake
 from curation.reading import Asked, Pair
+from curation.review import consensus, staleness
 from retrieval.documents import ingest
 from retrieval.models import Corpus
 from retrieval.search.results import Hit
@@ -156,7 +157,7 @@ def import_judgements(project: Project, path: Path) -> Imported:
             taken.append((places.take(query, person), list(given.values())))
     done = replace(_write_turns(project, places, taken, passages), notes=_cut_note(cut))
     judged = list({assignment.query_id: assignment.query for assignment, _given in taken}.values())
-    reviewing.consider_many(project, judged)
+    consensus.consider_many(project, judged)
     if done.judgements:
         _note(project, None, done)
     return replace(done, skipped=len(pairs) - done.judgements)
@@ -189,7 +190,7 @@ class _Places:
         self.used: list[int] = []
         turns = Assignment.objects.filter(is_top_up=False)
         rows = turns.values_list("pk", "query_id", "slot", "state", "curator_id", "is_extra")
-        for some in reviewing.chunks(list(self.queries)):
+        for some in consensus.chunks(list(self.queries)):
             for pk, query_id, slot, state, curator_id, is_extra in rows.filter(query__in=some):
                 if curator_id is not None:
                     self.had.add((query_id, curator_id))
@@ -211,13 +212,13 @@ class _Places:
         return _submitted(query, person, slot)
 
     def write(self, project: Project, assignments: Sequence[Assignment]) -> None:
-        for some in reviewing.chunks(self.used):
+        for some in consensus.chunks(self.used):
             Assignment.objects.filter(pk__in=some).delete()
         Assignment.objects.bulk_create(assignments, batch_size=2000)
         more = [query for query in self.queries.values() if len(self.held[query.pk]) > _slots(query, project)]
         for query in more:
             query.overlap = len(self.held[query.pk])
-        Query.objects.bulk_update(more, ["overlap"], batch_size=reviewing.PIECE)
+        Query.objects.bulk_update(more, ["overlap"], batch_size=consensus.PIECE)
 
 
 def _corpus(project: Project, path: Path, without_text: set[str], on_progress: Progress | None) -> Imported:
@@ -235,7 +236,7 @@ def _corpus(project: Project, path: Path, without_text: set[str], on_progress: P
     progress = (lambda done, total: on_progress(done, total, _("documents"))) if on_progress else None
     began = timezone.now()
     done = ingest.ingest(project.corpus, sources(), whole=True, on_progress=progress)
-    notes = expiring.note(project.corpus, began).notes
+    notes = staleness.note(project.corpus, began).notes
     return Imported(documents=done.documents, passages=done.passages, skipped=done.skipped, notes=notes)
 
 
@@ -288,7 +289,7 @@ def _settle(
 ) -> None:
     now = timezone.now()
     ids = [one.query.pk for one in work]
-    for some in reviewing.chunks(ids):
+    for some in consensus.chunks(ids):
         Assignment.objects.open().filter(query__in=some).delete()
     turns = Assignment.objects.bulk_create(
         (_submitted(one.query, person, 1, [passages[pair.corpus_id][0] for pair in one.pairs]) for one in work),
@@ -315,7 +316,7 @@ def _settle(
         ),
         batch_size=2000,
     )
-    for some in reviewing.chunks(ids):
+    for some in consensus.chunks(ids):
         Query.objects.filter(pk__in=some).update(state=Query.State.SETTLED, settled_at=now, passed_at=None)
 
 

@@ -20,11 +20,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from config.compiled import Compiled, insert, update
-from curation import assigning, rejudging, reviewing
+from curation import assigning
 from curation.assigning import NotYours
 from curation.core import audit_log
 from curation.core.errors import CurationError
 from curation.models import Answer, Assignment, Draft, Judgement, Query, Ranking, ShownPassage
+from curation.review import consensus, re_annotation
 from retrieval.models import Passage
 
 # For so long a submit can be undone even though the consensus has settled the query meanwhile: with an overlap
@@ -275,7 +276,7 @@ def submit(assignment: Assignment, *, key: str = "") -> Submitted:
     _accept_draft(row)
     data: dict[str, Any] = {"is_extra": row.is_extra}
     if row.drawn == Drawn.GOLD:
-        data["gold"] = reviewing.gold_result(row, query)
+        data["gold"] = consensus.gold_result(row, query)
     _note("submitted", row, key, data)
     if not row.is_extra:
         query.project = row.project
@@ -342,23 +343,23 @@ def _submitted(row: Assignment) -> Submitted:
 
 def _consider(row: Assignment, query: Query) -> None:
     if row.is_top_up and query.state != Query.State.OPEN:
-        rejudging.consider(query, row)
+        re_annotation.consider(query, row)
     else:
-        reviewing.consider(query)
+        consensus.consider(query)
     if query.project.judges_edits:
-        rejudging.catch_up(query)
+        re_annotation.catch_up(query)
 
 
 def _open_again(row: Assignment, query: Query) -> None:
     if query.state == Query.State.SETTLED:
         since = timezone.now() - timedelta(seconds=UNDO_SECONDS)
         is_fresh = row.submitted_at is not None and row.submitted_at >= since
-        if not is_fresh or not (row.is_top_up or reviewing.is_by_consensus(query)):
+        if not is_fresh or not (row.is_top_up or consensus.is_by_consensus(query)):
             raise AlreadySettled(_("This query is settled. A reviewer can open it again."))
     if row.is_top_up:
-        rejudging.undo(query, row)
+        re_annotation.undo(query, row)
     elif query.state != Query.State.OPEN:
-        reviewing.undo(query)
+        consensus.undo(query)
 
 
 def _check_in_hand(row: Assignment) -> None:

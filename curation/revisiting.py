@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 
-from curation import assigning, reviewing
+from curation import assigning
 from curation.core.labels import because
 from curation.models import Query, Release
+from curation.review import consensus
 
 VALUE = 1.0  # as much as a query can be worth
 
@@ -37,7 +38,7 @@ def revisit(release: Release, queries: Iterable[Query], actor: AbstractBaseUser)
         if query.is_evaluation:
             left += 1
         elif query.state == Query.State.SETTLED:
-            reviewing.reopen(query, actor, because=why)
+            consensus.reopen(query, actor, because=why)
             reopened += 1
         elif query.state == Query.State.OPEN and assigning.prefer(query, VALUE, [why]):
             preferred += 1

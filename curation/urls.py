@@ -5,7 +5,8 @@ from django.urls import path
 from curation.core import views as core_views
 from curation.queries import views as queries_views
 from curation.releases import views as releases_views
-from curation.views import home, judging, passing, people, quality, reviewing, settings
+from curation.review import views as review_views
+from curation.views import home, judging, passing, people, quality, settings
 
 app_name = "curation"
 
@@ -44,11 +45,11 @@ judging_urls = [
 ]
 
 reviewing_urls = [
-    path("reviews/", reviewing.reviews, name="reviews"),
-    path("reviews/<int:pk>/", reviewing.review, name="review"),
-    path("reviews/<int:pk>/settle/", reviewing.settle, name="settle"),
-    path("reviews/<int:pk>/return/", reviewing.return_review, name="return_review"),
-    path("queries/<int:pk>/reopen/", reviewing.reopen, name="reopen"),
+    path("reviews/", review_views.reviews, name="reviews"),
+    path("reviews/<int:pk>/", review_views.review, name="review"),
+    path("reviews/<int:pk>/settle/", review_views.settle, name="settle"),
+    path("reviews/<int:pk>/return/", review_views.return_review, name="return_review"),
+    path("queries/<int:pk>/reopen/", review_views.reopen, name="reopen"),
 ]
 
 passing_urls = [

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from django.views.decorators.vary import vary_on_headers
 
 from common.jobs import enqueue
-from curation import arranging, revealing, reviewing, tasks
+from curation import arranging, tasks
 from curation.core import audit_log
 from curation.core.errors import CurationError
 from curation.core.http import MemberRequest
@@ -23,6 +23,7 @@ from curation.core.permissions import require
 from curation.models import Assignment, Draft, Event, Membership, Project, ProvisionalGrade, Query, Ranking, Review
 from curation.queries import intake
 from curation.queries.forms import AskForm, OverlapForm, QueryFilterForm
+from curation.review import consensus, visibility
 
 PER_PAGE = 25
 LATEST_EVENTS = 60
@@ -97,7 +98,7 @@ def _answer(ranking: Ranking | None) -> dict[str, Any]:
 
 def _opinions(request: MemberRequest, query: Query, ranking: Ranking | None) -> dict[str, Any]:
     """What people thought of it, as far as the one who asks may see."""
-    revealed = revealing.to(request.membership, query)
+    revealed = visibility.to(request.membership, query)
     review = Review.objects.current().filter(query=query).select_related("reviewer").first()
     shows_settled = review is not None and revealed.has_others
     shown = ranking.shown.select_related("passage__document") if ranking else []
@@ -140,10 +141,10 @@ def gold(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
     found = _query(project, pk)
     try:
         if found.gold is None:
-            reviewing.make_gold(found, request.user)
+            consensus.make_gold(found, request.user)
         else:
-            reviewing.unmake_gold(found, request.user)
-    except reviewing.NotSettled as error:
+            consensus.unmake_gold(found, request.user)
+    except consensus.NotSettled as error:
         messages.error(request, str(error))
     return redirect("curation:query", project.slug, pk)
 

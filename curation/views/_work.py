@@ -11,11 +11,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from config.compiled import Compiled
-from curation import revealing
 from curation.engine.text.excerpts import Excerpt, excerpt
 from curation.forms.judging import CANNOT_TELL
 from curation.keymap import bindings, keys_of
 from curation.models import Answer, Assignment, Draft, Judgement, Preferences, Project, ShownPassage
+from curation.review import visibility
 from curation.views._words import MODULES, WORDS
 from retrieval.models import Passage
 
@@ -99,7 +99,7 @@ def chosen(judgement: Judgement | None) -> str:
     return CANNOT_TELL if judgement.grade is None else str(judgement.grade)
 
 
-def work_of(assignment: Assignment, *, seen: revealing.Revealed | None = None, text: str | None = None) -> Work:
+def work_of(assignment: Assignment, *, seen: visibility.Revealed | None = None, text: str | None = None) -> Work:
     """Everything the page shows.
 
     seen: what of the query's judgements the person may see; shown after their own submit only.
@@ -151,7 +151,7 @@ def _words() -> dict[str, str]:
     return {name: str(text) for name, text in WORDS.items()}
 
 
-def _cards(assignment: Assignment, seen: revealing.Revealed | None) -> list[Card]:
+def _cards(assignment: Assignment, seen: visibility.Revealed | None) -> list[Card]:
     shown = {row.passage_id: row for row in _shown(assignment.ranking_id)} if assignment.ranking_id else {}
     mine = {j.passage_id: j for j in _judged(assignment.pk)}
     added = [pk for pk, row in shown.items() if pk not in assignment.order and row.added_by_id == assignment.curator_id]
@@ -182,7 +182,7 @@ def _card(
     )
 
 
-def _others(assignment: Assignment, seen: revealing.Revealed) -> dict[int, list[Judgement]]:
+def _others(assignment: Assignment, seen: visibility.Revealed) -> dict[int, list[Judgement]]:
     """Passage → judgements of everyone else that may be seen, oldest first."""
     found = defaultdict(list)
     for judgement in seen.judgements.exclude(curator_id=assignment.curator_id).order_by("pk"):

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from curation import assigning, judging, revealing, reviewing
+from curation import assigning, judging
 from curation.core.permissions import require
 from curation.forms.judging import (
     CANNOT_TELL,
@@ -28,6 +28,7 @@ from curation.forms.judging import (
     SwitchForm,
 )
 from curation.models import Assignment, Membership, Project
+from curation.review import consensus, visibility
 from curation.templatetags.judging import markdown
 from curation.views._answers import acting, back_to, is_json, key_of, own_assignment, sent
 from curation.views._hits import hits_of
@@ -75,7 +76,7 @@ def claim(request: HttpRequest, project: Project) -> HttpResponse:
 def assignment(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
     mine = own_assignment(request, project, pk)
     is_submitted = mine.state == Assignment.State.SUBMITTED
-    work = work_of(mine, seen=revealing.to(request.membership, mine.query) if is_submitted else None)
+    work = work_of(mine, seen=visibility.to(request.membership, mine.query) if is_submitted else None)
     template = "curation/assignment.html" + ("#work" if request.headers.get("HX-Request") else "")
     response = render(request, template, page_of(request, project, work))
     if work.is_open:
@@ -151,7 +152,7 @@ def gold_feedback(submitted: Assignment) -> dict[str, int] | None:
     at_once = submitted.project.gold_feedback == Project.GoldFeedback.AT_ONCE
     if submitted.drawn != Assignment.Drawn.GOLD or not at_once:
         return None
-    return reviewing.gold_result(submitted, submitted.query)
+    return consensus.gold_result(submitted, submitted.query)
 
 
 @acting(NothingForm)

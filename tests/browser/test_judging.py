@@ -11,9 +11,10 @@ from django.contrib.auth.models import User
 from playwright.sync_api import BrowserContext, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from curation import assigning, reviewing
+from curation import assigning
 from curation.models import Answer, Assignment, Draft, Guidelines, Judgement, Project, Query
 from curation.queries import intake
+from curation.review import consensus
 from retrieval.models import Passage
 from retrieval.search.results import Hit
 from tests.browser.conftest import NewContext, SignIn, violations
@@ -579,7 +580,7 @@ def test_axe_finds_nothing_on_the_review_pages(
     expect(page.get_by_text("Names are hidden until you decide.")).to_be_visible()
     assert violations(page) == []
     page.get_by_role("button", name="Settle and show the next").click()
-    assert reviewing.Review.objects.current().filter(query=query, reviewer=bob).exists()
+    assert consensus.Review.objects.current().filter(query=query, reviewer=bob).exists()
     again = put("who sleeps", "lion otter crow")
     Query.objects.update(is_evaluation=False)
     assert passing.offer_all(query.project) == 2

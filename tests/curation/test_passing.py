@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from curation import assigning, confirming, judging, measuring, passing, reviewing, tasks
+from curation import assigning, confirming, judging, measuring, passing, tasks
 from curation.models import (
     Assignment,
     Event,
@@ -22,6 +22,7 @@ from curation.models import (
     ShownPassage,
 )
 from curation.queries import intake
+from curation.review import consensus
 from retrieval.documents import ingest
 from retrieval.models import Corpus, Passage
 from tests.conftest import ZOO
@@ -217,7 +218,7 @@ def test_a_source_that_was_opened_again_or_a_text_that_changed_passes_nothing_on
     changed = ingest.Source("lion", "Lion", ZOO["lion"] + " It yawns.", {})
     ingest.ingest(corpus, [changed], whole=True)
     assert confirming.confirm(project, [lion.pk], bob) == confirming.Decided(overtaken=1)
-    reviewing.reopen(snail.from_query, bob)
+    consensus.reopen(snail.from_query, bob)
     assert confirming.confirm(project, [snail.pk], bob) == confirming.Decided(overtaken=1)
 
 

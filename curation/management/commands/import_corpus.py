@@ -12,7 +12,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from common.base_command import TandemCommand
-from curation import expiring, importing
+from curation import importing
+from curation.review import staleness
 from retrieval.documents import ingest, readers
 
 
@@ -49,7 +50,7 @@ class Command(TandemCommand):
         }
 
     @transaction.atomic
-    def _import(self, slug: str, kinds: list[tuple[Path, str]]) -> tuple[ingest.Ingested, expiring.Expired]:
+    def _import(self, slug: str, kinds: list[tuple[Path, str]]) -> tuple[ingest.Ingested, staleness.Expired]:
         """All of it or nothing: BEIR rows are passages already, the others are cut."""
         began = timezone.now()
         corpus = importing.project_named(slug).corpus
@@ -61,4 +62,4 @@ class Command(TandemCommand):
                 done += ingest.ingest(
                     corpus, sources, whole=whole, on_progress=lambda n, total: self.progress(n, total, "documents")
                 )
-        return done, expiring.note(corpus, began)
+        return done, staleness.note(corpus, began)

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 import pytest
 from django.contrib.auth.models import User
 
-from curation import assigning, judging, reviewing
+from curation import assigning, judging
 from curation.core import labels
 from curation.engine.statistics import agreement
 from curation.models import Assignment, Event, Judgement, Project, Query, Review, SettledGrade
+from curation.review import consensus
 
 Wait = Callable[..., Query]
 Judge = Callable[..., Assignment]
@@ -123,13 +124,13 @@ def test_a_reviewer_settles_and_what_they_leave_out_keeps_the_consensus(
     judge(query, erin, [1, 0, 1])
     review = query.reviews.get()
     disputed = query.rankings.get().shown.get(rank=1).passage_id
-    done = reviewing.settle(review, bob, {disputed: 2}, "The lion.", comment="half of it", key="r1")
-    assert reviewing.settle(review, bob, {disputed: 3}, key="r1") == done
+    done = consensus.settle(review, bob, {disputed: 2}, "The lion.", comment="half of it", key="r1")
+    assert consensus.settle(review, bob, {disputed: 3}, key="r1") == done
     assert settled(query) == [(2.0, "reviewer", 3), (0.0, "median", 2), (1.0, "median", 2)]
     query.refresh_from_db()
     assert query.state == Query.State.SETTLED and (done.answer, done.reviewer) == ("The lion.", bob)
-    with pytest.raises(reviewing.AlreadyDecided):
-        reviewing.settle(review, bob, {disputed: 0})
+    with pytest.raises(consensus.AlreadyDecided):
+        consensus.settle(review, bob, {disputed: 0})
 
 
 def test_returned_work_comes_back_with_the_comment_and_is_considered_anew(
@@ -138,7 +139,7 @@ def test_returned_work_comes_back_with_the_comment_and_is_considered_anew(
     query = wait(overlap=2)
     first = judge(query, alice, [3, 0, 1])
     judge(query, erin, [1, 0, 1])
-    reviewing.return_to_curator(query.reviews.get(), bob, first, "Read passage one again.")
+    consensus.return_to_curator(query.reviews.get(), bob, first, "Read passage one again.")
     query.refresh_from_db()
     assert query.state == Query.State.OPEN
     back = assigning.claim_next(project, alice)
@@ -153,7 +154,7 @@ def test_returned_work_comes_back_with_the_comment_and_is_considered_anew(
 def test_judges_are_known_from_what_was_settled_last(
     project: Project, alice: User, bob: User, erin: User, wait: Wait, judge: Judge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reviewing, "CONTEXT_QUERIES", 1)
+    monkeypatch.setattr(consensus, "CONTEXT_QUERIES", 1)
     seen: list[int] = []
     weigh = agreement.consensus
 
@@ -174,8 +175,8 @@ def test_work_of_another_query_cannot_be_returned(alice: User, bob: User, erin: 
     judge(one, alice, [3, 0, 1])
     judge(one, erin, [0, 0, 1])
     theirs = judge(other, alice, [1, 1, 1])
-    with pytest.raises(reviewing.NotReturnable):
-        reviewing.return_to_curator(one.reviews.get(), bob, theirs, "no")
+    with pytest.raises(consensus.NotReturnable):
+        consensus.return_to_curator(one.reviews.get(), bob, theirs, "no")
     assert one.reviews.get().state == Review.State.WAITING
 
 
@@ -185,21 +186,21 @@ def test_a_reviewer_opens_a_settled_query_again_and_the_old_review_stays(
     query = wait()
     judge(query, alice, [3, 0, 1], "The lion.")
     with_settled = query.reviews.get()
-    review = reviewing.reopen(query, bob, "the page has changed")
+    review = consensus.reopen(query, bob, "the page has changed")
     with_settled.refresh_from_db()
     assert (with_settled.state, with_settled.grades.count()) == (Review.State.REOPENED, 3)
     assert (review.state, review.answer) == (Review.State.WAITING, "The lion.")
     assert labels.why(review) == "Opened again: the page has changed"
     query.refresh_from_db()
     assert query.state == Query.State.IN_REVIEW and query.settled_at is None
-    with pytest.raises(reviewing.NotSettled):
-        reviewing.reopen(query, bob)
+    with pytest.raises(consensus.NotSettled):
+        consensus.reopen(query, bob)
 
 
 def test_a_settled_query_can_become_gold(alice: User, bob: User, wait: Wait, judge: Judge, project: Project) -> None:
     query = wait()
     judge(query, alice, [3, 0, 1])
-    reviewing.make_gold(query, bob)
+    consensus.make_gold(query, bob)
     project.gold_rate = 1.0
     claimed = assigning.claim_next(project, bob)
     assert claimed is not None and claimed.query == query
@@ -222,5 +223,5 @@ def test_considering_many_takes_as_many_statements_as_considering_one(
         )
         Assignment.objects.filter(pk=claimed.pk).update(state=Assignment.State.SUBMITTED)
     with django_assert_max_num_queries(10):
-        reviews = reviewing.consider_many(project, queries)
+        reviews = consensus.consider_many(project, queries)
     assert len(reviews) == 12 and SettledGrade.objects.count() == 36

@@ -10,10 +10,11 @@ from django.db import IntegrityError, transaction
 from django.test import Client
 from django.utils import timezone
 
-from curation import assigning, expiring, judging, reviewing
+from curation import assigning, judging
 from curation.core import labels
 from curation.models import Assignment, Event, Judgement, Project, Query, Review, SettledGrade
 from curation.queries import intake
+from curation.review import consensus, staleness
 from retrieval.documents import ingest
 from retrieval.models import Passage
 from tests.conftest import ZOO
@@ -35,7 +36,7 @@ def _edit(project: Project, **texts: str) -> dict[str, Passage]:
     sources = [ingest.Source(name, name.title(), text, {}) for name, text in (ZOO | texts).items()]
     ingest.ingest(project.corpus, sources, whole=True)
     with transaction.atomic():
-        expiring.note(project.corpus, began)
+        staleness.note(project.corpus, began)
     return {passage.external_id: passage for passage in project.corpus.passages.active()}
 
 
@@ -110,7 +111,7 @@ def test_top_ups_that_lie_far_apart_go_to_a_reviewer(project: Project, alice: Us
     assert query.state == Query.State.IN_REVIEW
     review = Review.objects.waiting().get()
     assert labels.why(review) == "Grades of one passage lie 3 apart."
-    reviewing.settle(review, bob, {pk: 1.0 for pk in turn.order}, review.answer)
+    consensus.settle(review, bob, {pk: 1.0 for pk in turn.order}, review.answer)
     assert _settled_grades(query)["lion", True] == 1 and _settled_grades(query)["otter", True] == 2
 
 
@@ -187,7 +188,7 @@ def test_a_project_that_does_not_ask_for_it_and_a_passage_that_went_away_open_no
     _settle(query, alice)
     began = timezone.now()
     ingest.remove(project.corpus, ["lion"])
-    expiring.note(project.corpus, began)
+    staleness.note(project.corpus, began)
     assert not query.assignments.open().exists()
     Project.objects.update(judges_edits=False)
     again = wait("Who hunts?", shown="tiger")

@@ -7,7 +7,6 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from string import ascii_uppercase
 
-from curation import reviewing
 from curation.engine.text.excerpts import Excerpt, excerpt
 from curation.models import (
     Answer,
@@ -19,6 +18,7 @@ from curation.models import (
     SettledGrade,
     ShownPassage,
 )
+from curation.review import consensus
 from curation.views._work import Choice, choices_of, chosen
 from retrieval.models import Passage
 
@@ -113,7 +113,7 @@ def _rows(review: Review, columns: list[Column]) -> list[Row]:
         by_passage[judgement.passage_id][judgement.assignment_id] = judgement
     shown = ShownPassage.objects.filter(ranking__query=review.query_id).values_list("passage_id", flat=True)
     settled = {row.passage_id: row for row in review.grades.all()}
-    before = reviewing.decided_before(review) if review.state == Review.State.WAITING else {}
+    before = consensus.decided_before(review) if review.state == Review.State.WAITING else {}
     passages = Passage.objects.select_related("document").in_bulk({*shown, *by_passage, *settled, *before})
     fresh = _new_texts(review, passages)
     rows = [

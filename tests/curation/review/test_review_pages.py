@@ -9,8 +9,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from curation import assigning, judging, reviewing
+from curation import assigning, judging
 from curation.models import Assignment, Membership, Project, Query, Review, SettledGrade
+from curation.review import consensus
 from retrieval.documents import ingest
 
 Wait = Callable[..., Query]
@@ -55,7 +56,7 @@ def test_names_are_hidden_until_decided(reviewer: Client, review: Review, bob: U
     html = reviewer.get(address("review", review)).content.decode()
     assert "alice" not in html and "dave" not in html
     assert "It is the lion, says 3." in html and "It is the lion, says 0." in html
-    reviewing.settle(review, bob, {}, "The lion.")
+    consensus.settle(review, bob, {}, "The lion.")
     html = reviewer.get(address("review", review)).content.decode()
     assert "alice" in html and "dave" in html
 
@@ -97,7 +98,7 @@ def test_a_grade_that_is_none_is_refused(reviewer: Client, review: Review) -> No
 
 
 def test_a_decided_review_is_not_decided_again(reviewer: Client, review: Review, bob: User, mona: User) -> None:
-    reviewing.settle(review, mona, {}, "The lion.")
+    consensus.settle(review, mona, {}, "The lion.")
     response = reviewer.post(address("settle", review), {"answer": "The otter."}, follow=True)
     assert "decided already" in response.content.decode()
     review.refresh_from_db()
@@ -105,7 +106,7 @@ def test_a_decided_review_is_not_decided_again(reviewer: Client, review: Review,
 
 
 def test_a_settled_query_is_opened_again(reviewer: Client, review: Review, bob: User) -> None:
-    reviewing.settle(review, bob, {}, "The lion.")
+    consensus.settle(review, bob, {}, "The lion.")
     opened = reviewer.post(reverse("curation:reopen", args=["zoo", review.query_id]), {"comment": "New text."})
     fresh = Review.objects.waiting().get(query=review.query)
     assert opened["Location"] == address("review", fresh)
@@ -116,9 +117,9 @@ def test_a_settled_query_is_opened_again(reviewer: Client, review: Review, bob: 
 def test_a_reviewer_grades_the_new_text_of_an_edited_passage(
     reviewer: Client, review: Review, bob: User, project: Project
 ) -> None:
-    reviewing.settle(review, bob, {}, "The lion.")
+    consensus.settle(review, bob, {}, "The lion.")
     ingest.ingest(project.corpus, [ingest.Source("lion", "Lion", "The lion never sleeps.")], whole=True)
-    opened = reviewing.reopen(review.query, bob, "The lion was edited.")
+    opened = consensus.reopen(review.query, bob, "The lion was edited.")
     page = reviewer.get(address("review", opened)).content.decode()
     assert "nobody has judged this text" in page and "no longer in the corpus" in page
     lion = project.corpus.passages.active().get(external_id="lion")
@@ -132,27 +133,27 @@ def test_what_a_reviewer_decided_stands_when_the_query_is_opened_again(
     reviewer: Client, review: Review, bob: User
 ) -> None:
     first = min(review.query.rankings.get().shown.values_list("passage_id", flat=True))
-    reviewing.settle(review, bob, {first: 2}, "The lion.")
-    opened = reviewing.reopen(review.query, bob)
+    consensus.settle(review, bob, {first: 2}, "The lion.")
+    opened = consensus.reopen(review.query, bob)
     assert "as a reviewer decided: 2" in reviewer.get(address("review", opened)).content.decode()
     reviewer.post(address("settle", opened), {f"grade-{first}": "", "answer": "The lion."})
     assert opened.grades.get(passage=first).grade == 2
-    reviewing.reopen(review.query, bob)
+    consensus.reopen(review.query, bob)
     again = Review.objects.waiting().get(query=review.query)
-    reviewing.settle(again, bob, {first: 1}, "The lion.")
+    consensus.settle(again, bob, {first: 1}, "The lion.")
     assert again.grades.get(passage=first).grade == 1
 
 
 def test_returned_work_goes_to_the_consensus_anew(review: Review, bob: User) -> None:
     """What was decided before a curator was asked to look again does not stand in their way."""
     first = min(review.query.rankings.get().shown.values_list("passage_id", flat=True))
-    reviewing.settle(review, bob, {first: 2}, "The lion.")
-    opened = reviewing.reopen(review.query, bob)
+    consensus.settle(review, bob, {first: 2}, "The lion.")
+    opened = consensus.reopen(review.query, bob)
     work = Assignment.objects.submitted().filter(query=review.query).earliest("pk")
-    reviewing.return_to_curator(opened, bob, work, "Look again.")
+    consensus.return_to_curator(opened, bob, work, "Look again.")
     work.refresh_from_db()
     judging.submit(work)
-    assert reviewing.decided_before(Review.objects.waiting().get(query=review.query)) == {}
+    assert consensus.decided_before(Review.objects.waiting().get(query=review.query)) == {}
 
 
 def test_who_judges_a_query_does_not_see_the_others(reviewer: Client, review: Review, bob: User) -> None:

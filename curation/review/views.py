@@ -11,12 +11,12 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from curation import reviewing
 from curation.core.errors import CurationError
 from curation.core.permissions import require
-from curation.forms.reviewing import ReopenForm, ReturnForm, SettleForm
 from curation.models import Assignment, Membership, Project, ProvisionalGrade, Query, Review
-from curation.views._side_by_side import SideBySide, side_by_side
+from curation.review import consensus
+from curation.review.forms import ReopenForm, ReturnForm, SettleForm
+from curation.review.grade_table import SideBySide, side_by_side
 
 Role = Membership.Role
 PER_PAGE = 25
@@ -62,7 +62,7 @@ def settle(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
     fields = form.cleaned_data
 
     def act() -> object:
-        return reviewing.settle(
+        return consensus.settle(
             found,
             request.user,
             form.grades(),
@@ -86,7 +86,7 @@ def return_review(request: HttpRequest, project: Project, pk: int) -> HttpRespon
     return _decided(
         request,
         project,
-        lambda: reviewing.return_to_curator(found, request.user, work, comment),
+        lambda: consensus.return_to_curator(found, request.user, work, comment),
         _("Returned with your comment."),
     )
 
@@ -99,7 +99,7 @@ def reopen(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
     form = ReopenForm(request.POST)
     comment = form.cleaned_data["comment"] if form.is_valid() else ""
     try:
-        opened = reviewing.reopen(query, request.user, comment)
+        opened = consensus.reopen(query, request.user, comment)
     except CurationError as error:
         messages.error(request, str(error))
         return redirect("curation:query", project.slug, query.pk)

@@ -15,8 +15,8 @@ from django.db import transaction
 from django.db.models import Count
 from django.utils.translation import ngettext
 
-from curation import rejudging
 from curation.models import Event, Judgement
+from curation.review import re_annotation
 from retrieval.models import Corpus, Passage
 
 MOST_NAMED = 20
@@ -67,6 +67,6 @@ def note(corpus: Corpus, since: datetime) -> Expired:
         ),
         batch_size=2000,
     )
-    rejudging.open_edited(corpus, gone)
+    re_annotation.open_edited(corpus, gone)
     queries = {row["query"]: (row["query__project__slug"], row["query__external_id"]) for row in rows}
     return Expired(sum(row["count"] for row in rows), list(queries.values()))

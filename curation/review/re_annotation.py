@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from django.db.models import Max, QuerySet
 
-from curation import reviewing
 from curation.core import audit_log
 from curation.core.labels import because
 from curation.models import Assignment, Project, Query, Ranking, Review, SettledGrade, ShownPassage
+from curation.review import consensus
 from retrieval.models import Corpus, Passage
 
 VALUE = 1.0  # as much as a query can be worth: the dataset lacks the passage until it is judged
@@ -60,17 +60,17 @@ def consider(query: Query, turn: Assignment) -> None:
     settled = Review.objects.current().filter(query=query).first()
     if settled is None or of_same.filter(state__in=[State.OPEN, State.CLAIMED]).exists():
         return
-    found = reviewing.grades_of(query, turn.order)
+    found = consensus.grades_of(query, turn.order)
     flagged = of_same.submitted().filter(is_flagged=True).values_list("comment", flat=True)
     reasons = [because("flagged", comment=comment or "–") for comment in flagged]
-    reasons += reviewing.disputes(query.project, found.values())
+    reasons += consensus.disputes(query.project, found.values())
     if reasons:
-        review = reviewing.before_a_reviewer(query, settled, reasons)
+        review = consensus.before_a_reviewer(query, settled, reasons)
         data = {"review": review.pk, "reasons": reasons}
         audit_log.note("sent_to_review", project=query.project_id, query=query, data=data)
         return
     SettledGrade.objects.filter(review=settled, passage__in=found).delete()  # a grade that was passed on gives way
-    SettledGrade.objects.bulk_create(reviewing.by_consensus(settled, pk, one) for pk, one in found.items())
+    SettledGrade.objects.bulk_create(consensus.by_consensus(settled, pk, one) for pk, one in found.items())
     Query.objects.filter(pk=query.pk).update(passed_at=None)
     data = {"review": settled.pk, "grades": {str(pk): one.grade for pk, one in found.items()}}
     audit_log.note("settled_anew", project=query.project_id, query=query, data=data)
@@ -87,7 +87,7 @@ def _replacements(corpus_id: int, gone: QuerySet[Passage]) -> dict[int, int]:
     old = dict(gone.values_list("pk", "external_id"))
     active = Passage.objects.active().filter(corpus=corpus_id)
     new: dict[str, int] = {}
-    for some in reviewing.chunks(sorted(set(old.values()))):
+    for some in consensus.chunks(sorted(set(old.values()))):
         new |= dict(active.filter(external_id__in=some).values_list("external_id", "pk"))
     return {pk: new[name] for pk, name in old.items() if name in new}
 
@@ -95,7 +95,7 @@ def _replacements(corpus_id: int, gone: QuerySet[Passage]) -> dict[int, int]:
 def _show_new_text(project: Project, new: Mapping[int, int]) -> None:
     """Open slots whose ranking shows an edited passage get one that shows its new text."""
     rankings: set[int] = set()
-    for some in reviewing.chunks(sorted(new)):
+    for some in consensus.chunks(sorted(new)):
         shown = ShownPassage.objects.filter(passage__in=some, ranking__assignments__state=State.OPEN)
         rankings |= set(shown.filter(ranking__assignments__project=project).values_list("ranking_id", flat=True))
     for ranking in Ranking.objects.filter(pk__in=rankings).order_by("pk"):
@@ -108,10 +108,10 @@ def _show_new_text(project: Project, new: Mapping[int, int]) -> None:
 def _settled_of(project: Project, new: Mapping[int, int]) -> Iterator[Query]:
     """The settled queries that have a grade of an edited passage."""
     ids: set[int] = set()
-    for some in reviewing.chunks(sorted(new)):
+    for some in consensus.chunks(sorted(new)):
         settled = SettledGrade.objects.filter(review__state=Review.State.SETTLED, passage__in=some)
         ids |= set(settled.filter(review__query__project=project).values_list("review__query", flat=True))
-    for some in reviewing.chunks(sorted(ids)):
+    for some in consensus.chunks(sorted(ids)):
         yield from project.queries.filter(pk__in=some).order_by("pk")
 
 
