@@ -17,7 +17,7 @@ from django.db import connection
 
 from bench import _stage
 from bench._client import Answer, Browser
-from curation import assigning
+from curation.annotation import assignments
 from curation.models import Assignment, Event, Judgement, Project, Query
 from curation.queries import intake
 from retrieval.models import Corpus
@@ -210,7 +210,7 @@ def _sweep(project: Project, crowd: list[Curator], threads: list[threading.Threa
     ends = time.monotonic() + PATIENCE_SECONDS
     todo = Assignment.objects.filter(project=project, state__in=["open", "claimed"])
     while time.monotonic() < ends and any(thread.is_alive() for thread in threads):
-        assigning.expire()
+        assignments.expire()
         if not any(curator.is_away for curator in crowd) and not todo.exists():
             return
         time.sleep(0.25)

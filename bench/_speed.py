@@ -20,7 +20,7 @@ from django.test.utils import CaptureQueriesContext
 
 from bench import _cost, _cpu, _crowded, _painting, _stage
 from bench._client import Answer, Browser
-from curation import assigning, judging
+from curation.annotation import assignments, judgements
 from curation.models import Assignment, Guidelines, Membership, Project
 from retrieval.models import Corpus
 
@@ -146,10 +146,10 @@ def _judge_the_rest(mine: Assignment) -> None:
     for name in ("a", "b"):
         user = User.objects.create_user(f"{name}-{mine.pk}")
         Membership.objects.create(project=mine.project, user=user)
-        theirs = assigning.claim(mine.query, user)
+        theirs = assignments.claim(mine.query, user)
         for passage in theirs.order:
-            judging.record(theirs, passage, 1)
-        judging.submit(theirs)
+            judgements.record(theirs, passage, 1)
+        judgements.submit(theirs)
 
 
 def _put_up() -> tuple[Project, int]:

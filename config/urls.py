@@ -8,7 +8,8 @@ from django.views.generic import RedirectView
 from django.views.i18n import set_language
 
 from config import health
-from curation.views import copies, home, preferences
+from curation.annotation import service_worker
+from curation.views import home, preferences
 
 # Browsers ask for it by this name on pages that are not ours, such as the admin's.
 icon = RedirectView.as_view(url=f"{settings.STATIC_URL}img/favicon.svg", http_method_names=["get", "head"])
@@ -27,7 +28,9 @@ urlpatterns = [
     path("api/", include("config.api_urls")),
     path("admin/", admin.site.urls),
     path("favicon.ico", icon, name="favicon"),
-    path("service-worker.js", copies.service_worker, name="service_worker"),  # at the root: it may look no higher
+    path(
+        "service-worker.js", service_worker.service_worker, name="service_worker"
+    ),  # at the root: it may look no higher
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", health.metrics, name="metrics"),

@@ -19,7 +19,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from common.jobs import enqueue
-from curation import arranging, assigning, confirming, staffing, tasks
+from curation import arranging, confirming, staffing, tasks
+from curation.annotation import assignments
 from curation.core import audit_log, labels
 from curation.core.errors import CurationError
 from curation.forms.settings import ProjectForm
@@ -300,11 +301,11 @@ class AssignmentAdmin(BigReadOnlyAdmin):
 
     @admin.action(description=gettext_lazy("Release the lease"), permissions=["manage"])
     def release_lease(self, request: HttpRequest, rows: QuerySet[Assignment]) -> None:
-        act_on(self, request, rows, lambda row: assigning.release(row, request.user))
+        act_on(self, request, rows, lambda row: assignments.release(row, request.user))
 
     @admin.action(description=gettext_lazy("Hand back"), permissions=["manage"])
     def hand_back(self, request: HttpRequest, rows: QuerySet[Assignment]) -> None:
-        act_on(self, request, rows, lambda row: assigning.hand_back(row, actor=request.user))
+        act_on(self, request, rows, lambda row: assignments.hand_back(row, actor=request.user))
 
     @admin.action(description=gettext_lazy("Reassign to the person chosen"), permissions=["manage"])
     def reassign(self, request: HttpRequest, rows: QuerySet[Assignment]) -> None:
@@ -312,7 +313,7 @@ class AssignmentAdmin(BigReadOnlyAdmin):
         if person is None:
             self.message_user(request, _("Choose whom to give it to."), messages.WARNING)
             return
-        act_on(self, request, rows, lambda row: assigning.reassign(row, person, request.user))
+        act_on(self, request, rows, lambda row: assignments.reassign(row, person, request.user))
 
     def has_manage_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("curation.change_assignment"))

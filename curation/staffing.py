@@ -9,7 +9,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
-from curation import assigning
+from curation.annotation import assignments
 from curation.core import audit_log
 from curation.core.errors import CurationError
 from curation.models import Assignment, Membership, Project
@@ -73,7 +73,7 @@ def dismiss(membership: Membership, *, actor: AbstractBaseUser) -> None:
     held = Assignment.objects.filter(
         project=row.project_id, curator_id=row.user_id, state=Assignment.State.CLAIMED
     ).order_by("pk")
-    assigning.lapse(list(held.select_for_update(of=("self",))))
+    assignments.lapse(list(held.select_for_update(of=("self",))))
     data = {"user": row.user_id, "role": row.role}
     audit_log.note("member_removed", project=row.project_id, actor=actor, data=data)
     row.delete()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from celery import shared_task
 
 from common.jobs import enqueue
-from curation import arranging, assigning, passing, valuing
+from curation import arranging, passing
+from curation.annotation import assignments, priority
 from curation.models import Project, Ranking
 from curation.queries import intake
 from curation.releases import lifecycle
@@ -34,7 +35,7 @@ def take_up(project_id: int) -> None:
     if project is None:
         return
     passing.offer_all(project)
-    valuing.revalue(project)
+    priority.revalue(project)
     try:
         intake.take_up(project, FROZEN_AT_ONCE)
     except lifecycle.NothingServes:
@@ -54,7 +55,7 @@ def follow_overlap(project_id: int) -> None:
 @shared_task
 def expire() -> None:
     """The sweep: free what lapsed, and take up what no message announced."""
-    assigning.expire()
+    assignments.expire()
     for project_id in Project.objects.with_other_slots().values_list("pk", flat=True):
         enqueue(follow_overlap, project_id)
     for project_id in Project.objects.filter(releases__state="serving").values_list("pk", flat=True):

@@ -2,11 +2,12 @@
 
 from django.urls import path
 
+from curation.annotation import views as annotation_views
 from curation.core import views as core_views
 from curation.queries import views as queries_views
 from curation.releases import views as releases_views
 from curation.review import views as review_views
-from curation.views import home, judging, passing, people, quality, settings
+from curation.views import home, passing, people, quality, settings
 
 app_name = "curation"
 
@@ -28,20 +29,20 @@ asking_urls = [
 ]
 
 judging_urls = [
-    path("judge/", judging.judge, name="judge"),
-    path("judge/next/", judging.claim, name="claim"),
-    path("assignments/<int:pk>/", judging.assignment, name="assignment"),
-    path("assignments/<int:pk>/grades/", judging.grades, name="grades"),
-    path("assignments/<int:pk>/answer/", judging.write_answer, name="write_answer"),
-    path("assignments/<int:pk>/preview/", judging.preview, name="preview"),
-    path("assignments/<int:pk>/unanswerable/", judging.unanswerable, name="unanswerable"),
-    path("assignments/<int:pk>/flag/", judging.flag, name="flag"),
-    path("assignments/<int:pk>/skip/", judging.skip, name="skip"),
-    path("assignments/<int:pk>/search/", judging.find_passages, name="find_passages"),
-    path("assignments/<int:pk>/passages/", judging.add_passage, name="add_passage"),
-    path("assignments/<int:pk>/submit/", judging.submit, name="submit"),
-    path("assignments/<int:pk>/take-back/", judging.take_back, name="take_back"),
-    path("assignments/<int:pk>/renew/", judging.renew, name="renew"),
+    path("judge/", annotation_views.judge, name="judge"),
+    path("judge/next/", annotation_views.claim, name="claim"),
+    path("assignments/<int:pk>/", annotation_views.assignment, name="assignment"),
+    path("assignments/<int:pk>/grades/", annotation_views.grades, name="grades"),
+    path("assignments/<int:pk>/answer/", annotation_views.write_answer, name="write_answer"),
+    path("assignments/<int:pk>/preview/", annotation_views.preview, name="preview"),
+    path("assignments/<int:pk>/unanswerable/", annotation_views.unanswerable, name="unanswerable"),
+    path("assignments/<int:pk>/flag/", annotation_views.flag, name="flag"),
+    path("assignments/<int:pk>/skip/", annotation_views.skip, name="skip"),
+    path("assignments/<int:pk>/search/", annotation_views.find_passages, name="find_passages"),
+    path("assignments/<int:pk>/passages/", annotation_views.add_passage, name="add_passage"),
+    path("assignments/<int:pk>/submit/", annotation_views.submit, name="submit"),
+    path("assignments/<int:pk>/take-back/", annotation_views.take_back, name="take_back"),
+    path("assignments/<int:pk>/renew/", annotation_views.renew, name="renew"),
 ]
 
 reviewing_urls = [

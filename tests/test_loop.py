@@ -13,7 +13,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from common.jobs import JobState, enqueue
-from curation import assigning, judging
+from curation.annotation import assignments, judgements
 from curation.models import Project, Query, Ranking
 from curation.queries import intake
 from curation.releases import lifecycle
@@ -35,14 +35,14 @@ LITTLE = {
 
 def judge(query: Query, grades: dict[str, int], answer: str, passages: dict[str, Passage], curator: User) -> None:
     """One person's work on one query, through the same acts as the page."""
-    assignment = assigning.claim(query, curator)
+    assignment = assignments.claim(query, curator)
     for shown in assignment.ranking.shown.all():  # type: ignore[union-attr]
-        judging.record(assignment, shown.passage_id, grades.get(shown.passage.external_id, 0))
+        judgements.record(assignment, shown.passage_id, grades.get(shown.passage.external_id, 0))
     if answer:
-        judging.write_answer(assignment, answer)
+        judgements.write_answer(assignment, answer)
     else:
-        judging.mark_unanswerable(assignment)
-    judging.submit(assignment)
+        judgements.mark_unanswerable(assignment)
+    judgements.submit(assignment)
 
 
 def test_a_question_goes_all_the_way_round(

@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from curation import revisiting
+from curation.annotation import regressions
 from curation.core.http import MemberRequest
 from curation.core.permissions import require
 from curation.models import Membership, Project, Release
@@ -50,7 +50,7 @@ def revisit(request: MemberRequest, project: Project, number: int) -> HttpRespon
     queries = project.queries.filter(pk__in=worse).order_by("pk")
     if one := form.cleaned_data.get("query"):
         queries = queries.filter(pk=one)
-    done = revisiting.revisit(found, queries, request.user)
+    done = regressions.revisit(found, queries, request.user)
     words = _("To review: %(reopened)d. Moved up in the queue: %(preferred)d. Left as they are: %(left)d.")
     messages.success(request, words % asdict(done))
     return redirect("curation:release", project.slug, number)

@@ -7,6 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from string import ascii_uppercase
 
+from curation.annotation.judge_page import Choice, choices_of, chosen
 from curation.engine.text.excerpts import Excerpt, excerpt
 from curation.models import (
     Answer,
@@ -19,7 +20,6 @@ from curation.models import (
     ShownPassage,
 )
 from curation.review import consensus
-from curation.views._work import Choice, choices_of, chosen
 from retrieval.models import Passage
 
 

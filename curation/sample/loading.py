@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 
 from common.jobs import worker_name
 from common.messages import Said
-from curation import assigning, judging
+from curation.annotation import assignments, judgements
 from curation.models import Guidelines, Membership, Project, Query, Release
 from curation.queries import intake
 from curation.releases import lifecycle, retrieve
@@ -221,20 +221,20 @@ def _judge(
     query: Query, question: Question, turn: questions.Turn, person: AbstractBaseUser, ids: dict[str, int]
 ) -> None:
     """One person's turn at one question, through the acts, with everything they leave behind."""
-    assignment = assigning.claim(query, person)
+    assignment = assignments.claim(query, person)
     for name in turn.grades:
         if ids[name] not in assignment.order:  # the judge found it, not the search
-            assignment = judging.add_passage(assignment, ids[name])
+            assignment = judgements.add_passage(assignment, ids[name])
     for position, passage_id in enumerate(assignment.order, start=1):
         names = [name for name in turn.grades if ids[name] == passage_id]
-        judging.record(assignment, passage_id, turn.grades[names[0]] if names else None, position=position)
+        judgements.record(assignment, passage_id, turn.grades[names[0]] if names else None, position=position)
     if question.answer is None:
-        judging.mark_unanswerable(assignment)
+        judgements.mark_unanswerable(assignment)
     else:
         sentence = re.split(r"(?<=[.!?])\s", question.answer, maxsplit=1)[0]
         links = [{"sentence": sentence, "passage": ids[name]} for name in question.cited]
-        judging.write_answer(assignment, question.answer, citations=links)
-    judging.submit(assignment)
+        judgements.write_answer(assignment, question.answer, citations=links)
+    judgements.submit(assignment)
 
 
 def _summary(project: Project, found: SampleCorpus, sample: Sample, release: Release, added: int) -> Loaded:

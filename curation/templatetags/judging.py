@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 from curation.engine.text.excerpts import Piece
 
 if TYPE_CHECKING:
-    from curation.views._work import Choice
+    from curation.annotation.judge_page import Choice
 
 register = template.Library()
 

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from playwright.sync_api import BrowserContext, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from curation import assigning
+from curation.annotation import assignments
 from curation.models import Answer, Assignment, Draft, Guidelines, Judgement, Project, Query
 from curation.queries import intake
 from curation.review import consensus
@@ -193,7 +193,7 @@ def test_a_skip_that_somebody_else_took_up_is_not_undone(desk: Page, bob: User) 
     desk.keyboard.press("s")
     desk.keyboard.press("Enter")
     until(desk, lambda: Assignment.objects.get(pk=first).state == "handed_back")
-    assigning.claim(Assignment.objects.get(pk=first).query, bob)
+    assignments.claim(Assignment.objects.get(pk=first).query, bob)
     desk.keyboard.press("u")
     expect(desk.locator("#work #lost")).to_contain_text("Somebody else has this query by now.")
     desk.keyboard.press("u")  # its grade is not to be undone any more
@@ -403,7 +403,7 @@ def test_two_tabs_on_one_question_agree(desk: Page, new_context: NewContext) -> 
 def test_a_lease_lost_while_typing_keeps_the_text_and_offers_it(desk: Page, bob: User) -> None:
     first = Assignment.objects.get(pk=shown(desk))
     desk.keyboard.press("e")
-    assigning.reassign(first, bob)
+    assignments.reassign(first, bob)
     desk.keyboard.type(" Not to be lost.")
     alert = desk.get_by_role("alert")
     expect(alert).to_contain_text("Your answer is kept here")
@@ -564,14 +564,15 @@ def test_axe_finds_nothing(
 def test_axe_finds_nothing_on_the_review_pages(
     new_context: NewContext, sign_in: SignIn, bob: User, alice: User, put: Put, scheme: str
 ) -> None:
-    from curation import judging, passing
+    from curation import passing
+    from curation.annotation import judgements
 
     query = put("Who sleeps?", "lion otter")
-    work = assigning.claim(query, alice)
+    work = assignments.claim(query, alice)
     for passage_id in work.order:
-        judging.record(work, passage_id, 2)
-    judging.flag(work, "Odd.")
-    judging.submit(work)
+        judgements.record(work, passage_id, 2)
+    judgements.flag(work, "Odd.")
+    judgements.submit(work)
     page = new_context(color_scheme=scheme).new_page()
     sign_in(page, bob)
     page.goto("/p/zoo/reviews/")
@@ -606,17 +607,17 @@ def test_axe_finds_nothing_on_a_manager_s_pages(
     language: str,
     width: int,
 ) -> None:
-    from curation import judging
+    from curation.annotation import judgements
 
     query = put("Who sleeps?", "lion otter")
     query.overlap = 2
     query.save()
     intake.open_slots(query)
     for person in (alice, bob):
-        work = assigning.claim(query, person)
+        work = assignments.claim(query, person)
         for passage_id in work.order:
-            judging.record(work, passage_id, 2, seconds=3)
-        judging.submit(work)
+            judgements.record(work, passage_id, 2, seconds=3)
+        judgements.submit(work)
     context = new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce")
     page = context.new_page()
     sign_in(page, mona)

@@ -10,8 +10,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from curation import assigning, judging
 from curation.admin import CappedPaginator
+from curation.annotation import assignments, judgements
 from curation.models import Assignment, Event, Guidelines, Judgement, Membership, Project, Query, Review
 
 Wait = Callable[..., Query]
@@ -27,11 +27,11 @@ def boss(client: Client, db: None) -> Client:
 @pytest.fixture
 def done(project: Project, alice: User, wait: Wait) -> Assignment:
     wait()
-    claimed = assigning.claim_next(project, alice)
+    claimed = assignments.claim_next(project, alice)
     assert claimed is not None
     for passage_id in claimed.order:
-        judging.record(claimed, passage_id, 1)
-    return judging.submit(claimed).assignment
+        judgements.record(claimed, passage_id, 1)
+    return judgements.submit(claimed).assignment
 
 
 def _act(client: Client, model: type, action: str, pk: int, **more: object) -> None:
@@ -81,9 +81,9 @@ def test_a_lease_can_be_released_and_the_slot_given_to_somebody(
     boss: Client, project: Project, alice: User, bob: User, wait: Wait
 ) -> None:
     wait(), wait()
-    first = assigning.claim_next(project, alice)
+    first = assignments.claim_next(project, alice)
     assert first is not None
-    second = assigning.claim_next(project, alice, beside=first.pk)
+    second = assignments.claim_next(project, alice, beside=first.pk)
     assert second is not None
     _act(boss, Assignment, "release_lease", first.pk)
     _act(boss, Assignment, "reassign", second.pk, person=bob.pk)

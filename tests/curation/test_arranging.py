@@ -8,7 +8,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from curation import arranging, assigning, judging
+from curation import arranging
+from curation.annotation import assignments, judgements
 from curation.models import Assignment, Event, Project, Query
 
 Wait = Callable[..., Query]
@@ -16,10 +17,10 @@ State = Assignment.State
 
 
 def judge(query: Query, person: User) -> None:
-    work = assigning.claim(query, person)
+    work = assignments.claim(query, person)
     for passage_id in work.order:
-        judging.record(work, passage_id, 1)
-    judging.submit(work)
+        judgements.record(work, passage_id, 1)
+    judgements.submit(work)
 
 
 def states(query: Query) -> list[tuple[int, str]]:
@@ -59,7 +60,7 @@ def test_a_narrower_overlap_closes_free_slots_and_settles_what_is_judged_often_e
     widen(project, 3, mona)
     judged, held = wait(), wait()
     judge(judged, alice)
-    assigning.claim(held, alice)
+    assignments.claim(held, alice)
     widen(project, 1, mona)
     judged.refresh_from_db()
     assert judged.state == Query.State.SETTLED and states(judged) == [(1, State.SUBMITTED)]
@@ -70,13 +71,13 @@ def test_nobody_loses_what_they_have_in_hand(project: Project, wait: Wait, alice
     widen(project, 2, mona)
     query = wait()
     judge(query, alice)
-    work = assigning.claim(query, bob)
+    work = assignments.claim(query, bob)
     widen(project, 1, mona)
     query.refresh_from_db()
     assert query.state == Query.State.OPEN
     for passage_id in work.order:
-        judging.record(work, passage_id, 1)
-    judging.submit(work)
+        judgements.record(work, passage_id, 1)
+    judgements.submit(work)
     query.refresh_from_db()
     assert query.state == Query.State.SETTLED
 
@@ -164,14 +165,14 @@ def test_a_slot_too_many_closes_when_its_lease_ends(
     project.overlap = 2
     project.save()
     query = wait()
-    first, second = assigning.claim(query, alice), assigning.claim(query, bob)
+    first, second = assignments.claim(query, alice), assignments.claim(query, bob)
     if of_the_query:
         arranging.set_overlap(query, 1, actor=mona)
     else:
         widen(project, 1, mona)
     assert Project.objects.with_other_slots().get() == project  # both hold theirs: nothing could be closed
     for work in (first, second):
-        assigning.release(work)
+        assignments.release(work)
     arranging.follow_overlap(Project.objects.get(pk=project.pk))
     assert [state for _, state in states(query) if state == State.OPEN] == [State.OPEN]
     assert not Project.objects.with_other_slots().exists()

@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from curation import assigning
+from curation.annotation import assignments
 from curation.models import Membership, Project, Query, Release
 
 Wait = Callable[..., Query]
@@ -41,7 +41,7 @@ def test_home_counts_what_waits_and_offers_to_judge(client: Client, alice: User,
 
 def test_home_leads_back_to_what_was_begun(client: Client, alice: User, wait: Wait, project: Project) -> None:
     query = wait("Who sleeps?")
-    assignment = assigning.claim_next(project, alice)
+    assignment = assignments.claim_next(project, alice)
     assert assignment is not None
     client.force_login(alice)
     page = client.get("/").text

@@ -12,7 +12,8 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
 from common.text_files import BadInput
-from curation import assigning, importing
+from curation import importing
+from curation.annotation import assignments
 from curation.models import (
     Answer,
     Assignment,
@@ -150,7 +151,7 @@ def test_judgements_of_a_document_that_was_cut_are_skipped_and_counted(project: 
 
 def test_what_people_have_begun_is_left_alone(project: Project, alice: User, wait: Wait, tmp_path: Path) -> None:
     begun, free = wait(), wait()
-    assigning.claim(begun, alice)
+    assignments.claim(begun, alice)
     _lines(tmp_path / "corpus.jsonl", [{"_id": "lion", "text": "A lion."}])
     _lines(tmp_path / "queries.jsonl", [{"_id": one.external_id, "text": one.text} for one in (begun, free)])
     (tmp_path / "qrels").mkdir()

@@ -9,7 +9,8 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from curation import assigning, confirming, judging, measuring, passing, tasks
+from curation import confirming, measuring, passing, tasks
+from curation.annotation import assignments, judgements
 from curation.models import (
     Assignment,
     Event,
@@ -41,11 +42,11 @@ def _nobody_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _judge(query: Query, person: User, grades: Mapping[str, int]) -> Assignment:
-    claimed = assigning.claim(query, person)
+    claimed = assignments.claim(query, person)
     names = dict(Passage.objects.filter(pk__in=claimed.order).values_list("pk", "external_id"))
     for passage_id in claimed.order:
-        judging.record(claimed, passage_id, grades[names[passage_id]])
-    judging.submit(claimed)
+        judgements.record(claimed, passage_id, grades[names[passage_id]])
+    judgements.submit(claimed)
     return claimed
 
 
@@ -224,7 +225,7 @@ def test_a_source_that_was_opened_again_or_a_text_that_changed_passes_nothing_on
 
 def test_who_judges_the_query_does_not_decide_on_it(project: Project, paraphrased: Query, bob: User) -> None:
     passing.offer_all(project)
-    held = assigning.claim(paraphrased, bob)
+    held = assignments.claim(paraphrased, bob)
     ids = list(project.provisional_grades.values_list("pk", flat=True))
     assert confirming.confirm(project, ids, bob) == confirming.Decided(left=2)
     assert not Judgement.objects.filter(assignment=held).exists()
@@ -237,10 +238,10 @@ def test_a_confirmed_turn_is_no_submit_to_take_back_and_counts_to_no_quota(
     passing.offer_all(project)
     confirming.confirm(project, project.provisional_grades.values_list("pk", flat=True), bob)
     turn = Assignment.objects.get(query=paraphrased, curator=bob)
-    with pytest.raises(judging.NotInHand):
-        judging.take_back(turn)
+    with pytest.raises(judgements.NotInHand):
+        judgements.take_back(turn)
     wait("Who swims?", "shark")
-    assert assigning.claim_next(project, bob) is not None
+    assert assignments.claim_next(project, bob) is not None
 
 
 def test_another_projects_grades_are_not_decided(project: Project, paraphrased: Query, bob: User) -> None:

@@ -8,7 +8,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from curation import assigning, judging, staffing
+from curation import staffing
+from curation.annotation import assignments, judgements
 from curation.models import Assignment, Event, Judgement, Membership, Project, Query
 
 Wait = Callable[..., Query]
@@ -65,8 +66,8 @@ def test_role_quota_and_pause_are_changed_and_recorded(manager: Client, alice: U
     assert "Saved." in manager.post(f"/p/zoo/people/{mine.pk}/", body, follow=True).text
     mine.refresh_from_db()
     assert (mine.role, mine.daily_quota, mine.is_paused) == (Role.REVIEWER, 7, True)
-    with pytest.raises(assigning.Paused):
-        assigning.claim_next(project, alice)
+    with pytest.raises(assignments.Paused):
+        assignments.claim_next(project, alice)
     manager.post(f"/p/zoo/people/{mine.pk}/", sent(mine, is_paused="on"))  # nothing new: nothing to record
     (event,) = Event.objects.filter(verb="member_changed")
     assert event.data["was"]["role"] == "annotator" and event.data["now"]["daily_quota"] == 7
@@ -89,13 +90,13 @@ def test_who_leaves_gives_back_what_they_hold_and_leaves_what_they_judged(
     manager: Client, alice: User, bob: User, project: Project, wait: Wait
 ) -> None:
     wait("First?", overlap=1)
-    done = assigning.claim_next(project, alice)
+    done = assignments.claim_next(project, alice)
     assert done is not None
     for passage_id in done.order:
-        judging.record(done, passage_id, 1)
-    judging.submit(done)
+        judgements.record(done, passage_id, 1)
+    judgements.submit(done)
     wait("Second?", overlap=1)
-    held = assigning.claim_next(project, alice)
+    held = assignments.claim_next(project, alice)
     mine = of(project, alice)
     assert "go back to the queue" in manager.get(f"/p/zoo/people/{mine.pk}/remove/").text
     assert (
@@ -103,7 +104,7 @@ def test_who_leaves_gives_back_what_they_hold_and_leaves_what_they_judged(
     )
     assert not project.memberships.filter(user=alice).exists()
     assert Judgement.objects.filter(curator=alice).count() == len(done.order)
-    taken = assigning.claim_next(project, bob)
+    taken = assignments.claim_next(project, bob)
     assert held is not None and taken is not None and taken.query_id == held.query_id
     assert Assignment.objects.get(pk=held.pk).state == Assignment.State.LAPSED
 
@@ -130,10 +131,10 @@ def test_a_manager_who_steps_down_goes_where_they_may(
 def test_the_page_counts_what_each_person_has_submitted(
     client: Client, project: Project, mona: User, alice: User, wait: Callable[..., Query]
 ) -> None:
-    work = assigning.claim(wait(), alice)
+    work = assignments.claim(wait(), alice)
     for passage_id in work.order:
-        judging.record(work, passage_id, 1)
-    judging.submit(work)
+        judgements.record(work, passage_id, 1)
+    judgements.submit(work)
     client.force_login(mona)
     html = client.get("/p/zoo/people/").text
     assert html.count("1 query submitted") == 1 and "0 queries submitted" in html

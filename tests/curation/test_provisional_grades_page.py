@@ -9,7 +9,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from curation import assigning, judging, passing
+from curation import passing
+from curation.annotation import assignments, judgements
 from curation.models import Judgement, Project, ProvisionalGrade, Query
 from curation.queries import intake
 
@@ -22,10 +23,10 @@ PAGE, DECIDE = "/p/zoo/provisional-grades/", "/p/zoo/provisional-grades/decide/"
 def offered(project: Project, alice: User, wait: Wait, monkeypatch: pytest.MonkeyPatch) -> Query:
     """A query that was offered two grades of one like it."""
     monkeypatch.setattr(intake, "EVALUATION_SHARE", 0.0)
-    first = assigning.claim(wait("Which animals sleep for three years?", "snail lion"), alice)
+    first = assignments.claim(wait("Which animals sleep for three years?", "snail lion"), alice)
     for passage_id in first.order:
-        judging.record(first, passage_id, 2)
-    judging.submit(first)
+        judgements.record(first, passage_id, 2)
+    judgements.submit(first)
     query = wait("Which animal sleeps for three years?", "snail lion whale")
     passing.offer_all(project)
     return query
@@ -74,7 +75,7 @@ def test_a_curator_is_shown_none_of_it(client: Client, project: Project, mona: U
     for person in (mona, bob):
         project.memberships.filter(user=person).update(role="reviewer")
     client.force_login(bob)
-    held = assigning.claim(offered, bob)
+    held = assignments.claim(offered, bob)
     assert "Which animal sleeps" not in client.get(PAGE).content.decode()
     for address in (f"/p/zoo/assignments/{held.pk}/", f"/p/zoo/queries/{offered.pk}/"):
         page = client.get(address).content.decode()

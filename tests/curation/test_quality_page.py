@@ -13,17 +13,18 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from curation import assigning, judging, measuring
+from curation import measuring
+from curation.annotation import assignments, judgements
 from curation.models import Assignment, Judgement, Project, Query, Ranking, Release
 
 Wait = Callable[..., Query]
 
 
 def judge(query: Query, person: User, grades: list[int | None], seconds: float = 4) -> Assignment:
-    work = assigning.claim(query, person)
+    work = assignments.claim(query, person)
     for passage_id, grade in zip(sorted(work.order), grades, strict=True):
-        judging.record(work, passage_id, grade, seconds=seconds)
-    return judging.submit(work).assignment
+        judgements.record(work, passage_id, grade, seconds=seconds)
+    return judgements.submit(work).assignment
 
 
 @pytest.fixture
@@ -108,11 +109,11 @@ def test_gold_accuracy_is_the_share_of_known_grades_of_each_person_and_week(
     Project.objects.update(gold_rate=1.0)
     project.refresh_from_db()
     for person, grade in ((alice, 1), (bob, 3)):
-        held = assigning.claim_next(project, person)
+        held = assignments.claim_next(project, person)
         assert held is not None
         for passage_id in held.order:
-            judging.record(held, passage_id, grade)
-        judging.submit(held)
+            judgements.record(held, passage_id, grade)
+        judgements.submit(held)
     people = measuring.people(project, measuring.newest_grades(project))
     place = people.columns.index("Gold right")
     assert [(row[0], row[place]) for row in people.rows] == [("alice", 0.5), ("bob", 0.0)]

@@ -11,7 +11,7 @@ import pytest
 from django.contrib.auth import authenticate
 from django.core.management import CommandError, call_command
 
-from curation import assigning, judging
+from curation.annotation import assignments, judgements
 from curation.core import labels
 from curation.models import Assignment, Judgement, Project, Query, Review
 from curation.sample import corpus, loading, questions, removing
@@ -247,8 +247,8 @@ def test_a_second_load_leaves_peoples_work_alone(words_encoder: Encoder, few: co
     project = Project.objects.get(slug="python")
     ana = authenticate(username="ana", password="tandem")
     assert ana is not None
-    mine = assigning.claim(Query.objects.get(external_id="ask-067"), ana)
-    judging.record(mine, mine.order[0], 3)
+    mine = assignments.claim(Query.objects.get(external_id="ask-067"), ana)
+    judgements.record(mine, mine.order[0], 3)
 
     again = loading.load(encoder=words_encoder, corpus=few, only=A_FEW)
 
@@ -265,7 +265,7 @@ def test_a_load_that_was_cut_off_is_carried_to_its_end(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(judging, "submit", cut)
+        patched.setattr(judgements, "submit", cut)
         with pytest.raises(KeyboardInterrupt):
             loading.load(encoder=words_encoder, corpus=few, only=A_FEW)
 

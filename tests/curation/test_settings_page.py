@@ -7,7 +7,7 @@ from collections.abc import Callable
 from django.contrib.auth.models import User
 from django.test import Client
 
-from curation import assigning, judging
+from curation.annotation import assignments, judgements
 from curation.forms.settings import ProjectForm
 from curation.models import Project, Query
 
@@ -68,9 +68,9 @@ def test_the_grades_are_renamed_until_somebody_judged_by_them(
     project.refresh_from_db()
     assert [row["label"] for row in project.grades] == ["Step 0", "Step 1", "Step 2", "Step 3"]
     wait("Who sleeps?", shown="lion")
-    held = assigning.claim_next(project, alice)
+    held = assignments.claim_next(project, alice)
     assert held is not None
-    judging.record(held, held.ranking.shown.get().passage_id, 2)
+    judgements.record(held, held.ranking.shown.get().passage_id, 2)
     assert client.post("/p/zoo/settings/", sent | {"r-label_0": "Nothing"}).status_code == 422
     project.refresh_from_db()
     assert project.grades[0]["label"] == "Step 0"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from curation import valuing
+from curation.annotation import priority
 from curation.core import labels
 from curation.models import Assignment, Project, Query
 from curation.queries import intake
@@ -82,7 +82,7 @@ def test_an_open_query_of_a_disputed_subject_moves_up_and_says_so(
     intake.open_slots_of(project, [like, other, sampled])
     assert (like.stratum, other.stratum) == ("lion", "crow")
     diverging.note(project, *_files(tmp_path, {taught.pk: (["1", "2"], {"1": -3.0, "2": -0.5}, -4.0)}))
-    valuing.revalue(project)
+    priority.revalue(project)
     rows = {row.query_id: row for row in Assignment.objects.open()}
     assert rows[like.pk].value > 0.3 and rows[other.pk].value == rows[sampled.pk].value == 0
     assert labels.why(rows[like.pk]) == "The retriever and the language model disagree on questions like this one."

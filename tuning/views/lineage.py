@@ -9,8 +9,8 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from curation import judging
-from curation.assigning import NotYours
+from curation.annotation import judgements
+from curation.annotation.assignments import NotYours
 from curation.core.errors import CurationError
 from curation.core.http import MemberRequest
 from curation.core.permissions import require
@@ -44,7 +44,7 @@ def withdraw_judgement(request: MemberRequest, project: Project, pk: int) -> Htt
     try:
         if found.curator_id != request.user.pk:
             raise NotYours(_("Only the person who gave a grade can take it back."))
-        judging.withdraw(found)
+        judgements.withdraw(found)
     except CurationError as error:
         messages.warning(request, str(error))
     else:

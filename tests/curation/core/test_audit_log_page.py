@@ -8,7 +8,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from curation import arranging, assigning, judging, staffing
+from curation import arranging, staffing
+from curation.annotation import assignments, judgements
 from curation.core import audit_log
 from curation.core import views as core_views
 from curation.models import Project, Query
@@ -34,8 +35,8 @@ def test_it_says_who_did_what_and_what_was_before(
 
 
 def test_it_never_tells_a_grade(manager: Client, project: Project, alice: User, wait: Callable[..., Query]) -> None:
-    work = assigning.claim(wait(), alice)
-    judging.record(work, work.order[0], 3)
+    work = assignments.claim(wait(), alice)
+    judgements.record(work, work.order[0], 3)
     html = manager.get("/p/zoo/record/").content.decode()
     assert "alice graded a passage · " in html and "graded a passage: " not in html
 
@@ -43,10 +44,10 @@ def test_it_never_tells_a_grade(manager: Client, project: Project, alice: User, 
 def test_grades_in_a_row_are_one_line_and_what_nobody_did_is_a_sentence(
     manager: Client, project: Project, alice: User, wait: Callable[..., Query]
 ) -> None:
-    work = assigning.claim(wait(), alice)
+    work = assignments.claim(wait(), alice)
     for passage_id in work.order:
-        judging.record(work, passage_id, 1)
-    judging.submit(work)
+        judgements.record(work, passage_id, 1)
+    judgements.submit(work)
     html = manager.get("/p/zoo/record/").content.decode()
     assert html.count("alice graded a passage") == 1 and "× 3" in html
     assert "The consensus settled it" in html

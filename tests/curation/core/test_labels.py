@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import translation
 
-from curation import assigning, judging
+from curation.annotation import assignments, judgements
 from curation.core import labels
 from curation.models import Assignment, Event, Project, Query, Review
 from curation.templatetags.tandem import grade_label
@@ -20,7 +20,7 @@ Wait = Callable[..., Query]
 def test_who_reads_a_reason_decides_its_language(project: Project, alice: User, wait: Wait) -> None:
     wait()
     with translation.override("zh-hans"):
-        claimed = assigning.claim_next(project, alice)
+        claimed = assignments.claim_next(project, alice)
         assert claimed is not None
         in_chinese = labels.why(claimed)
     assert (labels.why(claimed), in_chinese) == ("Drawn at random.", "随机抽取。")
@@ -30,9 +30,9 @@ def test_a_review_of_a_chinese_submit_reads_in_english(project: Project, alice: 
     query = wait(overlap=2, shown="lion")
     with translation.override("zh-hans"):
         for person, grade in ((alice, 0), (bob, 3)):
-            claimed = assigning.claim(query, person)
-            judging.record(claimed, claimed.order[0], grade)
-            judging.submit(claimed)
+            claimed = assignments.claim(query, person)
+            judgements.record(claimed, claimed.order[0], grade)
+            judgements.submit(claimed)
     review = Review.objects.get(query=query)
     assert labels.why(review) == "Grades of one passage lie 3 apart."
     assert review.why == ""
@@ -42,7 +42,7 @@ def test_a_review_of_a_chinese_submit_reads_in_english(project: Project, alice: 
 
 def test_what_was_written_in_words_still_reads(client: Client, project: Project, alice: User, wait: Wait) -> None:
     wait()
-    claimed = assigning.claim_next(project, alice)
+    claimed = assignments.claim_next(project, alice)
     assert claimed is not None
     Assignment.objects.filter(pk=claimed.pk).update(reasons=[], why="nobody has judged what build 7 ranks second")
     client.force_login(alice)

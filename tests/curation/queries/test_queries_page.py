@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from curation import assigning, judging
+from curation.annotation import assignments, judgements
 from curation.models import Draft, Project, Query, Ranking, Release
 from curation.queries import intake
 
@@ -155,12 +155,12 @@ def test_nobody_elses_grades_are_shown_before_ones_own_are_in(
     project.save()
     query = wait("Who sleeps?", shown="lion otter")
     for person in (alice, bob):
-        held = assigning.claim_next(project, person)
+        held = assignments.claim_next(project, person)
         assert held is not None
         if person == alice:
             for shown in held.ranking.shown.all():
-                judging.record(held, shown.passage_id, 3)
-            judging.submit(held)
+                judgements.record(held, shown.passage_id, 3)
+            judgements.submit(held)
     path = f"/p/zoo/queries/{query.pk}/"
     client.force_login(bob)
     assert "Answers it" not in client.get(path).text

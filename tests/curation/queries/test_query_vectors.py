@@ -9,7 +9,8 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from curation import assigning, judging, passing, tasks
+from curation import passing, tasks
+from curation.annotation import assignments, judgements
 from curation.models import Project, ProvisionalGrade, Query, QueryVector, Release
 from curation.queries import intake, query_vectors
 from retrieval.models import Encoder, Passage
@@ -31,10 +32,10 @@ def judge(alice: User, passages: Mapping[str, Passage]) -> Callable[[Query, Mapp
     """A function that has Alice grade a query's passages, which settles it."""
 
     def settle(query: Query, grades: Mapping[str, int]) -> None:
-        claimed = assigning.claim(query, alice)
+        claimed = assignments.claim(query, alice)
         for name, grade in grades.items():
-            judging.record(claimed, passages[name].pk, grade)
-        judging.submit(claimed)
+            judgements.record(claimed, passages[name].pk, grade)
+        judgements.submit(claimed)
 
     return settle
 
@@ -131,5 +132,5 @@ def test_nobody_waits_for_vectors_when_they_claim(
 ) -> None:
     query_vectors.embed(project, asked_twice)
     with CaptureQueriesContext(connection) as seen:
-        assert assigning.claim_next(project, alice) is not None
+        assert assignments.claim_next(project, alice) is not None
     assert not [one for one in seen if QueryVector._meta.db_table in one["sql"]]

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from curation import assigning
+from curation.annotation import assignments
 from curation.engine.statistics import sampling
 from curation.models import Assignment, Membership, Project, Query
 from curation.queries import intake
@@ -84,15 +84,15 @@ def test_the_evaluation_sample_is_drawn_by_chance_whatever_its_subject_is_worth(
     names = ["panda" if number % 2 else "lion" for number in range(100)]
     queries = _arrive(project, passages, names, frozenset(range(40)))
     worth = [query for query in queries if query.stratum == "panda"]
-    moved = sum(assigning.prefer(query, 1.0, []) for query in worth)
+    moved = sum(assignments.prefer(query, 1.0, []) for query in worth)
     sampled = {query.pk: query.stratum for query in queries if query.is_evaluation}
     assert moved == len(worth) - sum(stratum == "panda" for stratum in sampled.values())
     drawn = []
     for _number in range(len(queries) // 2):
-        claimed = assigning.claim_next(project, alice)
+        claimed = assignments.claim_next(project, alice)
         assert claimed is not None
         drawn.append(claimed)
-        assigning.hand_back(claimed)
+        assignments.hand_back(claimed)
     member = Membership.objects.get(user=alice)
     assert member.claims == len(drawn) and member.random_claims * 2 >= member.claims
     of_sample = [one for one in drawn if one.query_id in sampled]
@@ -113,6 +113,6 @@ def test_a_claim_asks_the_database_as_often_with_many_assignments_as_with_few(
     for person, more in ((alice, 5), (bob, 80)):
         _arrive(project, passages, ["lion", "crow"] * more)
         with CaptureQueriesContext(connection) as asked:
-            assert assigning.claim_next(project, person) is not None
+            assert assignments.claim_next(project, person) is not None
         counts.append(len(asked))
     assert counts[0] == counts[1]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import pytest
 from django.contrib.auth.models import User
 
-from curation import assigning, judging
+from curation.annotation import assignments, judgements
 from curation.core import labels
 from curation.engine.statistics import agreement
 from curation.models import Assignment, Event, Judgement, Project, Query, Review, SettledGrade
@@ -22,15 +22,15 @@ def judge(project: Project) -> Judge:
     """A function: this person claims the query, gives these grades by rank, answers and submits."""
 
     def work(query: Query, user: User, grades: Sequence[int | None], answer: str = "", flag: str = "") -> Assignment:
-        claimed = assigning.claim(query, user)
+        claimed = assignments.claim(query, user)
         shown = claimed.ranking.shown.order_by("rank").values_list("passage_id", flat=True)
         for passage_id, grade in zip(shown, grades, strict=True):
-            judging.record(claimed, passage_id, grade)
+            judgements.record(claimed, passage_id, grade)
         if answer:
-            judging.write_answer(claimed, answer)
+            judgements.write_answer(claimed, answer)
         if flag:
-            judging.flag(claimed, flag)
-        return judging.submit(claimed).assignment
+            judgements.flag(claimed, flag)
+        return judgements.submit(claimed).assignment
 
     return work
 
@@ -103,9 +103,9 @@ def test_people_who_differ_on_whether_there_is_an_answer_go_to_a_reviewer(
 ) -> None:
     query = wait(overlap=2)
     judge(query, alice, [1, 0, 1], "The lion.")
-    claimed = assigning.claim(query, bob)
-    judging.mark_unanswerable(claimed)
-    judging.submit(claimed)
+    claimed = assignments.claim(query, bob)
+    judgements.mark_unanswerable(claimed)
+    judgements.submit(claimed)
     assert labels.why(query.reviews.get()) == "Some say the corpus holds no answer."
 
 
@@ -142,11 +142,11 @@ def test_returned_work_comes_back_with_the_comment_and_is_considered_anew(
     consensus.return_to_curator(query.reviews.get(), bob, first, "Read passage one again.")
     query.refresh_from_db()
     assert query.state == Query.State.OPEN
-    back = assigning.claim_next(project, alice)
+    back = assignments.claim_next(project, alice)
     assert back == first and back.comment == "Read passage one again." and back.lease_until is None
-    assert assigning.expire() == 0  # it waits for its curator
-    judging.record(back, query.rankings.get().shown.get(rank=1).passage_id, 1)
-    judging.submit(back)
+    assert assignments.expire() == 0  # it waits for its curator
+    judgements.record(back, query.rankings.get().shown.get(rank=1).passage_id, 1)
+    judgements.submit(back)
     assert settled(query)[0] == (1.0, "median", 2)
     assert [review.state for review in query.reviews.order_by("pk")] == ["returned", "settled"]
 
@@ -202,11 +202,11 @@ def test_a_settled_query_can_become_gold(alice: User, bob: User, wait: Wait, jud
     judge(query, alice, [3, 0, 1])
     consensus.make_gold(query, bob)
     project.gold_rate = 1.0
-    claimed = assigning.claim_next(project, bob)
+    claimed = assignments.claim_next(project, bob)
     assert claimed is not None and claimed.query == query
     for passage_id in claimed.order:
-        judging.record(claimed, passage_id, int(query.gold[str(passage_id)]))
-    judging.submit(claimed)
+        judgements.record(claimed, passage_id, int(query.gold[str(passage_id)]))
+    judgements.submit(claimed)
     assert Event.objects.filter(verb="submitted").latest("pk").data["gold"] == {"known": 3, "right": 3, "near": 3}
     query.refresh_from_db()
     assert query.state == Query.State.SETTLED and query.reviews.count() == 1
@@ -217,7 +217,7 @@ def test_considering_many_takes_as_many_statements_as_considering_one(
 ) -> None:
     queries = [wait() for _number in range(12)]
     for query in queries:
-        claimed = assigning.claim(query, alice)
+        claimed = assignments.claim(query, alice)
         Judgement.objects.bulk_create(
             Judgement(assignment=claimed, query=query, passage_id=pk, curator=alice, grade=1) for pk in claimed.order
         )

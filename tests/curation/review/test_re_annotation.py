@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.test import Client
 from django.utils import timezone
 
-from curation import assigning, judging
+from curation.annotation import assignments, judgements
 from curation.core import labels
 from curation.models import Assignment, Event, Judgement, Project, Query, Review, SettledGrade
 from curation.queries import intake
@@ -42,13 +42,13 @@ def _edit(project: Project, **texts: str) -> dict[str, Passage]:
 
 def _grade_all(claimed: Assignment, grade: int) -> None:
     for passage_id in claimed.order:
-        judging.record(claimed, passage_id, grade)
-    judging.submit(claimed)
+        judgements.record(claimed, passage_id, grade)
+    judgements.submit(claimed)
 
 
 def _settle(query: Query, *people: User) -> None:
     for person in people:
-        _grade_all(assigning.claim(query, person), 2)
+        _grade_all(assignments.claim(query, person), 2)
     query.refresh_from_db()
     assert query.state == Query.State.SETTLED
 
@@ -67,10 +67,10 @@ def test_a_settled_query_asks_for_the_new_text_alone_and_stays_settled(
     _edit(project, lion="The lion never sleeps.")
     query.refresh_from_db()
     assert query.state == Query.State.SETTLED
-    turn = assigning.claim_next(project, alice)  # who judged the old text may judge the new one
+    turn = assignments.claim_next(project, alice)  # who judged the old text may judge the new one
     assert turn is not None and turn.is_top_up and turn.query == query
     assert [Passage.objects.get(pk=pk).text for pk in turn.order] == ["The lion never sleeps."]
-    assert assigning.claim_next(project, bob) is None
+    assert assignments.claim_next(project, bob) is None
     _grade_all(turn, 0)
     assert _settled_grades(query) == {("lion", False): 2, ("lion", True): 0, ("otter", True): 2}
     query.refresh_from_db()
@@ -88,12 +88,12 @@ def test_a_top_up_says_why_and_has_as_many_slots_as_people_judge(
     slots = query.assignments.open()
     assert sorted(slots.values_list("slot", flat=True)) == [3, 4]
     assert {labels.why(row) for row in slots} == {"The text of 1 passage was edited after it was judged."}
-    first = assigning.claim_next(project, alice)
+    first = assignments.claim_next(project, alice)
     assert first is not None
-    assert assigning.claim_next(project, alice, beside=first.pk) is None  # one text, one turn a person
+    assert assignments.claim_next(project, alice, beside=first.pk) is None  # one text, one turn a person
     _grade_all(first, 3)
     assert ("lion", True) not in _settled_grades(query)  # the second is not in yet
-    second = assigning.claim_next(project, erin)
+    second = assignments.claim_next(project, erin)
     assert second is not None
     _grade_all(second, 2)
     assert _settled_grades(query)["lion", True] == 2.5
@@ -104,7 +104,7 @@ def test_top_ups_that_lie_far_apart_go_to_a_reviewer(project: Project, alice: Us
     _settle(query, alice, bob)
     _edit(project, lion="The lion never sleeps.")
     for person, grade in ((alice, 0), (bob, 3)):
-        turn = assigning.claim_next(project, person)
+        turn = assignments.claim_next(project, person)
         assert turn is not None
         _grade_all(turn, grade)
     query.refresh_from_db()
@@ -121,15 +121,15 @@ def test_a_lapsed_and_a_handed_back_top_up_ask_for_the_same_text(
     query = wait(shown="lion otter")
     _settle(query, alice)
     now = _edit(project, lion="The lion never sleeps.")
-    turn = assigning.claim_next(project, alice)
+    turn = assignments.claim_next(project, alice)
     assert turn is not None
-    assigning.skip(turn)
-    other = assigning.claim_next(project, bob)
+    assignments.skip(turn)
+    other = assignments.claim_next(project, bob)
     assert other is not None and other.is_top_up and other.order == [now["lion"].pk] and other.slot == turn.slot
-    with pytest.raises(assigning.Taken):
-        judging.take_back(turn)
+    with pytest.raises(assignments.Taken):
+        judgements.take_back(turn)
     Assignment.objects.filter(pk=other.pk).update(lease_until=timezone.now())
-    assigning.expire()
+    assignments.expire()
     _grade_all(other, 1)  # late, but its slot is free
     other.refresh_from_db()
     assert not other.is_extra and _settled_grades(query)["lion", True] == 1
@@ -139,12 +139,12 @@ def test_a_submitted_top_up_is_taken_back_alone(project: Project, alice: User, w
     query = wait(shown="lion otter")
     _settle(query, alice)
     _edit(project, lion="The lion never sleeps.")
-    turn = assigning.claim_next(project, alice)
+    turn = assignments.claim_next(project, alice)
     assert turn is not None
     _grade_all(turn, 3)
-    judging.take_back(turn)
+    judgements.take_back(turn)
     assert _settled_grades(query) == {("lion", False): 2, ("otter", True): 2}
-    judging.submit(turn)
+    judgements.submit(turn)
     assert _settled_grades(query)["lion", True] == 3
 
 
@@ -166,15 +166,15 @@ def test_who_judged_the_old_text_while_it_was_edited_has_not_judged_the_new_one(
     project: Project, alice: User, bob: User, wait: Wait
 ) -> None:
     query = wait(shown="lion otter")
-    held = assigning.claim(query, alice)
+    held = assignments.claim(query, alice)
     _edit(project, lion="The lion never sleeps.")
     assert not Assignment.objects.open().exists()
     _grade_all(held, 2)
-    turn = assigning.claim_next(project, bob)
+    turn = assignments.claim_next(project, bob)
     assert turn is not None and turn.is_top_up and len(turn.order) == 1
     newest = _edit(project, lion="The lion dreams.")  # and again, with the top-up in hand
     _grade_all(turn, 1)
-    again = assigning.claim_next(project, alice)
+    again = assignments.claim_next(project, alice)
     assert again is not None and again.order == [newest["lion"].pk]
     _grade_all(again, 0)
     assert _settled_grades(query)["lion", True] == 0
@@ -203,7 +203,7 @@ def test_the_evaluation_sample_is_asked_anew_but_not_steered(project: Project, a
     _edit(project, lion="The lion never sleeps.")
     slot = query.assignments.open().get()
     assert slot.value == 0
-    turn = assigning.claim_next(project, alice)
+    turn = assignments.claim_next(project, alice)
     assert turn is not None and turn.drawn == Assignment.Drawn.RANDOM
     assert labels.why(turn) == "The text of 1 passage was edited after it was judged."
 
@@ -225,7 +225,7 @@ def test_the_database_lets_nobody_have_one_text_twice(project: Project, alice: U
     query = wait(shown="lion", overlap=1)
     _settle(query, alice)
     _edit(project, lion="The lion never sleeps.")
-    turn = assigning.claim_next(project, alice)
+    turn = assignments.claim_next(project, alice)
     assert turn is not None
     turn.pk, turn.slot = None, 9
     with pytest.raises(IntegrityError), transaction.atomic():

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from curation import assigning, judging
+from curation.annotation import assignments, judgements
 from curation.models import Assignment, Membership, Project, Query, Review, SettledGrade
 from curation.review import consensus
 from retrieval.documents import ingest
@@ -29,11 +29,11 @@ def review(wait: Wait, alice: User, dave: User) -> Review:
     """Alice and Dave three grades apart on the first passage, agreed on the others."""
     query = wait(overlap=2)
     for person, first in ((alice, 3), (dave, 0)):
-        work = assigning.claim(query, person)
+        work = assignments.claim(query, person)
         for passage_id in work.order:
-            judging.record(work, passage_id, first if passage_id == min(work.order) else 1)
-        judging.write_answer(work, f"It is the lion, says {first}.")
-        judging.submit(work)
+            judgements.record(work, passage_id, first if passage_id == min(work.order) else 1)
+        judgements.write_answer(work, f"It is the lion, says {first}.")
+        judgements.submit(work)
     return Review.objects.waiting().get(query=query)
 
 
@@ -152,7 +152,7 @@ def test_returned_work_goes_to_the_consensus_anew(review: Review, bob: User) -> 
     work = Assignment.objects.submitted().filter(query=review.query).earliest("pk")
     consensus.return_to_curator(opened, bob, work, "Look again.")
     work.refresh_from_db()
-    judging.submit(work)
+    judgements.submit(work)
     assert consensus.decided_before(Review.objects.waiting().get(query=review.query)) == {}
 
 

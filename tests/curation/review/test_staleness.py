@@ -24,7 +24,7 @@ def _import(tmp_path: Path, *command: str, **edited: str) -> tuple[dict[str, int
 
 
 def _settled(project: Project, alice: User) -> Query:
-    from curation import assigning, judging
+    from curation.annotation import assignments, judgements
     from curation.queries import intake
     from retrieval.search.results import Hit
 
@@ -32,11 +32,11 @@ def _settled(project: Project, alice: User) -> Query:
     shown = [project.corpus.passages.active().get(external_id=name).pk for name in ("lion", "otter", "snail")]
     intake.freeze_hits([query], None, [[Hit(pk, rank, 1 / rank) for rank, pk in enumerate(shown, 1)]])
     intake.open_slots(query)
-    mine = assigning.claim(query, alice)
+    mine = assignments.claim(query, alice)
     for pk in shown:
-        judging.record(mine, pk, 2)
-    judging.write_answer(mine, "The lion.")
-    judging.submit(mine)
+        judgements.record(mine, pk, 2)
+    judgements.write_answer(mine, "The lion.")
+    judgements.submit(mine)
     query.refresh_from_db()
     return query
 

@@ -11,12 +11,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from config.compiled import Compiled
+from curation.annotation.forms import CANNOT_TELL
+from curation.annotation.script_messages import MODULES, WORDS
 from curation.engine.text.excerpts import Excerpt, excerpt
-from curation.forms.judging import CANNOT_TELL
 from curation.keymap import bindings, keys_of
 from curation.models import Answer, Assignment, Draft, Judgement, Preferences, Project, ShownPassage
 from curation.review import visibility
-from curation.views._words import MODULES, WORDS
 from retrieval.models import Passage
 
 DEFAULT_LABELS = [

@@ -10,12 +10,12 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from curation import assigning, judging
+from curation.annotation import assignments, judgements
+from curation.annotation.service_worker import FILES
 from curation.models import Assignment, Project
-from curation.views.copies import FILES
-from tests.curation.test_judge_page import Wait
+from tests.curation.annotation.test_judge_page import Wait
 
-STATIC = Path(__file__).resolve().parents[2] / "static"
+STATIC = Path(__file__).resolve().parents[3] / "static"
 
 
 def test_the_worker_knows_its_files_and_a_version(client: Client) -> None:
@@ -44,7 +44,7 @@ def test_a_copy_is_kept_of_ones_own_open_question_only(
     client: Client, project: Project, alice: User, wait: Wait
 ) -> None:
     wait()
-    mine = assigning.claim_next(project, alice)
+    mine = assignments.claim_next(project, alice)
     assert mine is not None
     client.force_login(alice)
     page = reverse("curation:assignment", args=[project.slug, mine.pk])
@@ -53,8 +53,8 @@ def test_a_copy_is_kept_of_ones_own_open_question_only(
     assert client.get(page).content.count(b"<!--work-->") == 2  # where the worker cuts the question out
     assert b"<!--work-->" not in client.get(page, headers={"HX-Request": "true"}).content
     for passage_id in mine.order:
-        judging.record(mine, passage_id, 1)
-    judging.submit(mine)
+        judgements.record(mine, passage_id, 1)
+    judgements.submit(mine)
     assert Assignment.objects.get().state == "submitted"
     for address in (page, reverse("curation:project", args=[project.slug]), reverse("home")):
         assert "X-Owner" not in client.get(address)

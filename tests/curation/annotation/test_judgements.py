@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from curation import assigning, judging
+from curation.annotation import assignments, judgements
 from curation.models import Answer, Assignment, Draft, Event, Judgement, Project, Query, Unchangeable
 from retrieval.models import Passage
 
@@ -20,24 +20,24 @@ Wait = Callable[..., Query]
 @pytest.fixture
 def mine(project: Project, alice: User, wait: Wait) -> Assignment:
     wait()
-    claimed = assigning.claim_next(project, alice)
+    claimed = assignments.claim_next(project, alice)
     assert claimed is not None
     return claimed
 
 
 def grade_all(assignment: Assignment, grade: int | None = 1) -> None:
     for passage_id in assignment.order:
-        judging.record(assignment, passage_id, grade)
+        judgements.record(assignment, passage_id, grade)
 
 
 def lapse(assignment: Assignment) -> None:
     Assignment.objects.filter(pk=assignment.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
-    assigning.expire()
+    assignments.expire()
 
 
 def test_a_grade_is_kept_with_the_passage_as_it_was_judged(mine: Assignment) -> None:
     passage_id = mine.order[0]
-    judgement = judging.record(mine, passage_id, 2, position=1, seconds=4.5, evidence=[[0, 8]])
+    judgement = judgements.record(mine, passage_id, 2, position=1, seconds=4.5, evidence=[[0, 8]])
     assert judgement.content_hash == Passage.objects.get(pk=passage_id).content_hash
     assert (judgement.grade, judgement.shown_position, judgement.evidence) == (2, 1, [[0, 8]])
     mine.refresh_from_db()
@@ -46,8 +46,8 @@ def test_a_grade_is_kept_with_the_passage_as_it_was_judged(mine: Assignment) -> 
 
 def test_a_second_grade_replaces_the_first_and_the_history_tells_both(mine: Assignment) -> None:
     passage_id = mine.order[0]
-    judging.record(mine, passage_id, 2, seconds=2, evidence=[[0, 3]])
-    changed = judging.record(mine, passage_id, 0, seconds=1)
+    judgements.record(mine, passage_id, 2, seconds=2, evidence=[[0, 3]])
+    changed = judgements.record(mine, passage_id, 0, seconds=1)
     assert Judgement.objects.standing().get() == changed
     assert (changed.grade, changed.active_seconds, changed.evidence) == (0, 3, [[0, 3]])
     history = [event.data for event in Event.objects.filter(verb="graded").order_by("pk")]
@@ -55,35 +55,40 @@ def test_a_second_grade_replaces_the_first_and_the_history_tells_both(mine: Assi
 
 
 def test_cant_tell_is_a_judgement_without_a_grade(mine: Assignment) -> None:
-    assert judging.record(mine, mine.order[0], None).grade is None
+    assert judgements.record(mine, mine.order[0], None).grade is None
 
 
 def test_a_repeated_key_changes_nothing_and_returns_the_same(mine: Assignment) -> None:
-    first = judging.record(mine, mine.order[0], 3, key="k1")
-    judging.record(mine, mine.order[0], 1, key="k2")
-    again = judging.record(mine, mine.order[0], 3, key="k1")
+    first = judgements.record(mine, mine.order[0], 3, key="k1")
+    judgements.record(mine, mine.order[0], 1, key="k2")
+    again = judgements.record(mine, mine.order[0], 3, key="k1")
     assert again == first and again.grade == 1
     assert Event.objects.filter(verb="graded").count() == 2
 
 
 def test_a_grade_that_is_sent_again_after_the_submit_is_the_one_that_arrived(mine: Assignment) -> None:
     for passage in mine.order:
-        judging.record(mine, passage, 2, key=f"k{passage}")
-    judging.submit(mine)
-    again = judging.record(mine, mine.order[0], 2, key=f"k{mine.order[0]}")
+        judgements.record(mine, passage, 2, key=f"k{passage}")
+    judgements.submit(mine)
+    again = judgements.record(mine, mine.order[0], 2, key=f"k{mine.order[0]}")
     assert (again.grade, Event.objects.filter(verb="graded").count()) == (2, len(mine.order))
-    with pytest.raises(judging.NotInHand):
-        judging.record(mine, mine.order[0], 1, key="later")
+    with pytest.raises(judgements.NotInHand):
+        judgements.record(mine, mine.order[0], 1, key="later")
 
 
 def test_an_assignment_known_by_its_id_alone_is_judged_by_its_curator_alone(
     mine: Assignment, project: Project, alice: User, bob: User
 ) -> None:
     passage = mine.order[0]
-    assert judging.record(assigning.named(project, alice, mine.pk), passage, 1).curator == alice
-    for act in (lambda row: judging.record(row, passage, 3), judging.submit, assigning.renew, assigning.hand_back):
-        with pytest.raises(assigning.NotYours):
-            act(assigning.named(project, bob, mine.pk))
+    assert judgements.record(assignments.named(project, alice, mine.pk), passage, 1).curator == alice
+    for act in (
+        lambda row: judgements.record(row, passage, 3),
+        judgements.submit,
+        assignments.renew,
+        assignments.hand_back,
+    ):
+        with pytest.raises(assignments.NotYours):
+            act(assignments.named(project, bob, mine.pk))
     assert mine.judgements.get().grade == 1
 
 
@@ -91,108 +96,108 @@ def test_the_same_key_of_another_person_is_another_act(
     mine: Assignment, project: Project, bob: User, wait: Wait
 ) -> None:
     wait()
-    theirs = assigning.claim_next(project, bob)
+    theirs = assignments.claim_next(project, bob)
     assert theirs is not None
-    judging.record(mine, mine.order[0], 3, key="k1")
-    assert judging.record(theirs, theirs.order[0], 1, key="k1").curator == bob
+    judgements.record(mine, mine.order[0], 3, key="k1")
+    assert judgements.record(theirs, theirs.order[0], 1, key="k1").curator == bob
 
 
 def test_a_cleared_grade_leaves_the_passage_unjudged_and_its_row_behind(mine: Assignment) -> None:
-    judging.record(mine, mine.order[0], 3)
-    judging.clear(mine, mine.order[0], key="undo")
-    judging.clear(mine, mine.order[0], key="undo")
+    judgements.record(mine, mine.order[0], 3)
+    judgements.clear(mine, mine.order[0], key="undo")
+    judgements.clear(mine, mine.order[0], key="undo")
     assert not Judgement.objects.standing().exists() and Judgement.objects.count() == 1
-    assert judging.record(mine, mine.order[0], 2).grade == 2
+    assert judgements.record(mine, mine.order[0], 2).grade == 2
 
 
 @pytest.mark.parametrize("grade", [-1, 4, 2.5])
 def test_a_grade_outside_the_scale_is_refused(mine: Assignment, grade: int) -> None:
-    with pytest.raises(judging.BadGrade):
-        judging.record(mine, mine.order[0], grade)
+    with pytest.raises(judgements.BadGrade):
+        judgements.record(mine, mine.order[0], grade)
 
 
 def test_a_passage_that_was_not_shown_is_refused(mine: Assignment, passages: dict[str, Passage]) -> None:
-    with pytest.raises(judging.NotShown):
-        judging.record(mine, passages["whale"].pk, 1)
+    with pytest.raises(judgements.NotShown):
+        judgements.record(mine, passages["whale"].pk, 1)
 
 
 def test_somebody_elses_assignment_is_not_there(mine: Assignment, alice: User, bob: User) -> None:
-    assert judging.mine(alice, mine.pk) == mine
-    with pytest.raises(assigning.NotYours):
-        judging.mine(bob, mine.pk)
+    assert judgements.mine(alice, mine.pk) == mine
+    with pytest.raises(assignments.NotYours):
+        judgements.mine(bob, mine.pk)
 
 
 def test_a_missing_passage_can_be_added_and_graded(mine: Assignment, passages: dict[str, Passage]) -> None:
-    judging.add_passage(mine, passages["whale"].pk)
-    row = judging.add_passage(mine, passages["whale"].pk)
+    judgements.add_passage(mine, passages["whale"].pk)
+    row = judgements.add_passage(mine, passages["whale"].pk)
     assert row.order[-1] == passages["whale"].pk and len(row.order) == 4
     shown = row.ranking.shown.get(passage=passages["whale"])
     assert (shown.rank, shown.score, shown.added_by) == (4, None, mine.curator)
-    judging.record(mine, passages["whale"].pk, 3)
+    judgements.record(mine, passages["whale"].pk, 3)
 
 
 def test_an_unchanged_answer_adds_nothing_to_the_record(mine: Assignment) -> None:
     for _time in range(2):
-        judging.write_answer(mine, "The lion.", citations=[{"sentence": 0, "passage": mine.order[0]}])
-    answer = judging.write_answer(mine, "The lion and the otter.")
+        judgements.write_answer(mine, "The lion.", citations=[{"sentence": 0, "passage": mine.order[0]}])
+    answer = judgements.write_answer(mine, "The lion and the otter.")
     assert answer is not None and len(answer.citations) == 1
     assert Event.objects.filter(verb="answered").count() == 2
 
 
 def test_a_submit_needs_every_grade(mine: Assignment) -> None:
-    judging.record(mine, mine.order[0], 1)
-    with pytest.raises(judging.NotGraded, match="2 passages have no grade yet"):
-        judging.submit(mine)
-    judging.mark_unanswerable(mine)
-    assert judging.submit(mine).assignment.state == State.SUBMITTED
+    judgements.record(mine, mine.order[0], 1)
+    with pytest.raises(judgements.NotGraded, match="2 passages have no grade yet"):
+        judgements.submit(mine)
+    judgements.mark_unanswerable(mine)
+    assert judgements.submit(mine).assignment.state == State.SUBMITTED
 
 
 def test_a_submit_without_an_edit_accepts_the_draft(mine: Assignment) -> None:
     draft = Draft.objects.create(ranking=mine.ranking, text="It is the lion.")
     grade_all(mine)
-    judging.submit(mine)
+    judgements.submit(mine)
     answer = Answer.objects.get(assignment=mine)
     assert (answer.text, answer.draft) == ("It is the lion.", draft)
 
 
 def test_a_double_submit_is_one(mine: Assignment) -> None:
     grade_all(mine)
-    first, second = judging.submit(mine, key="s"), judging.submit(mine, key="s")
+    first, second = judgements.submit(mine, key="s"), judgements.submit(mine, key="s")
     assert first == second and not first.is_extra
     assert Event.objects.filter(verb="submitted").count() == 1
 
 
 def test_what_was_submitted_takes_no_more_grades_until_it_is_taken_back(mine: Assignment) -> None:
     grade_all(mine)
-    judging.submit(mine)
-    with pytest.raises(judging.NotInHand):
-        judging.record(mine, mine.order[0], 3)
-    assert judging.take_back(mine).state == State.CLAIMED
-    judging.record(mine, mine.order[0], 3)
-    judging.submit(mine)
+    judgements.submit(mine)
+    with pytest.raises(judgements.NotInHand):
+        judgements.record(mine, mine.order[0], 3)
+    assert judgements.take_back(mine).state == State.CLAIMED
+    judgements.record(mine, mine.order[0], 3)
+    judgements.submit(mine)
     mine.query.refresh_from_db()
     assert mine.query.state == Query.State.SETTLED
 
 
 def test_a_submit_can_be_taken_back_over_its_consensus_for_a_while_only(mine: Assignment) -> None:
     grade_all(mine)
-    judging.submit(mine)
+    judgements.submit(mine)
     mine.query.refresh_from_db()
     assert mine.query.state == Query.State.SETTLED
-    judging.take_back(mine)
+    judgements.take_back(mine)
     mine.query.refresh_from_db()
     assert mine.query.state == Query.State.OPEN
-    judging.submit(mine)
-    long_ago = timezone.now() - timedelta(seconds=judging.UNDO_SECONDS + 1)
+    judgements.submit(mine)
+    long_ago = timezone.now() - timedelta(seconds=judgements.UNDO_SECONDS + 1)
     Assignment.objects.filter(pk=mine.pk).update(submitted_at=long_ago)
-    with pytest.raises(judging.AlreadySettled):
-        judging.take_back(mine)
+    with pytest.raises(judgements.AlreadySettled):
+        judgements.take_back(mine)
 
 
 def test_a_late_submit_lands_while_the_slot_is_free(mine: Assignment) -> None:
     grade_all(mine)
     lapse(mine)
-    done = judging.submit(mine)
+    done = judgements.submit(mine)
     assert not done.is_extra and not Assignment.objects.open().exists()
     mine.query.refresh_from_db()
     assert mine.query.state == Query.State.SETTLED
@@ -203,21 +208,21 @@ def test_a_late_submit_is_kept_as_an_extra_when_the_slot_is_taken(
 ) -> None:
     grade_all(mine, 0)
     lapse(mine)
-    theirs = assigning.claim_next(project, bob)
+    theirs = assignments.claim_next(project, bob)
     assert theirs is not None and theirs.query == mine.query
-    done = judging.submit(mine)
+    done = judgements.submit(mine)
     assert done.is_extra and Judgement.objects.submitted().filter(assignment=mine).count() == 3
     mine.query.refresh_from_db()
     assert mine.query.state == Query.State.OPEN  # an extra does not fill a slot
     grade_all(theirs, 2)
-    judging.submit(theirs)
+    judgements.submit(theirs)
     review = mine.query.reviews.get()
     assert {settled.grade for settled in review.grades.all()} == {2.0}  # nor does it count
 
 
 def test_a_grade_that_comes_after_the_lease_is_kept_and_takes_the_slot_up_again(mine: Assignment) -> None:
     lapse(mine)
-    judging.record(mine, mine.order[0], 3)
+    judgements.record(mine, mine.order[0], 3)
     mine.refresh_from_db()
     assert mine.state == State.CLAIMED and mine.judgements.count() == 1
 
@@ -225,7 +230,7 @@ def test_a_grade_that_comes_after_the_lease_is_kept_and_takes_the_slot_up_again(
 def test_work_prolongs_the_lease(mine: Assignment) -> None:
     soon = timezone.now() + timedelta(seconds=1)
     Assignment.objects.filter(pk=mine.pk).update(lease_until=soon)
-    judging.record(mine, mine.order[0], 1)
+    judgements.record(mine, mine.order[0], 1)
     mine.refresh_from_db()
     assert mine.lease_until is not None and mine.lease_until > soon + timedelta(seconds=60)
 
@@ -233,16 +238,16 @@ def test_work_prolongs_the_lease(mine: Assignment) -> None:
 def test_a_grade_can_be_withdrawn_until_it_is_settled(mine: Assignment, bob: User) -> None:
     Query.objects.filter(pk=mine.query_id).update(overlap=2)
     grade_all(mine)
-    judging.submit(mine)
+    judgements.submit(mine)
     judgement = mine.judgements.first()
     assert judgement is not None
-    judging.withdraw(judgement)
+    judgements.withdraw(judgement)
     assert judgement.withdrawn_at is not None and mine.judgements.standing().count() == 2
     Query.objects.filter(pk=mine.query_id).update(state=Query.State.SETTLED)
     other = mine.judgements.standing().first()
     assert other is not None
-    with pytest.raises(judging.AlreadySettled):
-        judging.withdraw(other)
+    with pytest.raises(judgements.AlreadySettled):
+        judgements.withdraw(other)
 
 
 def test_a_gold_question_is_scored_and_settles_nothing(project: Project, alice: User, wait: Wait) -> None:
@@ -256,10 +261,10 @@ def test_a_gold_question_is_scored_and_settles_nothing(project: Project, alice: 
     query.assignments.all().delete()
     Query.objects.filter(pk=query.pk).update(gold=known)
     project.gold_rate = 1.0
-    claimed = assigning.claim_next(project, alice)
+    claimed = assignments.claim_next(project, alice)
     assert claimed is not None
     grade_all(claimed, 2)
-    assert not judging.submit(claimed).is_extra  # nobody is told
+    assert not judgements.submit(claimed).is_extra  # nobody is told
     assert Event.objects.get(verb="submitted").data["gold"] == {"known": 3, "right": 1, "near": 2}
     query.refresh_from_db()
     assert query.state == Query.State.OPEN and not query.reviews.exists()
@@ -277,6 +282,6 @@ def test_saving_a_grade_takes_the_same_statements_every_time(
     mine: Assignment, django_assert_max_num_queries: Callable[..., object]
 ) -> None:
     with django_assert_max_num_queries(9):
-        judging.record(mine, mine.order[0], 1, key="a", seconds=1)
+        judgements.record(mine, mine.order[0], 1, key="a", seconds=1)
     with django_assert_max_num_queries(8):
-        judging.record(mine, mine.order[0], 2, key="b", seconds=1)
+        judgements.record(mine, mine.order[0], 2, key="b", seconds=1)

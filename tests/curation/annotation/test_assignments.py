@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from curation import assigning, judging
+from curation.annotation import assignments, judgements
 from curation.core import labels
 from curation.models import Assignment, Event, Membership, Project, Query
 
@@ -19,12 +19,12 @@ Wait = Callable[..., Query]
 
 def _lapse(assignment: Assignment) -> None:
     Assignment.objects.filter(pk=assignment.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
-    assert assigning.expire() == 1
+    assert assignments.expire() == 1
 
 
 def test_a_claim_takes_a_slot_with_a_lease_and_an_order_of_ones_own(project: Project, alice: User, wait: Wait) -> None:
     query = wait()
-    claimed = assigning.claim_next(project, alice)
+    claimed = assignments.claim_next(project, alice)
     assert claimed is not None and claimed.query == query and claimed.state == State.CLAIMED
     assert claimed.lease_until is not None and claimed.lease_until > timezone.now()
     shown = claimed.ranking.shown.values_list("passage_id", flat=True)
@@ -34,17 +34,17 @@ def test_a_claim_takes_a_slot_with_a_lease_and_an_order_of_ones_own(project: Pro
 
 def test_asking_again_gives_the_same_work(project: Project, alice: User, wait: Wait) -> None:
     wait(), wait()
-    first = assigning.claim_next(project, alice)
-    assert assigning.claim_next(project, alice) == first
+    first = assignments.claim_next(project, alice)
+    assert assignments.claim_next(project, alice) == first
 
 
 def test_beside_the_one_in_hand_comes_one_more_and_always_the_same(project: Project, alice: User, wait: Wait) -> None:
     wait(), wait(), wait()
-    first = assigning.claim_next(project, alice)
+    first = assignments.claim_next(project, alice)
     assert first is not None
-    ahead = assigning.claim_next(project, alice, beside=first.pk)
+    ahead = assignments.claim_next(project, alice, beside=first.pk)
     assert ahead is not None and ahead != first
-    assert assigning.claim_next(project, alice, beside=first.pk) == ahead
+    assert assignments.claim_next(project, alice, beside=first.pk) == ahead
     assert Assignment.objects.held_by(alice).count() == 2
 
 
@@ -52,123 +52,123 @@ def test_two_people_get_two_slots_of_one_query_and_a_third_gets_none(
     project: Project, alice: User, bob: User, erin: User, wait: Wait
 ) -> None:
     wait(overlap=2)
-    first, second = assigning.claim_next(project, alice), assigning.claim_next(project, bob)
+    first, second = assignments.claim_next(project, alice), assignments.claim_next(project, bob)
     assert first is not None and second is not None and {first.slot, second.slot} == {1, 2}
-    assert assigning.claim_next(project, erin) is None
+    assert assignments.claim_next(project, erin) is None
 
 
 def test_nobody_gets_a_query_twice(project: Project, alice: User, wait: Wait) -> None:
     query = wait(overlap=3)
-    claimed = assigning.claim_next(project, alice)
+    claimed = assignments.claim_next(project, alice)
     assert claimed is not None
-    assigning.hand_back(claimed, "not my field")
-    assert assigning.claim_next(project, alice) is None
-    with pytest.raises(assigning.HadBefore):
-        assigning.claim(query, alice)
+    assignments.hand_back(claimed, "not my field")
+    assert assignments.claim_next(project, alice) is None
+    with pytest.raises(assignments.HadBefore):
+        assignments.claim(query, alice)
 
 
 def test_what_is_handed_back_waits_for_somebody_else_and_keeps_its_place(
     project: Project, alice: User, bob: User, wait: Wait
 ) -> None:
     wait()
-    claimed = assigning.claim_next(project, alice)
+    claimed = assignments.claim_next(project, alice)
     assert claimed is not None
-    returned = assigning.hand_back(claimed, "not my field")
+    returned = assignments.hand_back(claimed, "not my field")
     assert returned.state == State.HANDED_BACK and returned.comment == "not my field"
-    assert assigning.hand_back(claimed).state == State.HANDED_BACK  # twice is once
+    assert assignments.hand_back(claimed).state == State.HANDED_BACK  # twice is once
     fresh = Assignment.objects.open().get()
     assert (fresh.slot, fresh.chance) == (claimed.slot, claimed.chance)
-    assert assigning.claim_next(project, bob) is not None
+    assert assignments.claim_next(project, bob) is not None
 
 
 def test_a_lease_that_is_over_frees_the_slot_and_keeps_the_grades(
     project: Project, alice: User, bob: User, wait: Wait
 ) -> None:
     wait()
-    claimed = assigning.claim_next(project, alice)
+    claimed = assignments.claim_next(project, alice)
     assert claimed is not None
-    judging.record(claimed, claimed.order[0], 3)
+    judgements.record(claimed, claimed.order[0], 3)
     _lapse(claimed)
     claimed.refresh_from_db()
     assert claimed.state == State.LAPSED and claimed.judgements.standing().count() == 1
-    assert assigning.claim_next(project, bob) is not None
+    assert assignments.claim_next(project, bob) is not None
     assert Event.objects.filter(verb="lapsed", assignment=claimed).exists()
 
 
 def test_a_lease_that_runs_is_left_alone(project: Project, alice: User, wait: Wait) -> None:
     wait()
-    assigning.claim_next(project, alice)
-    assert assigning.expire() == 0
+    assignments.claim_next(project, alice)
+    assert assignments.expire() == 0
 
 
 def test_coming_back_takes_the_slot_up_again_while_it_is_free(project: Project, alice: User, wait: Wait) -> None:
     wait()
-    claimed = assigning.claim_next(project, alice)
+    claimed = assignments.claim_next(project, alice)
     assert claimed is not None
     _lapse(claimed)
-    assert assigning.renew(claimed).state == State.CLAIMED
+    assert assignments.renew(claimed).state == State.CLAIMED
     assert not Assignment.objects.open().exists()
 
 
 def test_coming_back_too_late_says_so(project: Project, alice: User, bob: User, wait: Wait) -> None:
     wait()
-    claimed = assigning.claim_next(project, alice)
+    claimed = assignments.claim_next(project, alice)
     assert claimed is not None
     _lapse(claimed)
-    assigning.claim_next(project, bob)
-    with pytest.raises(assigning.LeaseLost):
-        assigning.renew(claimed)
+    assignments.claim_next(project, bob)
+    with pytest.raises(assignments.LeaseLost):
+        assignments.renew(claimed)
 
 
 def test_a_lapsed_slot_can_be_another_one_of_the_same_query(
     project: Project, alice: User, bob: User, wait: Wait
 ) -> None:
     wait(overlap=2)
-    claimed = assigning.claim_next(project, alice)
+    claimed = assignments.claim_next(project, alice)
     assert claimed is not None
     _lapse(claimed)
-    taken = assigning.claim_next(project, bob)
+    taken = assignments.claim_next(project, bob)
     assert taken is not None
-    back = assigning.renew(claimed)
+    back = assignments.renew(claimed)
     assert {back.slot, taken.slot} == {1, 2}
 
 
 def test_a_paused_person_claims_nothing_new(project: Project, alice: User, wait: Wait) -> None:
     wait()
     Membership.objects.filter(user=alice).update(is_paused=True)
-    with pytest.raises(assigning.Paused):
-        assigning.claim_next(project, alice)
+    with pytest.raises(assignments.Paused):
+        assignments.claim_next(project, alice)
 
 
 def test_a_stranger_claims_nothing(project: Project, carol: User, wait: Wait) -> None:
     wait()
-    with pytest.raises(assigning.NotNow):
-        assigning.claim_next(project, carol)
+    with pytest.raises(assignments.NotNow):
+        assignments.claim_next(project, carol)
 
 
 def test_a_full_quota_ends_the_day(project: Project, alice: User, wait: Wait) -> None:
     wait(), wait(), wait()
     Membership.objects.filter(user=alice).update(daily_quota=1)
-    first = assigning.claim_next(project, alice)
+    first = assignments.claim_next(project, alice)
     assert first is not None
-    with pytest.raises(assigning.QuotaReached):  # what is fetched ahead counts
-        assigning.claim_next(project, alice, beside=first.pk)
+    with pytest.raises(assignments.QuotaReached):  # what is fetched ahead counts
+        assignments.claim_next(project, alice, beside=first.pk)
     for passage_id in first.order:
-        judging.record(first, passage_id, 1)
-    judging.submit(first)
-    with pytest.raises(assigning.QuotaReached):
-        assigning.claim_next(project, alice)
+        judgements.record(first, passage_id, 1)
+    judgements.submit(first)
+    with pytest.raises(assignments.QuotaReached):
+        assignments.claim_next(project, alice)
     Assignment.objects.filter(pk=first.pk).update(submitted_at=timezone.now() - timedelta(days=1))
-    assert assigning.claim_next(project, alice) is not None
+    assert assignments.claim_next(project, alice) is not None
 
 
 def test_at_least_the_projects_share_is_drawn_at_random(project: Project, alice: User, wait: Wait) -> None:
     for _number in range(20):
-        assigning.prefer(wait(), 1.0, [labels.because("hole", build=7, rank=2)])
+        assignments.prefer(wait(), 1.0, [labels.because("hole", build=7, rank=2)])
     drawn = []
-    while (claimed := assigning.claim_next(project, alice)) is not None:
+    while (claimed := assignments.claim_next(project, alice)) is not None:
         drawn.append(claimed)
-        assigning.hand_back(claimed)
+        assignments.hand_back(claimed)
         random_so_far = sum(one.drawn == Drawn.RANDOM for one in drawn)
         assert random_so_far >= project.random_share * len(drawn)
     steered = [one for one in drawn if one.drawn == Drawn.VALUE]
@@ -180,32 +180,32 @@ def test_the_most_valuable_comes_first_among_the_steered(project: Project, alice
     for value in (1.0, 3.0, 2.0):
         query = wait()
         query.is_evaluation = False
-        assigning.prefer(query, value, [labels.because("age", days=int(value))])
+        assignments.prefer(query, value, [labels.because("age", days=int(value))])
     Membership.objects.filter(user=alice).update(claims=1, random_claims=1)
-    claimed = assigning.claim_next(project, alice)
+    claimed = assignments.claim_next(project, alice)
     assert claimed is not None and (claimed.drawn, labels.why(claimed)) == (Drawn.VALUE, "It was asked 3 days ago.")
 
 
 def test_the_evaluation_sample_is_never_steered(project: Project, alice: User, wait: Wait) -> None:
     query = wait(is_evaluation=True)
-    assert assigning.prefer(query, 9.0, []) == 0
+    assert assignments.prefer(query, 9.0, []) == 0
     Membership.objects.filter(user=alice).update(claims=1, random_claims=1)
-    claimed = assigning.claim_next(project, alice)
+    claimed = assignments.claim_next(project, alice)
     assert claimed is not None and claimed.drawn == Drawn.RANDOM
 
 
 def test_a_skip_is_undone_with_what_was_there(project: Project, alice: User, wait: Wait) -> None:
     query = wait()
-    claimed = assigning.claim(query, alice)
-    judging.record(claimed, claimed.order[0], 2)
-    judging.flag(claimed, "odd")
-    assigning.skip(claimed, "not my field")
-    back = judging.take_back(claimed, key="k")
+    claimed = assignments.claim(query, alice)
+    judgements.record(claimed, claimed.order[0], 2)
+    judgements.flag(claimed, "odd")
+    assignments.skip(claimed, "not my field")
+    back = judgements.take_back(claimed, key="k")
     assert (back.state, back.slot, back.comment, back.is_flagged) == (State.CLAIMED, 1, "odd", True)
     assert back.lease_until is not None and back.lease_until > timezone.now()
     assert back.judgements.standing().get().grade == 2
     assert query.assignments.count() == 1  # the fresh row of the slot has gone again
-    assert judging.take_back(claimed, key="k").state == State.CLAIMED  # twice is once
+    assert judgements.take_back(claimed, key="k").state == State.CLAIMED  # twice is once
     assert list(Event.objects.filter(verb__in=["skipped", "took_up"]).values_list("verb", flat=True)) == [
         "skipped",
         "took_up",
@@ -216,11 +216,11 @@ def test_what_somebody_else_took_meanwhile_is_not_taken_up_again(
     project: Project, alice: User, bob: User, wait: Wait
 ) -> None:
     query = wait()
-    mine = assigning.claim(query, alice)
-    assigning.hand_back(mine)
-    theirs = assigning.claim(query, bob)
-    with pytest.raises(assigning.Taken):
-        judging.take_back(mine)
+    mine = assignments.claim(query, alice)
+    assignments.hand_back(mine)
+    theirs = assignments.claim(query, bob)
+    with pytest.raises(assignments.Taken):
+        judgements.take_back(mine)
     mine.refresh_from_db()
     assert mine.state == State.HANDED_BACK and Assignment.objects.held_by(bob).get() == theirs
 
@@ -229,12 +229,12 @@ def test_what_an_administrator_took_away_is_not_taken_up_again(
     project: Project, alice: User, bob: User, mona: User, wait: Wait
 ) -> None:
     query = wait(overlap=3)
-    taken, moved = assigning.claim(query, alice), assigning.claim(query, bob)
-    assigning.hand_back(taken, actor=mona)
-    assigning.reassign(moved, User.objects.create_user("dan"), mona)
+    taken, moved = assignments.claim(query, alice), assignments.claim(query, bob)
+    assignments.hand_back(taken, actor=mona)
+    assignments.reassign(moved, User.objects.create_user("dan"), mona)
     for one in (taken, moved):
-        with pytest.raises(assigning.NotHeld):
-            judging.take_back(one)
+        with pytest.raises(assignments.NotHeld):
+            judgements.take_back(one)
 
 
 def test_a_gold_question_is_taken_up_again_without_a_slot(project: Project, alice: User, wait: Wait) -> None:
@@ -242,10 +242,10 @@ def test_a_gold_question_is_taken_up_again_without_a_slot(project: Project, alic
     Assignment.objects.filter(query=gold).delete()
     Query.objects.filter(pk=gold.pk).update(gold={"1": 3})
     project.gold_rate = 1.0
-    claimed = assigning.claim_next(project, alice)
+    claimed = assignments.claim_next(project, alice)
     assert claimed is not None
-    assigning.skip(claimed)
-    back = judging.take_back(claimed)
+    assignments.skip(claimed)
+    back = judgements.take_back(claimed)
     assert (back.state, back.slot, back.is_extra) == (State.CLAIMED, 0, True)
 
 
@@ -255,33 +255,33 @@ def test_gold_questions_are_mixed_in_and_take_no_slot(project: Project, alice: U
     Query.objects.filter(pk=gold.pk).update(gold={"1": 3})
     project.gold_rate = 1.0
     for person in (alice, bob):
-        claimed = assigning.claim_next(project, person)
+        claimed = assignments.claim_next(project, person)
         assert claimed is not None and claimed.query == gold
         assert labels.why(claimed) == "Drawn at random."
-        following = assigning.claim_next(project, person, beside=claimed.pk)
+        following = assignments.claim_next(project, person, beside=claimed.pk)
         assert following is None or following.query == plain  # each gold question once a person
 
 
 def test_reassigning_moves_the_slot_to_the_other_person(project: Project, alice: User, bob: User, wait: Wait) -> None:
     wait()
-    claimed = assigning.claim_next(project, alice)
+    claimed = assignments.claim_next(project, alice)
     assert claimed is not None
-    moved = assigning.reassign(claimed, bob)
+    moved = assignments.reassign(claimed, bob)
     assert (moved.curator, moved.slot, moved.state) == (bob, claimed.slot, State.CLAIMED)
-    with pytest.raises(assigning.HadBefore):
-        assigning.reassign(moved, alice)
+    with pytest.raises(assignments.HadBefore):
+        assignments.reassign(moved, alice)
 
 
 def test_a_person_who_has_had_the_head_of_the_queue_still_finds_the_rest(
     project: Project, alice: User, wait: Wait, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(assigning, "WINDOW", 2)
+    monkeypatch.setattr(assignments, "WINDOW", 2)
     for _number in range(6):
         wait(overlap=2)
     seen = set()
-    while (claimed := assigning.claim_next(project, alice)) is not None:
+    while (claimed := assignments.claim_next(project, alice)) is not None:
         seen.add(claimed.query_id)
-        assigning.hand_back(claimed)
+        assignments.hand_back(claimed)
     assert len(seen) == 6
 
 
@@ -290,8 +290,8 @@ def test_the_number_of_statements_does_not_grow_with_the_queue(
 ) -> None:
     wait()
     with django_assert_max_num_queries(14):
-        assigning.claim_next(project, alice)
+        assignments.claim_next(project, alice)
     for _number in range(30):
         wait(overlap=3)
     with django_assert_max_num_queries(14):
-        assigning.claim_next(project, bob)
+        assignments.claim_next(project, bob)

@@ -14,7 +14,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from curation import assigning, judging
+from curation.annotation import assignments, judgements
 from curation.keymap import DEFAULTS
 from curation.models import Answer, Assignment, Draft, Event, Guidelines, Judgement, Preferences, Project, Query
 from retrieval.models import Passage
@@ -28,7 +28,7 @@ ACTS += ["renew"]
 def mine(project: Project, alice: User, wait: Wait) -> Assignment:
     query = wait()
     Draft.objects.create(ranking=query.rankings.get(), text="The lion sleeps.")
-    claimed = assigning.claim_next(project, alice)
+    claimed = assignments.claim_next(project, alice)
     assert claimed is not None
     return claimed
 
@@ -109,12 +109,12 @@ def test_what_others_graded_is_revealed_after_the_submit_only(
 ) -> None:
     query = wait(overlap=2)
     for person in (bob, alice):
-        work = assigning.claim(query, person)
+        work = assignments.claim(query, person)
         for passage_id in work.order:
-            judging.record(work, passage_id, 3 if person == bob else 0)
+            judgements.record(work, passage_id, 3 if person == bob else 0)
         if person == alice:
             assert "others:" not in signed_in.get(address("assignment", work)).content.decode()
-        judging.submit(work)
+        judgements.submit(work)
     html = signed_in.get(address("assignment", work)).content.decode()
     assert html.count("others: 3") == 3 and "search ranked it 1" in html and "bob" not in html
 
@@ -122,8 +122,8 @@ def test_what_others_graded_is_revealed_after_the_submit_only(
 def test_the_project_may_keep_it_hidden(signed_in: Client, mine: Assignment, project: Project) -> None:
     Project.objects.update(reveal=Project.Reveal.NEVER)
     for passage_id in mine.order:
-        judging.record(mine, passage_id, 1)
-    judging.submit(mine)
+        judgements.record(mine, passage_id, 1)
+    judgements.submit(mine)
     assert "search ranked" not in signed_in.get(address("assignment", mine)).content.decode()
 
 
@@ -343,7 +343,7 @@ def test_the_page_costs_the_same_number_of_queries_for_more_passages(
     signed_in: Client, project: Project, wait: Wait, alice: User
 ) -> None:
     def cost(shown: str) -> int:
-        claimed = assigning.claim(wait(shown=shown), alice)
+        claimed = assignments.claim(wait(shown=shown), alice)
         with CaptureQueriesContext(
             connection,
         ) as counted:

@@ -20,8 +20,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from config.compiled import Compiled, insert, update
-from curation import assigning
-from curation.assigning import NotYours
+from curation.annotation import assignments
+from curation.annotation.assignments import NotYours
 from curation.core import audit_log
 from curation.core.errors import CurationError
 from curation.models import Answer, Assignment, Draft, Judgement, Query, Ranking, ShownPassage
@@ -121,7 +121,7 @@ def _record(
     seconds: float | None,
     evidence: Sequence[Sequence[int]] | None,
 ) -> Judgement:
-    row = assigning.locked(assignment)
+    row = assignments.locked(assignment)
     _check_in_hand(row)
     content_hash, standing = _seen.first(row.pk, passage_id) or ("", None)
     judgement = _judgement.first(standing) if standing else None
@@ -155,7 +155,7 @@ def _record(
 @transaction.atomic
 def clear(assignment: Assignment, passage_id: int, key: str = "") -> None:
     """Take the grade of a passage away: it is unjudged again, and the old grade stays in the history."""
-    row = assigning.locked(assignment)
+    row = assignments.locked(assignment)
     if audit_log.happened(row.curator_id, key):
         return
     _check_in_hand(row)
@@ -181,7 +181,7 @@ def write_answer(
 
     None when the key was seen and the answer is gone meanwhile.
     """
-    row = assigning.locked(assignment)
+    row = assignments.locked(assignment)
     answer = Answer.objects.filter(assignment=row).first()
     if audit_log.happened(row.curator_id, key):
         return answer
@@ -206,7 +206,7 @@ def write_answer(
 @transaction.atomic
 def mark_unanswerable(assignment: Assignment, is_unanswerable: bool = True, *, key: str = "") -> Assignment:
     """Say that the corpus holds no answer, or take that back."""
-    row = assigning.locked(assignment)
+    row = assignments.locked(assignment)
     if audit_log.happened(row.curator_id, key):
         return row
     _check_in_hand(row)
@@ -220,7 +220,7 @@ def mark_unanswerable(assignment: Assignment, is_unanswerable: bool = True, *, k
 @transaction.atomic
 def flag(assignment: Assignment, comment: str, *, is_flagged: bool = True, key: str = "") -> Assignment:
     """Send it to a reviewer with a comment, once submitted; or take the flag down."""
-    row = assigning.locked(assignment)
+    row = assignments.locked(assignment)
     if audit_log.happened(row.curator_id, key):
         return row
     _check_in_hand(row)
@@ -234,7 +234,7 @@ def flag(assignment: Assignment, comment: str, *, is_flagged: bool = True, key: 
 @transaction.atomic
 def add_passage(assignment: Assignment, passage_id: int, *, key: str = "") -> Assignment:
     """Put a passage that the search missed among those to grade, last; whoever claims the query later sees it too."""
-    row = assigning.locked(assignment)
+    row = assignments.locked(assignment)
     if audit_log.happened(row.curator_id, key) or passage_id in row.order:
         return row
     _check_in_hand(row)
@@ -262,13 +262,13 @@ def submit(assignment: Assignment, *, key: str = "") -> Submitted:
     unless it is flagged or marked unanswerable; NotInHand when it was given back.
     """
     query = _locked_query(assignment)  # last submits wait here
-    row = assigning.locked(assignment)
+    row = assignments.locked(assignment)
     if row.state == State.SUBMITTED or audit_log.happened(row.curator_id, key):
         return _submitted(row)
     _check_in_hand(row)
     _check_graded(row)
     if row.state == State.LAPSED or (row.is_extra and row.drawn != Drawn.GOLD):
-        row.is_extra = not assigning.take_free_slot(row)
+        row.is_extra = not assignments.take_free_slot(row)
     was_returned = row.lease_until is None
     row.state, row.submitted_at, row.lease_until = State.SUBMITTED, timezone.now(), None
     row.comment = "" if was_returned and not row.is_flagged else row.comment
@@ -292,11 +292,11 @@ def take_back(assignment: Assignment, *, key: str = "") -> Assignment:
     when what was given back has gone to others.
     """
     query = _locked_query(assignment)
-    row = assigning.locked(assignment)
+    row = assignments.locked(assignment)
     if row.state == State.CLAIMED or audit_log.happened(row.curator_id, key):
         return row
     if row.state == State.HANDED_BACK:
-        return assigning.take_up(row, key)
+        return assignments.take_up(row, key)
     if row.state != State.SUBMITTED:
         raise NotInHand(_("There is no submit to take back."))
     if row.drawn == Drawn.CONFIRMED:
@@ -317,7 +317,7 @@ def withdraw(judgement: Judgement, *, key: str = "") -> Judgement:
     Raises AlreadySettled: after that, a reviewer reopens the query.
     """
     query = Query.objects.select_for_update(no_key=True).get(pk=judgement.query_id)
-    row = assigning.locked(judgement.assignment)
+    row = assignments.locked(judgement.assignment)
     judgement.refresh_from_db()
     if judgement.withdrawn_at is not None or audit_log.happened(row.curator_id, key):
         return judgement
@@ -395,7 +395,7 @@ def _check_shown(row: Assignment, passage_id: int) -> None:
 def _sign_of_life(row: Assignment, seconds: float | None = None) -> None:
     """The lease runs anew with everything the person does; a lapsed slot is taken up again while it is free."""
     if row.state == State.LAPSED:
-        assigning.resume(row)
+        assignments.resume(row)
     if row.state == State.CLAIMED and row.lease_until is not None:
         row.lease_until = timezone.now() + timedelta(seconds=row.project.lease_seconds)
     row.active_seconds += max(seconds or 0.0, 0.0)

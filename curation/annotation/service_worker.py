@@ -13,7 +13,7 @@ from django.templatetags.static import static
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from curation.views._words import MODULES
+from curation.annotation.script_messages import MODULES
 
 WORKER = "js/judge/worker.js"
 FILES = [

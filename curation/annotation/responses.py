@@ -15,11 +15,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from config.compiled import Compiled
-from curation.assigning import NotYours, named
+from curation.annotation.assignments import NotYours, named
+from curation.annotation.judge_page import page_of, work_of
 from curation.core.errors import CurationError
 from curation.core.permissions import require
 from curation.models import Assignment, Membership, Project
-from curation.views._work import page_of, work_of
 
 _own = Compiled(
     lambda pk, project, curator: Assignment.objects.select_related("query", "guidelines").filter(

@@ -12,9 +12,8 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from curation import assigning, judging
-from curation.core.permissions import require
-from curation.forms.judging import (
+from curation.annotation import assignments, judgements
+from curation.annotation.forms import (
     CANNOT_TELL,
     AnswerForm,
     ClaimForm,
@@ -27,12 +26,13 @@ from curation.forms.judging import (
     SubmitForm,
     SwitchForm,
 )
+from curation.annotation.judge_page import card_of, choices_of, page_of, work_of
+from curation.annotation.passage_search import hits_of
+from curation.annotation.responses import acting, back_to, is_json, key_of, own_assignment, sent
+from curation.core.permissions import require
 from curation.models import Assignment, Membership, Project
 from curation.review import consensus, visibility
 from curation.templatetags.judging import markdown
-from curation.views._answers import acting, back_to, is_json, key_of, own_assignment, sent
-from curation.views._hits import hits_of
-from curation.views._work import card_of, choices_of, page_of, work_of
 
 Role = Membership.Role
 Fields = dict[str, Any]
@@ -44,8 +44,8 @@ def judge(request: HttpRequest, project: Project) -> HttpResponse:
     """Go on with what is held, or claim the next; a page that says why when there is none."""
     reason = _("Every question that waits has been given to somebody, or you have had it.")
     try:
-        found = assigning.claim_next(project, request.user)
-    except assigning.NotNow as error:
+        found = assignments.claim_next(project, request.user)
+    except assignments.NotNow as error:
         found, reason = None, str(error)
     if found is None:
         mine = Assignment.objects.filter(project=project, curator=request.user, state=Assignment.State.HANDED_BACK)
@@ -63,8 +63,8 @@ def claim(request: HttpRequest, project: Project) -> HttpResponse:
     if not form.is_valid():
         return JsonResponse({"error": _("What was sent cannot be read.")}, status=422)
     try:
-        found = assigning.claim_next(project, request.user, beside=form.cleaned_data["beside"])
-    except assigning.NotNow as error:
+        found = assignments.claim_next(project, request.user, beside=form.cleaned_data["beside"])
+    except assignments.NotNow as error:
         return JsonResponse({"error": str(error)}, status=409)
     if found is None:
         return JsonResponse({})
@@ -88,10 +88,10 @@ def assignment(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
 def grades(request: HttpRequest, mine: Assignment, fields: Fields) -> Fields:
     grade, passage = fields["grade"], fields["passage"]
     if grade == "":
-        judging.clear(mine, passage, key=key_of(request))
+        judgements.clear(mine, passage, key=key_of(request))
         return {"passage": passage, "grade": ""}
     number = None if grade == CANNOT_TELL else int(grade)
-    judging.record(
+    judgements.record(
         mine,
         passage,
         number,
@@ -105,7 +105,7 @@ def grades(request: HttpRequest, mine: Assignment, fields: Fields) -> Fields:
 
 @acting(AnswerForm)
 def write_answer(request: HttpRequest, mine: Assignment, fields: Fields) -> Fields:
-    judging.write_answer(
+    judgements.write_answer(
         mine,
         fields["text"],
         key=key_of(request),
@@ -118,19 +118,19 @@ def write_answer(request: HttpRequest, mine: Assignment, fields: Fields) -> Fiel
 
 @acting(SwitchForm)
 def unanswerable(request: HttpRequest, mine: Assignment, fields: Fields) -> Fields:
-    judging.mark_unanswerable(mine, fields["value"], key=key_of(request))
+    judgements.mark_unanswerable(mine, fields["value"], key=key_of(request))
     return {"value": fields["value"]}
 
 
 @acting(FlagForm)
 def flag(request: HttpRequest, mine: Assignment, fields: Fields) -> Fields:
-    judging.flag(mine, fields["comment"], is_flagged=not fields["down"], key=key_of(request))
+    judgements.flag(mine, fields["comment"], is_flagged=not fields["down"], key=key_of(request))
     return {"comment": fields["comment"], "down": fields["down"]}
 
 
 @acting(CommentForm)
 def skip(request: HttpRequest, mine: Assignment, fields: Fields) -> Fields | HttpResponse:
-    assigning.skip(mine, fields["comment"])
+    assignments.skip(mine, fields["comment"])
     return {} if is_json(request) else redirect("curation:judge", mine.project.slug)
 
 
@@ -138,8 +138,8 @@ def skip(request: HttpRequest, mine: Assignment, fields: Fields) -> Fields | Htt
 def submit(request: HttpRequest, mine: Assignment, fields: Fields) -> Fields | HttpResponse:
     """A plain form sends the answer along with the submit; the page's own script has saved it before."""
     if fields["text"] is not None:
-        judging.write_answer(mine, fields["text"])
-    done = judging.submit(mine, key=key_of(request))
+        judgements.write_answer(mine, fields["text"])
+    done = judgements.submit(mine, key=key_of(request))
     if is_json(request):
         return {"assignment": mine.pk, "is_extra": done.is_extra, "gold": gold_feedback(done.assignment)}
     if done.is_extra:
@@ -157,13 +157,13 @@ def gold_feedback(submitted: Assignment) -> dict[str, int] | None:
 
 @acting(NothingForm)
 def take_back(request: HttpRequest, mine: Assignment, fields: Fields) -> Fields:
-    judging.take_back(mine, key=key_of(request))
+    judgements.take_back(mine, key=key_of(request))
     return {"assignment": mine.pk}
 
 
 @acting(NothingForm)
 def renew(request: HttpRequest, mine: Assignment, fields: Fields) -> Fields:
-    renewed = assigning.renew(mine)
+    renewed = assignments.renew(mine)
     return {"lease_until": renewed.lease_until and renewed.lease_until.isoformat()}
 
 
@@ -175,7 +175,7 @@ def preview(request: HttpRequest, mine: Assignment, fields: Fields) -> Fields:
 
 @acting(PassageForm)
 def add_passage(request: HttpRequest, mine: Assignment, fields: Fields) -> Fields | HttpResponse:
-    judging.add_passage(mine, fields["passage"])
+    judgements.add_passage(mine, fields["passage"])
     if not is_json(request):
         return back_to(mine, fields["passage"])
     mine = own_assignment(request, mine.project, mine.pk)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 
-from curation import assigning
+from curation.annotation import assignments
 from curation.core.labels import because
 from curation.models import Query, Release
 from curation.review import consensus
@@ -40,7 +40,7 @@ def revisit(release: Release, queries: Iterable[Query], actor: AbstractBaseUser)
         elif query.state == Query.State.SETTLED:
             consensus.reopen(query, actor, because=why)
             reopened += 1
-        elif query.state == Query.State.OPEN and assigning.prefer(query, VALUE, [why]):
+        elif query.state == Query.State.OPEN and assignments.prefer(query, VALUE, [why]):
             preferred += 1
         else:
             left += 1

@@ -16,7 +16,7 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.utils import timezone
 
-from curation import assigning, judging
+from curation.annotation import assignments, judgements
 from curation.models import Assignment, Event, Judgement, Membership, Project, Query
 from curation.queries import intake
 from retrieval.models import Corpus, Document, Passage
@@ -43,7 +43,7 @@ class Client:
     def work(self, ends: float) -> None:
         try:
             while time.monotonic() < ends:
-                claimed = assigning.claim_next(self.project, self.user)
+                claimed = assignments.claim_next(self.project, self.user)
                 if claimed is not None:
                     self.judge(claimed)
                 elif self.left:
@@ -78,10 +78,10 @@ class Client:
     def grade(self, claimed: Assignment, passage_id: int) -> None:
         grade = self.random.randrange(4)
         key = f"{claimed.pk}-{passage_id}-{self.random.random()}"
-        judging.record(claimed, passage_id, grade, key=key)
+        judgements.record(claimed, passage_id, grade, key=key)
         if self.random.random() < 0.2:  # the answer was lost on the way: the same key press again
             connection.close()
-            judging.record(claimed, passage_id, grade, key=key)
+            judgements.record(claimed, passage_id, grade, key=key)
         self.saved[claimed.pk, passage_id] = grade
 
     def vanish(self, claimed: Assignment) -> None:
@@ -90,10 +90,10 @@ class Client:
         self.random.shuffle(self.left)
 
     def submit(self, claimed: Assignment, *, twice: bool) -> None:
-        first = judging.submit(claimed, key=f"s{claimed.pk}")
+        first = judgements.submit(claimed, key=f"s{claimed.pk}")
         self.done.add(claimed.pk)
         if twice:
-            assert judging.submit(claimed, key=f"s{claimed.pk}") == first
+            assert judgements.submit(claimed, key=f"s{claimed.pk}") == first
 
 
 def _is_finished(project: Project) -> bool:
@@ -125,7 +125,7 @@ def test_many_people_at_once(crowd: list[Client]) -> None:
 
     def sweep() -> None:
         while not over.wait(0.02):
-            assigning.expire()
+            assignments.expire()
         connection.close()
 
     threads = [threading.Thread(target=client.work, args=(ends,)) for client in crowd]
@@ -157,15 +157,15 @@ def test_many_people_at_once(crowd: list[Client]) -> None:
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="writers queue for the whole database")
 def test_nobody_waits_for_a_slot_that_is_being_taken(crowd: list[Client]) -> None:
     client, lost = crowd[0], []
-    claimed = assigning.claim_next(client.project, client.user)
+    claimed = assignments.claim_next(client.project, client.user)
     assert claimed is not None
     client.vanish(claimed)
-    assigning.expire()
+    assignments.expire()
 
     def come_back() -> None:
         try:
-            assigning.renew(claimed)
-        except assigning.LeaseLost:
+            assignments.renew(claimed)
+        except assignments.LeaseLost:
             lost.append(claimed)
         finally:
             connection.close()
