@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from common.jobs import enqueue
-from curation import arranging, confirming, staffing, tasks
+from curation import arranging, staffing, tasks
 from curation.annotation import assignments
 from curation.core import audit_log, labels
 from curation.core.errors import CurationError
@@ -43,6 +43,7 @@ from curation.models import (
     SettledGrade,
     ShownPassage,
 )
+from curation.propagation import suggestion_review
 from curation.releases import lifecycle
 from curation.review import consensus
 from retrieval.admin import ReadOnlyAdmin
@@ -416,17 +417,17 @@ class ProvisionalGradeAdmin(BigReadOnlyAdmin):
 
     @admin.action(description=gettext_lazy("Confirm"), permissions=["decide"])
     def confirm(self, request: HttpRequest, rows: QuerySet[ProvisionalGrade]) -> None:
-        self._decide(request, rows, confirming.confirm)
+        self._decide(request, rows, suggestion_review.confirm)
 
     @admin.action(description=gettext_lazy("Refuse"), permissions=["decide"])
     def refuse(self, request: HttpRequest, rows: QuerySet[ProvisionalGrade]) -> None:
-        self._decide(request, rows, confirming.refuse)
+        self._decide(request, rows, suggestion_review.refuse)
 
     def has_decide_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("curation.change_provisionalgrade"))
 
     def _decide(
-        self, request: HttpRequest, rows: QuerySet[ProvisionalGrade], act: Callable[..., confirming.Decided]
+        self, request: HttpRequest, rows: QuerySet[ProvisionalGrade], act: Callable[..., suggestion_review.Decided]
     ) -> None:
         ids = list(rows.values_list("project", "pk"))
         done = 0

@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from common.jobs import enqueue
-from curation import confirming, tasks
+from curation import tasks
 from curation.core.permissions import project_for
 from curation.models import (
     Assignment,
@@ -28,6 +28,7 @@ from curation.models import (
     Release,
     ShownPassage,
 )
+from curation.propagation import suggestion_review
 from curation.queries import intake
 
 
@@ -195,7 +196,7 @@ class ProvisionalGrades(ProjectMixin, generics.ListAPIView[ProvisionalGrade]):
         project = self.project()
         wanted = DecideSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
-        act = getattr(confirming, wanted.validated_data["decision"])
+        act = getattr(suggestion_review, wanted.validated_data["decision"])
         done = act(project, wanted.validated_data["ids"], request.user)
         return Response(DecidedSerializer(done).data)
 

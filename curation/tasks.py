@@ -5,9 +5,10 @@ from __future__ import annotations
 from celery import shared_task
 
 from common.jobs import enqueue
-from curation import arranging, passing
+from curation import arranging
 from curation.annotation import assignments, priority
 from curation.models import Project, Ranking
+from curation.propagation import label_propagation
 from curation.queries import intake
 from curation.releases import lifecycle
 
@@ -34,7 +35,7 @@ def take_up(project_id: int) -> None:
     project = Project.objects.filter(pk=project_id).first()
     if project is None:
         return
-    passing.offer_all(project)
+    label_propagation.offer_all(project)
     priority.revalue(project)
     try:
         intake.take_up(project, FROZEN_AT_ONCE)

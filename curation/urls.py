@@ -4,10 +4,11 @@ from django.urls import path
 
 from curation.annotation import views as annotation_views
 from curation.core import views as core_views
+from curation.propagation import views as propagation_views
 from curation.queries import views as queries_views
 from curation.releases import views as releases_views
 from curation.review import views as review_views
-from curation.views import home, passing, people, quality, settings
+from curation.views import home, people, quality, settings
 
 app_name = "curation"
 
@@ -54,8 +55,8 @@ reviewing_urls = [
 ]
 
 passing_urls = [
-    path("provisional-grades/", passing.provisional_grades, name="provisional_grades"),
-    path("provisional-grades/decide/", passing.decide, name="decide"),
+    path("provisional-grades/", propagation_views.provisional_grades, name="provisional_grades"),
+    path("provisional-grades/decide/", propagation_views.decide, name="decide"),
 ]
 
 quality_urls = [

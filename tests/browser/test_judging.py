@@ -564,8 +564,8 @@ def test_axe_finds_nothing(
 def test_axe_finds_nothing_on_the_review_pages(
     new_context: NewContext, sign_in: SignIn, bob: User, alice: User, put: Put, scheme: str
 ) -> None:
-    from curation import passing
     from curation.annotation import judgements
+    from curation.propagation import label_propagation
 
     query = put("Who sleeps?", "lion otter")
     work = assignments.claim(query, alice)
@@ -584,7 +584,7 @@ def test_axe_finds_nothing_on_the_review_pages(
     assert consensus.Review.objects.current().filter(query=query, reviewer=bob).exists()
     again = put("who sleeps", "lion otter crow")
     Query.objects.update(is_evaluation=False)
-    assert passing.offer_all(query.project) == 2
+    assert label_propagation.offer_all(query.project) == 2
     page.goto("/p/zoo/provisional-grades/")
     expect(page.get_by_role("checkbox", name="lion")).to_be_checked()
     assert violations(page) == []

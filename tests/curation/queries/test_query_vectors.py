@@ -9,9 +9,10 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from curation import passing, tasks
+from curation import tasks
 from curation.annotation import assignments, judgements
 from curation.models import Project, ProvisionalGrade, Query, QueryVector, Release
+from curation.propagation import label_propagation
 from curation.queries import intake, query_vectors
 from retrieval.models import Encoder, Passage
 from tests.conftest import PASSWORD
@@ -56,7 +57,7 @@ def _offers(project: Project) -> set[tuple[str, str, int, str]]:
 def test_a_paraphrase_in_other_words_is_offered_the_grades(project: Project, asked_twice: tuple[Query, Query]) -> None:
     tasks.take_up(project.pk)
     assert _offers(project) == {(AGAIN, "lion", 3, Kind.MEANING), (AGAIN, "snail", 0, Kind.MEANING)}
-    assert project.provisional_grades.all()[0].likeness >= passing.NEAR_MEANING
+    assert project.provisional_grades.all()[0].likeness >= label_propagation.NEAR_MEANING
 
 
 def test_without_an_encoder_words_decide_and_whoever_was_looked_at_so_is_looked_at_again(
@@ -65,12 +66,12 @@ def test_without_an_encoder_words_decide_and_whoever_was_looked_at_so_is_looked_
     first, _second = wait(ASKED, "lion snail"), wait(AGAIN, "lion snail")
     wait(ASKED.lower(), "lion")
     judge(first, {"lion": 3, "snail": 0})
-    passing.offer_all(project)
+    label_propagation.offer_all(project)
     assert _offers(project) == {(ASKED.lower(), "lion", 3, Kind.QUERY)}
     request.getfixturevalue("release")
     wait("Where is the lion?", "lion")  # one more of the subject
-    passing.offer_all(project)
-    passing.offer_all(project)
+    label_propagation.offer_all(project)
+    label_propagation.offer_all(project)
     assert (AGAIN, "lion", 3, Kind.MEANING) in _offers(project)
 
 

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from curation import confirming, measuring, passing, tasks
+from curation import measuring, tasks
 from curation.annotation import assignments, judgements
 from curation.models import (
     Assignment,
@@ -22,6 +22,7 @@ from curation.models import (
     SettledGrade,
     ShownPassage,
 )
+from curation.propagation import label_propagation, suggestion_review
 from curation.queries import intake
 from curation.review import consensus
 from retrieval.documents import ingest
@@ -90,15 +91,15 @@ def test_a_near_duplicate_in_a_new_ranking_is_offered_the_grade(
     ShownPassage.objects.filter(ranking=ranking).update(passage=twins["long"])
     _judge(query, alice, {"long": 2})
     _rank_anew(query, twins, "other twin long")
-    assert passing.offer_all(project) == 1
+    assert label_propagation.offer_all(project) == 1
     assert _offers(project) == {("When is the lion fed?", "twin", 2, Kind.PASSAGE)}
     offer = project.provisional_grades.get()
     assert offer.from_passage == twins["long"] and 0.8 <= offer.likeness < 1
-    assert passing.offer_all(project) == 0
+    assert label_propagation.offer_all(project) == 0
 
 
 def test_a_paraphrase_is_offered_the_grades_of_the_passages_both_found(project: Project, paraphrased: Query) -> None:
-    assert passing.offer_all(project) == 2
+    assert label_propagation.offer_all(project) == 2
     text = paraphrased.text
     assert _offers(project) == {(text, "snail", 3, Kind.QUERY), (text, "lion", 0, Kind.QUERY)}
     assert not Judgement.objects.filter(query=paraphrased).exists()
@@ -113,14 +114,14 @@ def test_another_number_makes_another_question(project: Project, alice: User, wa
     _judge(wait("What does a ticket cost in 2025?", "ticket"), alice, {"ticket": 3})
     wait("What does a ticket cost in 2026?", "ticket")
     wait("what does a ticket cost, in 2025", "ticket")
-    assert passing.offer_all(project) == 1
+    assert label_propagation.offer_all(project) == 1
 
 
 def test_what_was_graded_in_two_ways_is_not_passed_on(project: Project, alice: User, wait: Wait) -> None:
     for grade in (3, 1):
         _judge(wait("Who sleeps long?", "snail"), alice, {"snail": grade})
     wait("who sleeps long", "snail")
-    assert passing.offer_all(project) == 0
+    assert label_propagation.offer_all(project) == 0
 
 
 def test_the_evaluation_sample_neither_gives_nor_takes_and_gold_takes_nothing(
@@ -128,25 +129,25 @@ def test_the_evaluation_sample_neither_gives_nor_takes_and_gold_takes_nothing(
 ) -> None:
     _judge(wait("Who sleeps long?", "snail", is_evaluation=True), alice, {"snail": 3})
     wait("Who sleeps long!", "snail")
-    assert passing.offer_all(project) == 0
+    assert label_propagation.offer_all(project) == 0
     _judge(wait("Who sings?", "whale"), alice, {"whale": 3})
     wait("who sings", "whale", is_evaluation=True), wait("Who sings!", "whale", gold={"1": 3})
-    assert passing.offer_all(project) == 0
+    assert label_propagation.offer_all(project) == 0
 
 
 def test_a_project_may_want_none_of_it(project: Project, paraphrased: Query) -> None:
     Project.objects.update(passes_on=False)
     project.refresh_from_db()
-    assert passing.offer_all(project) == 0
+    assert label_propagation.offer_all(project) == 0
 
 
 def test_a_confirmed_grade_is_a_judgement_with_its_origin_and_fills_no_slot(
     project: Project, paraphrased: Query, alice: User, bob: User
 ) -> None:
-    passing.offer_all(project)
+    label_propagation.offer_all(project)
     ids = list(project.provisional_grades.values_list("pk", flat=True))
-    assert confirming.confirm(project, ids, bob) == confirming.Decided(done=2)
-    assert confirming.confirm(project, ids, bob) == confirming.Decided()  # twice is once
+    assert suggestion_review.confirm(project, ids, bob) == suggestion_review.Decided(done=2)
+    assert suggestion_review.confirm(project, ids, bob) == suggestion_review.Decided()  # twice is once
     given = Judgement.objects.submitted().filter(query=paraphrased)
     assert dict(given.values_list("passage__external_id", "grade")) == {"snail": 3, "lion": 0}
     assert set(given.values_list("curator", flat=True)) == {bob.pk}
@@ -161,8 +162,8 @@ def test_a_confirmed_grade_is_a_judgement_with_its_origin_and_fills_no_slot(
 def test_a_confirmed_grade_is_one_voice_when_the_query_is_settled(
     project: Project, paraphrased: Query, mona: User, bob: User
 ) -> None:
-    passing.offer_all(project)
-    confirming.confirm(project, project.provisional_grades.values_list("pk", flat=True), bob)
+    label_propagation.offer_all(project)
+    suggestion_review.confirm(project, project.provisional_grades.values_list("pk", flat=True), bob)
     _judge(paraphrased, mona, {"snail": 3, "lion": 1, "whale": 0})
     review = paraphrased.reviews.get()
     found = {row.passage.external_id: (row.grade, row.judges) for row in review.grades.all()}
@@ -176,26 +177,26 @@ def test_in_a_settled_query_a_confirmed_grade_is_settled_until_it_is_taken_back(
     ShownPassage.objects.filter(ranking__query=query).update(passage=twins["long"])
     _judge(query, alice, {"long": 2})
     _rank_anew(query, twins, "twin long")
-    passing.offer_all(project)
+    label_propagation.offer_all(project)
     ids = [project.provisional_grades.get().pk]
-    confirming.confirm(project, ids, bob)
+    suggestion_review.confirm(project, ids, bob)
     settled = SettledGrade.objects.filter(review__query=query, passage=twins["twin"])
     assert settled.get().method == SettledGrade.Method.CONFIRMED and settled.get().grade == 2
-    assert confirming.take_back(project, ids, bob) == confirming.Decided(done=1)
+    assert suggestion_review.take_back(project, ids, bob) == suggestion_review.Decided(done=1)
     assert not settled.exists() and project.provisional_grades.get().state == State.WAITING
     withdrawn = Judgement.objects.get(query=query, passage=twins["twin"])
     assert withdrawn.withdrawn_at is not None
     assert Event.objects.filter(verb="took_back_grade", actor=bob).exists()
-    assert confirming.confirm(project, ids, bob) == confirming.Decided(done=1)
+    assert suggestion_review.confirm(project, ids, bob) == suggestion_review.Decided(done=1)
     assert settled.exists()
 
 
 def test_a_refused_grade_is_kept_and_not_offered_again(project: Project, paraphrased: Query, bob: User) -> None:
-    passing.offer_all(project)
+    label_propagation.offer_all(project)
     ids = list(project.provisional_grades.values_list("pk", flat=True))
-    assert confirming.refuse(project, ids, bob) == confirming.Decided(done=2)
+    assert suggestion_review.refuse(project, ids, bob) == suggestion_review.Decided(done=2)
     Query.objects.update(passed_at=None)
-    assert passing.offer_all(project) == 0
+    assert label_propagation.offer_all(project) == 0
     assert set(project.provisional_grades.values_list("state", "decided_by")) == {(State.REFUSED, bob.pk)}
     assert not Judgement.objects.filter(query=paraphrased).exists()
     assert Event.objects.filter(verb="refused_grade", actor=bob).count() == 2
@@ -204,30 +205,30 @@ def test_a_refused_grade_is_kept_and_not_offered_again(project: Project, paraphr
 def test_what_somebody_judged_meanwhile_is_overtaken(
     project: Project, paraphrased: Query, alice: User, bob: User, mona: User
 ) -> None:
-    passing.offer_all(project)
+    label_propagation.offer_all(project)
     ids = list(project.provisional_grades.values_list("pk", flat=True))
     _judge(paraphrased, mona, {"snail": 1, "lion": 1, "whale": 0})
-    assert confirming.confirm(project, ids, bob) == confirming.Decided(overtaken=2)
+    assert suggestion_review.confirm(project, ids, bob) == suggestion_review.Decided(overtaken=2)
     assert not Judgement.objects.filter(curator=bob).exists()
 
 
 def test_a_source_that_was_opened_again_or_a_text_that_changed_passes_nothing_on(
     project: Project, corpus: Corpus, paraphrased: Query, bob: User
 ) -> None:
-    passing.offer_all(project)
+    label_propagation.offer_all(project)
     snail, lion = (project.provisional_grades.get(passage__external_id=name) for name in ("snail", "lion"))
     changed = ingest.Source("lion", "Lion", ZOO["lion"] + " It yawns.", {})
     ingest.ingest(corpus, [changed], whole=True)
-    assert confirming.confirm(project, [lion.pk], bob) == confirming.Decided(overtaken=1)
+    assert suggestion_review.confirm(project, [lion.pk], bob) == suggestion_review.Decided(overtaken=1)
     consensus.reopen(snail.from_query, bob)
-    assert confirming.confirm(project, [snail.pk], bob) == confirming.Decided(overtaken=1)
+    assert suggestion_review.confirm(project, [snail.pk], bob) == suggestion_review.Decided(overtaken=1)
 
 
 def test_who_judges_the_query_does_not_decide_on_it(project: Project, paraphrased: Query, bob: User) -> None:
-    passing.offer_all(project)
+    label_propagation.offer_all(project)
     held = assignments.claim(paraphrased, bob)
     ids = list(project.provisional_grades.values_list("pk", flat=True))
-    assert confirming.confirm(project, ids, bob) == confirming.Decided(left=2)
+    assert suggestion_review.confirm(project, ids, bob) == suggestion_review.Decided(left=2)
     assert not Judgement.objects.filter(assignment=held).exists()
 
 
@@ -235,8 +236,8 @@ def test_a_confirmed_turn_is_no_submit_to_take_back_and_counts_to_no_quota(
     project: Project, paraphrased: Query, bob: User, wait: Wait
 ) -> None:
     project.memberships.filter(user=bob).update(daily_quota=1)
-    passing.offer_all(project)
-    confirming.confirm(project, project.provisional_grades.values_list("pk", flat=True), bob)
+    label_propagation.offer_all(project)
+    suggestion_review.confirm(project, project.provisional_grades.values_list("pk", flat=True), bob)
     turn = Assignment.objects.get(query=paraphrased, curator=bob)
     with pytest.raises(judgements.NotInHand):
         judgements.take_back(turn)
@@ -245,14 +246,14 @@ def test_a_confirmed_turn_is_no_submit_to_take_back_and_counts_to_no_quota(
 
 
 def test_another_projects_grades_are_not_decided(project: Project, paraphrased: Query, bob: User) -> None:
-    passing.offer_all(project)
+    label_propagation.offer_all(project)
     other = Project.objects.create(slug="other", name="Other", corpus=project.corpus)
     ids = list(project.provisional_grades.values_list("pk", flat=True))
-    assert confirming.confirm(other, ids, bob) == confirming.Decided()
+    assert suggestion_review.confirm(other, ids, bob) == suggestion_review.Decided()
 
 
 def test_a_pair_is_offered_one_grade_and_a_grade_is_0_to_3(project: Project, paraphrased: Query) -> None:
-    passing.offer_all(project)
+    label_propagation.offer_all(project)
     offer = project.provisional_grades.first()
     assert offer is not None
     offer.pk = None

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from curation.core import audit_log
 from curation.models import Assignment, Judgement, Project, ProvisionalGrade, Query, Review, SettledGrade
-from curation.passing import rounded
+from curation.propagation.label_propagation import rounded
 
 State = ProvisionalGrade.State
 

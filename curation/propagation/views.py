@@ -11,11 +11,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
-from curation import confirming
 from curation.core.http import MemberRequest
 from curation.core.permissions import require
-from curation.forms.passing import CONFIRM, REFUSE, DecideForm
 from curation.models import Assignment, Membership, Project, ProvisionalGrade
+from curation.propagation import suggestion_review
+from curation.propagation.forms import CONFIRM, REFUSE, DecideForm
 
 Role = Membership.Role
 PER_PAGE = 50
@@ -40,13 +40,13 @@ def decide(request: MemberRequest, project: Project) -> HttpResponse:
         return redirect("curation:provisional_grades", project.slug)
     ids, decision = form.cleaned_data["offers"], form.cleaned_data["decision"]
     if decision == CONFIRM:
-        done = confirming.confirm(project, ids, request.user)
+        done = suggestion_review.confirm(project, ids, request.user)
         said = ngettext("%(n)d grade confirmed.", "%(n)d grades confirmed.", done.done)
     elif decision == REFUSE:
-        done = confirming.refuse(project, ids, request.user)
+        done = suggestion_review.refuse(project, ids, request.user)
         said = ngettext("%(n)d grade refused.", "%(n)d grades refused.", done.done)
     else:
-        done = confirming.take_back(project, ids, request.user)
+        done = suggestion_review.take_back(project, ids, request.user)
         said = ngettext("%(n)d grade waits again.", "%(n)d grades wait again.", done.done)
     _tell(request, said % {"n": done.done}, done)
     return redirect("curation:provisional_grades", project.slug)
@@ -61,7 +61,7 @@ def _shown(request: MemberRequest, project: Project, is_done: bool) -> QuerySet[
     return found.waiting().exclude(query__in=judging.values("query")).order_by("query", "pk")
 
 
-def _tell(request: MemberRequest, said: str, done: confirming.Decided) -> None:
+def _tell(request: MemberRequest, said: str, done: suggestion_review.Decided) -> None:
     messages.success(request, said)
     if done.overtaken:
         text = ngettext(

@@ -9,9 +9,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from curation import passing
 from curation.annotation import assignments, judgements
 from curation.models import Judgement, Project, ProvisionalGrade, Query
+from curation.propagation import label_propagation
 from curation.queries import intake
 
 Wait = Callable[..., Query]
@@ -28,7 +28,7 @@ def offered(project: Project, alice: User, wait: Wait, monkeypatch: pytest.Monke
         judgements.record(first, passage_id, 2)
     judgements.submit(first)
     query = wait("Which animal sleeps for three years?", "snail lion whale")
-    passing.offer_all(project)
+    label_propagation.offer_all(project)
     return query
 
 
