@@ -5,10 +5,11 @@ from django.urls import path
 from curation.annotation import views as annotation_views
 from curation.core import views as core_views
 from curation.propagation import views as propagation_views
+from curation.quality import views as quality_views
 from curation.queries import views as queries_views
 from curation.releases import views as releases_views
 from curation.review import views as review_views
-from curation.views import home, people, quality, settings
+from curation.views import home, people, settings
 
 app_name = "curation"
 
@@ -60,8 +61,8 @@ passing_urls = [
 ]
 
 quality_urls = [
-    path("quality/", quality.quality, name="quality"),
-    path("quality/<slug:name>.csv", quality.quality_csv, name="quality_csv"),
+    path("quality/", quality_views.quality, name="quality"),
+    path("quality/<slug:name>.csv", quality_views.quality_csv, name="quality_csv"),
 ]
 
 release_urls = [

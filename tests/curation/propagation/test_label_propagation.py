@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
-from curation import measuring, tasks
+from curation import tasks
 from curation.annotation import assignments, judgements
 from curation.models import (
     Assignment,
@@ -23,6 +23,7 @@ from curation.models import (
     ShownPassage,
 )
 from curation.propagation import label_propagation, suggestion_review
+from curation.quality import quality_statistics
 from curation.queries import intake
 from curation.review import consensus
 from retrieval.documents import ingest
@@ -156,7 +157,9 @@ def test_a_confirmed_grade_is_a_judgement_with_its_origin_and_fills_no_slot(
     assert Query.objects.get(pk=event.data["from_query"]).text == "Which animals sleep for three years?"
     paraphrased.refresh_from_db()
     assert paraphrased.state == Query.State.OPEN and paraphrased.assignments.open().count() == 1
-    assert measuring.newest_grades(project)[0].query_id != paraphrased.pk  # who saw it tells nothing of agreement
+    assert (
+        quality_statistics.newest_grades(project)[0].query_id != paraphrased.pk
+    )  # who saw it tells nothing of agreement
 
 
 def test_a_confirmed_grade_is_one_voice_when_the_query_is_settled(

@@ -13,9 +13,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from curation import measuring
 from curation.annotation import assignments, judgements
 from curation.models import Assignment, Judgement, Project, Query, Ranking, Release
+from curation.quality import quality_statistics
 
 Wait = Callable[..., Query]
 
@@ -43,27 +43,27 @@ def manager(client: Client, mona: User) -> Client:
 
 
 def test_grades_are_counted_by_person(project: Project, work: Query) -> None:
-    table = measuring.histogram(project, measuring.newest_grades(project))
+    table = quality_statistics.histogram(project, quality_statistics.newest_grades(project))
     assert table.columns[1:] == ["All", "alice", "bob"]
     assert [row[1:] for row in table.rows] == [[2, 1, 1], [1, 0, 1], [1, 1, 0], [1, 0, 1], [1, 1, 0]]
 
 
 def test_the_median_passes_over_unknown_times(project: Project, work: Query) -> None:
-    grades = measuring.newest_grades(project)
-    assert measuring.median_seconds(grades) == 7  # 4 4 4 10 10 10
+    grades = quality_statistics.newest_grades(project)
+    assert quality_statistics.median_seconds(grades) == 7  # 4 4 4 10 10 10
     Judgement.objects.filter(curator__username="bob").update(active_seconds=0)
-    assert measuring.median_seconds(measuring.newest_grades(project)) == 4
-    assert measuring.median_seconds([]) is None
+    assert quality_statistics.median_seconds(quality_statistics.newest_grades(project)) == 4
+    assert quality_statistics.median_seconds([]) is None
 
 
 def test_agreement_is_over_passages_that_two_have_graded(project: Project, work: Query) -> None:
-    found = measuring.agreement_of(measuring.newest_grades(project))
+    found = quality_statistics.agreement_of(quality_statistics.newest_grades(project))
     assert found.passages == 2 and found.alpha is not None and 0 < found.alpha < 1
-    assert measuring.agreement_of([]) == measuring.Agreement(None, None, None, 0)
+    assert quality_statistics.agreement_of([]) == quality_statistics.Agreement(None, None, None, 0)
 
 
 def test_two_people_are_compared_on_what_both_graded(project: Project, work: Query) -> None:
-    ((pair, passages, kappa, low, high),) = measuring.pairs(measuring.newest_grades(project)).rows
+    ((pair, passages, kappa, low, high),) = quality_statistics.pairs(quality_statistics.newest_grades(project)).rows
     # alice 0 2, bob 0 3: (0-0)² + (2-3)² = 1 over 2; by chance (0 + 9 + 4 + 1) / 4 = 3.5; 1 - 0.5 / 3.5
     assert (pair, passages, kappa) == ("alice · bob", 2, 0.86)
     assert low <= kappa <= high  # type: ignore[operator]
@@ -72,32 +72,32 @@ def test_two_people_are_compared_on_what_both_graded(project: Project, work: Que
 def test_the_forecast_is_the_open_slots_at_the_pace_of_the_week(project: Project, work: Query, wait: Wait) -> None:
     for _query in range(3):
         wait()
-    found = measuring.progress(project)
+    found = quality_statistics.progress(project)
     assert (found.open_slots, found.per_day, found.forecast) == (3, 2, 2)  # two on the first day: 3 / 2 = 1.5
     one = Assignment.objects.submitted().order_by("pk")[0]
     Assignment.objects.filter(pk=one.pk).update(submitted_at=timezone.now() - timedelta(days=2.5))
-    assert measuring.progress(project).per_day == 2 / 3
+    assert quality_statistics.progress(project).per_day == 2 / 3
     Assignment.objects.filter(pk=one.pk).update(submitted_at=timezone.now() - timedelta(days=30))
-    found = measuring.progress(project)
+    found = quality_statistics.progress(project)
     assert (found.per_day, found.forecast) == (1 / 7, 21)
     Assignment.objects.submitted().update(submitted_at=timezone.now() - timedelta(days=8))
-    assert measuring.progress(project).forecast is None
+    assert quality_statistics.progress(project).forecast is None
 
 
 def test_a_day_without_work_is_a_zero_and_not_a_gap(project: Project, work: Query) -> None:
-    rows = measuring.throughput(project).rows
-    assert len(rows) == measuring.DAYS and rows[-1][1] == 2 and rows[0][1] == 0
+    rows = quality_statistics.throughput(project).rows
+    assert len(rows) == quality_statistics.DAYS and rows[-1][1] == 2 and rows[0][1] == 0
 
 
 def test_coverage_counts_the_judged_share_of_what_the_serving_release_ranked(
     project: Project, work: Query, wait: Wait, release: Release
 ) -> None:
-    assert measuring.coverage(project) is None
+    assert quality_statistics.coverage(project) is None
     project.releases.update(judged_share=0.75)  # measured, and asked nothing yet
-    assert measuring.coverage(project) == 0.75
+    assert quality_statistics.coverage(project) == 0.75
     wait(shown="lion otter snail")  # nobody has judged these three yet
     Ranking.objects.update(release=release)
-    assert measuring.coverage(project) == 0.5
+    assert quality_statistics.coverage(project) == 0.5
 
 
 def test_gold_accuracy_is_the_share_of_known_grades_of_each_person_and_week(
@@ -114,17 +114,17 @@ def test_gold_accuracy_is_the_share_of_known_grades_of_each_person_and_week(
         for passage_id in held.order:
             judgements.record(held, passage_id, grade)
         judgements.submit(held)
-    people = measuring.people(project, measuring.newest_grades(project))
+    people = quality_statistics.people(project, quality_statistics.newest_grades(project))
     place = people.columns.index("Gold right")
     assert [(row[0], row[place]) for row in people.rows] == [("alice", 0.5), ("bob", 0.0)]
-    weeks = measuring.gold(project)
+    weeks = quality_statistics.gold(project)
     ((week, *shares),) = weeks.rows
     assert weeks.columns[1:] == ["All", "alice", "bob"] and shares == [0.25, 0.5, 0.0]  # 1 of 4, 1 of 2, 0 of 2
     assert timezone.localdate().fromisoformat(str(week)).weekday() == 0
 
 
 def test_the_agreement_of_each_person_has_its_interval(project: Project, work: Query) -> None:
-    table = measuring.people(project, measuring.newest_grades(project))
+    table = quality_statistics.people(project, quality_statistics.newest_grades(project))
     places = [table.columns.index(name) for name in ("Low", "α with the others", "High")]
     for row in table.rows:
         low, middle, high = (row[place] for place in places)

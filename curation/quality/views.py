@@ -9,32 +9,32 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from curation import measuring
 from curation.core.permissions import require
 from curation.models import Membership, Project
+from curation.quality import quality_statistics
 
-TABLES: dict[str, Callable[[Project, list[measuring.Grade]], measuring.Table]] = {
-    "throughput": lambda project, grades: measuring.throughput(project),
-    "grades": measuring.histogram,
-    "weeks": lambda project, grades: measuring.weeks(grades),
-    "people": measuring.people,
-    "gold": lambda project, grades: measuring.gold(project),
-    "pairs": lambda project, grades: measuring.pairs(grades),
+TABLES: dict[str, Callable[[Project, list[quality_statistics.Grade]], quality_statistics.Table]] = {
+    "throughput": lambda project, grades: quality_statistics.throughput(project),
+    "grades": quality_statistics.histogram,
+    "weeks": lambda project, grades: quality_statistics.weeks(grades),
+    "people": quality_statistics.people,
+    "gold": lambda project, grades: quality_statistics.gold(project),
+    "pairs": lambda project, grades: quality_statistics.pairs(grades),
 }
 
 
 @require_safe
 @require(Membership.Role.MANAGER)
 def quality(request: HttpRequest, project: Project) -> HttpResponse:
-    grades = measuring.newest_grades(project)
+    grades = quality_statistics.newest_grades(project)
     context = {
         "project": project,
-        "progress": measuring.progress(project),
-        "median_seconds": measuring.median_seconds(grades),
-        "agreement": measuring.agreement_of(grades),
-        "coverage": measuring.coverage(project),
+        "progress": quality_statistics.progress(project),
+        "median_seconds": quality_statistics.median_seconds(grades),
+        "agreement": quality_statistics.agreement_of(grades),
+        "coverage": quality_statistics.coverage(project),
         "judgements": len(grades),
-        "is_cut": len(grades) == measuring.NEWEST,
+        "is_cut": len(grades) == quality_statistics.NEWEST,
         "tables": {name: table(project, grades) for name, table in TABLES.items()},
     }
     return render(request, "curation/quality.html", context)
@@ -46,7 +46,7 @@ def quality_csv(request: HttpRequest, project: Project, name: str) -> HttpRespon
     """One table of the page as CSV."""
     if name not in TABLES:
         raise Http404
-    table = TABLES[name](project, measuring.newest_grades(project))
+    table = TABLES[name](project, quality_statistics.newest_grades(project))
     response = HttpResponse(content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{project.slug}-{name}.csv"'
     rows = csv.writer(response)
@@ -55,6 +55,6 @@ def quality_csv(request: HttpRequest, project: Project, name: str) -> HttpRespon
     return response
 
 
-def _harmless(cell: measuring.Cell) -> measuring.Cell:
+def _harmless(cell: quality_statistics.Cell) -> quality_statistics.Cell:
     """A text that a spreadsheet would run as a formula, made plain text."""
     return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@") else cell
