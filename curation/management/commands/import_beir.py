@@ -7,7 +7,7 @@ from django.core.management.base import CommandParser
 from django.utils.text import slugify
 
 from common.base_command import TandemCommand
-from curation import importing
+from curation.exchange import importers
 
 
 class Command(TandemCommand):
@@ -19,12 +19,12 @@ class Command(TandemCommand):
         parser.add_argument("--corpus-only", action="store_true", help="Documents only.")
         parser.add_argument("--queries-split", metavar="S", help="Only the queries of qrels/S.tsv.")
         parser.add_argument("--judge-split", metavar="S", help="Settle the judgements of qrels/S.tsv.")
-        parser.add_argument("--curator", default=importing.DEFAULT_CURATOR, metavar="NAME", help="Whose they are.")
+        parser.add_argument("--curator", default=importers.DEFAULT_CURATOR, metavar="NAME", help="Whose they are.")
 
     def run(self, **options: Any) -> dict[str, Any]:
         if options["project"] != slugify(options["project"]):
             self.usage(f"--project {options['project']!r} is not a slug: letters, digits and hyphens")
-        done = importing.import_beir(
+        done = importers.import_beir(
             options["folder"],
             options["project"],
             corpus_only=options["corpus_only"],
@@ -36,9 +36,9 @@ class Command(TandemCommand):
         return report(self, done)
 
 
-def report(command: TandemCommand, done: importing.Imported) -> dict[str, Any]:
+def report(command: TandemCommand, done: importers.Imported) -> dict[str, Any]:
     """What was imported, said to the person and given back for --json."""
-    counts = {name: getattr(done, name) for name in importing.COUNTED}
+    counts = {name: getattr(done, name) for name in importers.COUNTED}
     command.say(", ".join(f"{number:,} {name}" for name, number in counts.items()))
     for note in done.notes:
         command.say(note)

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from common.base_command import TandemCommand
-from curation import importing
+from curation.exchange import importers
 from curation.review import staleness
 from retrieval.documents import ingest, readers
 
@@ -53,7 +53,7 @@ class Command(TandemCommand):
     def _import(self, slug: str, kinds: list[tuple[Path, str]]) -> tuple[ingest.Ingested, staleness.Expired]:
         """All of it or nothing: BEIR rows are passages already, the others are cut."""
         began = timezone.now()
-        corpus = importing.project_named(slug).corpus
+        corpus = importers.project_named(slug).corpus
         done = ingest.Ingested(0, 0, 0, 0, 0)
         for whole in (True, False):
             some = [(path, kind) for path, kind in kinds if (kind == "beir") == whole]

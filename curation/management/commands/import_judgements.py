@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from curation import importing
 from curation.core.project_command import ProjectCommand
+from curation.exchange import importers
 from curation.management.commands.import_beir import report
 
 
@@ -19,4 +19,4 @@ class Command(ProjectCommand):
 
     def run(self, **options: Any) -> dict[str, Any]:
         project = self.project(options["project"])
-        return report(self, importing.import_judgements(project, options["path"]))
+        return report(self, importers.import_judgements(project, options["path"]))

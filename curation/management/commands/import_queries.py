@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from curation import importing
 from curation.core.project_command import ProjectCommand
+from curation.exchange import importers
 from curation.management.commands.import_beir import report
 from curation.queries import intake
 from curation.releases import lifecycle
@@ -23,7 +23,7 @@ class Command(ProjectCommand):
 
     def run(self, **options: Any) -> dict[str, Any]:
         project = self.project(options["project"])
-        done = importing.import_queries(project, options["path"])
+        done = importers.import_queries(project, options["path"])
         try:
             intake.take_up(project, on_progress=lambda done, total: self.progress(done, total, "searching"))
         except lifecycle.NothingServes as error:

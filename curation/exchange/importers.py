@@ -19,11 +19,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from common.text_files import BadInput, read_jsonl, text_of
-from curation import finding, reading
 from curation.core import audit_log
+from curation.exchange import file_formats, lookups
+from curation.exchange.file_formats import Asked, Pair
 from curation.models import Answer, Assignment, Draft, Judgement, Project, Query, Review, SettledGrade
 from curation.queries import intake
-from curation.reading import Asked, Pair
 from curation.review import consensus, staleness
 from retrieval.documents import ingest
 from retrieval.models import Corpus
@@ -74,16 +74,16 @@ def import_beir(
     done = _corpus(project, folder / "corpus.jsonl", without_text, on_progress)
     if corpus_only:
         return done
-    judged = list(reading.qrels(folder, judge_split, curator)) if judge_split else []
+    judged = list(file_formats.qrels(folder, judge_split, curator)) if judge_split else []
     wanted = None
     if queries_split:
-        wanted = {pair.query_id for pair in reading.qrels(folder, queries_split, curator)}
+        wanted = {pair.query_id for pair in file_formats.qrels(folder, queries_split, curator)}
         wanted |= {pair.query_id for pair in judged}
     path = folder / "queries.jsonl"
-    asked = [row for row in reading.queries(path) if wanted is None or row.external_id in wanted]
+    asked = [row for row in file_formats.queries(path) if wanted is None or row.external_id in wanted]
     done += _queries(project, path, asked)
     if judged:
-        answers = reading.answers(folder / "answers.jsonl")
+        answers = file_formats.answers(folder / "answers.jsonl")
         done += import_qrels(project, judged, curator, answers, without_text=without_text)
     return done
 
@@ -94,7 +94,7 @@ def import_queries(project: Project, path: Path) -> Imported:
     Rows: {"_id" or "query_id", "text", "passages": [ids]?, "answer"?, "metadata"?}. Raises BadInput.
     """
     with transaction.atomic():
-        return _queries(project, path, list(reading.queries(path)))
+        return _queries(project, path, list(file_formats.queries(path)))
 
 
 @transaction.atomic
@@ -113,15 +113,15 @@ def import_qrels(
     What people here have begun is left alone: pairs of such queries, and of settled ones, are skipped.
     """
     pairs, notes = _rescaled(pairs)
-    queries = finding.queries_of(project, pairs)
-    passages, cut = finding.passages_of(project, pairs, without_text)
+    queries = lookups.queries_of(project, pairs)
+    passages, cut = lookups.passages_of(project, pairs, without_text)
     usable = [pair for pair in pairs if pair.corpus_id in passages]
-    busy = finding.begun(queries.values())
+    busy = lookups.begun(queries.values())
     by_query: dict[str, dict[str, Pair]] = {}
     for pair in usable:
         _add_once(by_query.setdefault(pair.query_id, {}), pair.corpus_id, pair)
     fresh = {name: given for name, given in by_query.items() if queries[name].pk not in busy}
-    person = finding.person_named(project, curator)
+    person = lookups.person_named(project, curator)
     wanted = {name: (answers or {}).get(name, "") for name in fresh}
     work = [_Settled(queries[name], list(given.values()), wanted[name]) for name, given in fresh.items()]
     _settle(project, person, work, passages)
@@ -141,14 +141,14 @@ def import_judgements(project: Project, path: Path) -> Imported:
     more people than its overlap asks takes them all; one judged by fewer goes on waiting for the rest. Pairs of
     queries that are past judging, and of people who have had the query, are skipped. Raises BadInput.
     """
-    pairs = list(reading.judgements(path))
-    queries = finding.queries_of(project, pairs)
-    passages, cut = finding.passages_of(project, pairs)
+    pairs = list(file_formats.judgements(path))
+    queries = lookups.queries_of(project, pairs)
+    passages, cut = lookups.passages_of(project, pairs)
     turns: dict[tuple[str, str], dict[str, Pair]] = {}
     for pair in pairs:
         if pair.corpus_id in passages:
             _add_once(turns.setdefault((pair.query_id, pair.curator), {}), pair.corpus_id, pair)
-    people = {name: finding.person_named(project, name) for name in sorted({pair.curator for pair in pairs})}
+    people = {name: lookups.person_named(project, name) for name in sorted({pair.curator for pair in pairs})}
     places = _Places(queries.values())
     taken = []
     for (query_id, curator), given in turns.items():
@@ -229,7 +229,7 @@ def _corpus(project: Project, path: Path, without_text: set[str], on_progress: P
             text = text_of(path, line, row, "text", default="")
             if not title and not text:
                 without_text.add(name)
-            yield ingest.Source(name, title, text, reading.metadata(path, line, row), path, line)
+            yield ingest.Source(name, title, text, file_formats.metadata(path, line, row), path, line)
         if not line:
             raise BadInput(path, None, _("no document in it"))
 
@@ -241,14 +241,14 @@ def _corpus(project: Project, path: Path, without_text: set[str], on_progress: P
 
 
 def _queries(project: Project, path: Path, asked: Sequence[Asked]) -> Imported:
-    known = finding.queries_named(project, [row.external_id for row in asked])
+    known = lookups.queries_named(project, [row.external_id for row in asked])
     for row in asked:
         there = known.get(row.external_id)
         if there is not None and there.text != row.text:
             raise BadInput(path, row.line, _("“%(id)s” is there with another text") % {"id": row.external_id})
     fresh = [row for row in asked if row.external_id not in known]
     shown = {name for row in fresh for name in row.passages}
-    passages = finding.passages_named(project, shown)
+    passages = lookups.passages_named(project, shown)
     for row in fresh:
         for name in row.passages:
             if name not in passages:

@@ -12,8 +12,8 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
 from common.text_files import BadInput
-from curation import importing
 from curation.annotation import assignments
+from curation.exchange import importers
 from curation.models import (
     Answer,
     Assignment,
@@ -94,7 +94,7 @@ def test_the_corpus_alone(db: None, folder: Path) -> None:
 
 
 def test_one_means_answers_it_where_a_collection_knows_only_zero_and_one(db: None, folder: Path) -> None:
-    done = importing.import_beir(folder, "zoo2", judge_split="binary")
+    done = importers.import_beir(folder, "zoo2", judge_split="binary")
     assert sorted(SettledGrade.objects.values_list("grade", flat=True)) == [0.0, 3.0]
     assert done.notes == ("The collection grades 0 and 1 only: its 1 was taken as 3, “answers it”.",)
 
@@ -131,21 +131,21 @@ def test_bad_input_ends_with_status_2_and_leaves_everything_as_it_was(
 def test_a_missing_file_is_bad_input(db: None, folder: Path, missing: str) -> None:
     (folder / missing).unlink()
     with pytest.raises(BadInput, match=missing):
-        importing.import_beir(folder, "zoo2", judge_split="train")
+        importers.import_beir(folder, "zoo2", judge_split="train")
 
 
 def test_a_known_query_with_another_text_is_bad_input(db: None, folder: Path) -> None:
-    importing.import_beir(folder, "zoo2")
+    importers.import_beir(folder, "zoo2")
     _lines(folder / "queries.jsonl", [{"_id": "q1", "text": "Who roars?"}])
     with pytest.raises(BadInput, match="another text"):
-        importing.import_beir(folder, "zoo2")
+        importers.import_beir(folder, "zoo2")
 
 
 def test_judgements_of_a_document_that_was_cut_are_skipped_and_counted(project: Project, tmp_path: Path) -> None:
     ingest.ingest(project.corpus, [ingest.Source("long", "", "Lions sleep. " * 600)])
     Query.objects.create(project=project, external_id="q1", text="Who sleeps?")
     rows = [{"query_id": "q1", "corpus_id": name, "curator": "ana", "grade": 3} for name in ("long", "lion")]
-    done = importing.import_judgements(project, _lines(tmp_path / "j.jsonl", rows))
+    done = importers.import_judgements(project, _lines(tmp_path / "j.jsonl", rows))
     assert (done.judgements, done.skipped) == (1, 1) and "cut" in done.notes[0]
 
 
@@ -156,7 +156,7 @@ def test_what_people_have_begun_is_left_alone(project: Project, alice: User, wai
     _lines(tmp_path / "queries.jsonl", [{"_id": one.external_id, "text": one.text} for one in (begun, free)])
     (tmp_path / "qrels").mkdir()
     (tmp_path / "qrels" / "a.tsv").write_text("".join(f"{one.external_id}\tlion\t3\n" for one in (begun, free)))
-    done = importing.import_beir(tmp_path, "zoo", judge_split="a")
+    done = importers.import_beir(tmp_path, "zoo", judge_split="a")
     assert (done.judgements, done.skipped) == (1, 3)
     begun.refresh_from_db()
     assert begun.state == Query.State.OPEN and not free.assignments.open().exists()
@@ -182,7 +182,7 @@ def test_queries_come_with_the_passages_they_were_shown(
 def test_an_unknown_passage_is_named_with_its_line(project: Project, tmp_path: Path) -> None:
     path = _lines(tmp_path / "q.jsonl", [{"_id": "a", "text": "Who?"}, {"_id": "b", "text": "X", "passages": ["no"]}])
     with pytest.raises(BadInput, match=r"q\.jsonl:2: there is no passage “no”"):
-        importing.import_queries(project, path)
+        importers.import_queries(project, path)
     assert not project.queries.exists()
 
 
@@ -216,7 +216,7 @@ def test_judgements_of_several_curators_are_settled_by_the_projects_rules(
 def test_an_imported_judge_takes_the_place_of_an_open_slot(project: Project, wait: Wait, tmp_path: Path) -> None:
     query = wait(overlap=2)
     rows = [{"query_id": query.external_id, "corpus_id": "lion", "curator": "ana", "grade": 3}]
-    importing.import_judgements(project, _lines(tmp_path / "j.jsonl", rows))
+    importers.import_judgements(project, _lines(tmp_path / "j.jsonl", rows))
     assert list(query.assignments.order_by("slot").values_list("slot", "state")) == [(1, "submitted"), (2, "open")]
 
 

@@ -8,8 +8,8 @@ from django.contrib.auth.models import User
 from django.utils.translation import gettext as _
 
 from common.text_files import BadInput
+from curation.exchange.file_formats import Pair
 from curation.models import Assignment, Membership, Project, Query
-from curation.reading import Pair
 from curation.review import consensus
 from retrieval.models import Document, Passage
 
