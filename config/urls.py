@@ -9,7 +9,7 @@ from django.views.i18n import set_language
 
 from config import health
 from curation.annotation import service_worker
-from curation.views import home, preferences
+from curation.projects import views as projects_views
 
 # Browsers ask for it by this name on pages that are not ours, such as the admin's.
 icon = RedirectView.as_view(url=f"{settings.STATIC_URL}img/favicon.svg", http_method_names=["get", "head"])
@@ -17,12 +17,12 @@ icon = RedirectView.as_view(url=f"{settings.STATIC_URL}img/favicon.svg", http_me
 admin.site.site_header = admin.site.site_title = "Tandem"
 
 urlpatterns = [
-    path("", home.home, name="home"),
+    path("", projects_views.home, name="home"),
     path("sign-in/", auth_views.LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("sign-out/", auth_views.LogoutView.as_view(), name="logout"),
     path("language/", set_language, name="set_language"),
-    path("preferences/", preferences.preferences, name="preferences"),
-    path("preferences/default-keys/", preferences.default_keys, name="default_keys"),
+    path("preferences/", projects_views.preferences, name="preferences"),
+    path("preferences/default-keys/", projects_views.default_keys, name="default_keys"),
     path("p/<slug:slug>/", include("curation.urls")),
     path("p/<slug:slug>/", include("tuning.urls")),
     path("api/", include("config.api_urls")),

@@ -19,11 +19,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from common.jobs import enqueue
-from curation import arranging, staffing, tasks
+from curation import tasks
 from curation.annotation import assignments
 from curation.core import audit_log, labels
 from curation.core.errors import CurationError
-from curation.forms.settings import ProjectForm
 from curation.models import (
     Answer,
     Assignment,
@@ -43,6 +42,8 @@ from curation.models import (
     SettledGrade,
     ShownPassage,
 )
+from curation.projects import members, project_settings
+from curation.projects.forms import ProjectForm
 from curation.propagation import suggestion_review
 from curation.releases import lifecycle
 from curation.review import consensus
@@ -114,7 +115,7 @@ class ProjectAdmin(admin.ModelAdmin):
         """What the settings page can change is a line of the record here too, and the slots follow."""
         if change:
             kept = {name: form.cleaned_data[name] for name in form.changed_data if name in RECORDED}
-            arranging.change(obj, kept, actor=request.user)
+            project_settings.change(obj, kept, actor=request.user)
         super().save_model(request, obj, form, change)
         enqueue(tasks.follow_overlap, obj.pk)
 
@@ -165,7 +166,7 @@ class MembershipAdmin(admin.ModelAdmin):
         if change:
             self._change(request, obj, obj.role, obj.daily_quota, obj.is_paused)
             return
-        found = staffing.admit(obj.project, obj.user, obj.role, daily_quota=obj.daily_quota, actor=request.user)
+        found = members.admit(obj.project, obj.user, obj.role, daily_quota=obj.daily_quota, actor=request.user)
         obj.pk = found.pk
         self._change(request, found, obj.role, obj.daily_quota, obj.is_paused)
 
@@ -175,7 +176,7 @@ class MembershipAdmin(admin.ModelAdmin):
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Membership]) -> None:
         for row in queryset.order_by("pk"):
             try:
-                staffing.dismiss(row, actor=request.user)
+                members.dismiss(row, actor=request.user)
             except CurationError as error:
                 self.message_user(request, str(error), messages.ERROR)
 
@@ -191,7 +192,7 @@ class MembershipAdmin(admin.ModelAdmin):
 
     def _change(self, request: HttpRequest, row: Membership, role: str, quota: int, is_paused: bool) -> None:
         try:
-            staffing.change(row, role, quota, is_paused, actor=request.user)
+            members.change(row, role, quota, is_paused, actor=request.user)
         except CurationError as error:
             self.message_user(request, str(error), messages.ERROR)
 
@@ -265,7 +266,7 @@ class QueryAdmin(admin.ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Query, form: forms.ModelForm, change: bool) -> None:
         """Another overlap opens or closes slots of the query."""
         if "overlap" in form.changed_data:
-            arranging.set_overlap(obj, obj.overlap, actor=request.user)
+            project_settings.set_overlap(obj, obj.overlap, actor=request.user)
         super().save_model(request, obj, form, change)
 
     @admin.display(description=gettext_lazy("text"))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from celery import shared_task
 
 from common.jobs import enqueue
-from curation import arranging
 from curation.annotation import assignments, priority
 from curation.models import Project, Ranking
+from curation.projects import project_settings
 from curation.propagation import label_propagation
 from curation.queries import intake
 from curation.releases import lifecycle
@@ -50,7 +50,7 @@ def follow_overlap(project_id: int) -> None:
     """Open and close the slots of a project's open queries, after its overlap was changed."""
     project = Project.objects.filter(pk=project_id).first()
     if project is not None:
-        arranging.follow_overlap(project)
+        project_settings.follow_overlap(project)
 
 
 @shared_task

@@ -4,22 +4,22 @@ from django.urls import path
 
 from curation.annotation import views as annotation_views
 from curation.core import views as core_views
+from curation.projects import views as projects_views
 from curation.propagation import views as propagation_views
 from curation.quality import views as quality_views
 from curation.queries import views as queries_views
 from curation.releases import views as releases_views
 from curation.review import views as review_views
-from curation.views import home, people, settings
 
 app_name = "curation"
 
 project_urls = [
-    path("", home.project, name="project"),
-    path("settings/", settings.settings, name="settings"),
+    path("", projects_views.project, name="project"),
+    path("settings/", projects_views.settings, name="settings"),
     path("record/", core_views.record, name="record"),
-    path("people/", people.people, name="people"),
-    path("people/<int:pk>/", people.member, name="member"),
-    path("people/<int:pk>/remove/", people.remove_member, name="remove_member"),
+    path("people/", projects_views.people, name="people"),
+    path("people/<int:pk>/", projects_views.member, name="member"),
+    path("people/<int:pk>/remove/", projects_views.remove_member, name="remove_member"),
 ]
 
 asking_urls = [

@@ -14,8 +14,8 @@ from config.compiled import Compiled
 from curation.annotation.forms import CANNOT_TELL
 from curation.annotation.script_messages import MODULES, WORDS
 from curation.engine.text.excerpts import Excerpt, excerpt
-from curation.keymap import bindings, keys_of
 from curation.models import Answer, Assignment, Draft, Judgement, Preferences, Project, ShownPassage
+from curation.projects.keyboard_shortcuts import bindings, keys_of
 from curation.review import visibility
 from retrieval.models import Passage
 

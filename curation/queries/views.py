@@ -15,12 +15,13 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from django.views.decorators.vary import vary_on_headers
 
 from common.jobs import enqueue
-from curation import arranging, tasks
+from curation import tasks
 from curation.core import audit_log
 from curation.core.errors import CurationError
 from curation.core.http import MemberRequest
 from curation.core.permissions import require
 from curation.models import Assignment, Draft, Event, Membership, Project, ProvisionalGrade, Query, Ranking, Review
+from curation.projects import project_settings
 from curation.queries import intake
 from curation.queries.forms import AskForm, OverlapForm, QueryFilterForm
 from curation.review import consensus, visibility
@@ -127,7 +128,7 @@ def overlap(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
     found = _query(project, pk)
     form = OverlapForm(request.POST)
     if form.is_valid():
-        arranging.set_overlap(found, form.cleaned_data["overlap"], actor=request.user)
+        project_settings.set_overlap(found, form.cleaned_data["overlap"], actor=request.user)
         messages.success(request, _("Saved."))
     else:
         messages.error(request, form.errors["overlap"][0])

@@ -15,8 +15,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from curation.annotation import assignments, judgements
-from curation.keymap import DEFAULTS
 from curation.models import Answer, Assignment, Draft, Event, Guidelines, Judgement, Preferences, Project, Query
+from curation.projects.keyboard_shortcuts import DEFAULTS
 from retrieval.models import Passage
 
 Wait = Callable[..., Query]

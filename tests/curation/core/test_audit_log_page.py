@@ -8,11 +8,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from curation import arranging, staffing
 from curation.annotation import assignments, judgements
 from curation.core import audit_log
 from curation.core import views as core_views
 from curation.models import Project, Query
+from curation.projects import members, project_settings
 
 
 @pytest.fixture
@@ -24,10 +24,10 @@ def manager(client: Client, mona: User) -> Client:
 def test_it_says_who_did_what_and_what_was_before(
     manager: Client, project: Project, mona: User, carol: User, wait: Callable[..., Query]
 ) -> None:
-    arranging.change(project, {"overlap": 3, "description": "Long. " * 30}, actor=mona)
-    staffing.change(staffing.admit(project, carol, "annotator", actor=mona), "reviewer", 5, False, actor=mona)
-    arranging.set_overlap(wait(), 2, actor=mona)
-    arranging.write_guidelines(project, "Grade kindly.", actor=mona)
+    project_settings.change(project, {"overlap": 3, "description": "Long. " * 30}, actor=mona)
+    members.change(members.admit(project, carol, "annotator", actor=mona), "reviewer", 5, False, actor=mona)
+    project_settings.set_overlap(wait(), 2, actor=mona)
+    project_settings.write_guidelines(project, "Grade kindly.", actor=mona)
     html = manager.get("/p/zoo/record/").content.decode()
     assert "People per query: 1 → 3" in html and "Long." not in html
     assert "carol, annotator → reviewer, 0 → 5" in html

@@ -8,9 +8,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from curation import staffing
 from curation.annotation import assignments, judgements
 from curation.models import Assignment, Event, Judgement, Membership, Project, Query
+from curation.projects import members
 
 Wait = Callable[..., Query]
 Role = Membership.Role
@@ -122,7 +122,7 @@ def test_the_last_manager_neither_leaves_nor_steps_down(manager: Client, mona: U
 def test_a_manager_who_steps_down_goes_where_they_may(
     manager: Client, mona: User, erin: User, project: Project
 ) -> None:
-    staffing.change(of(project, erin), Role.MANAGER, 0, False, actor=mona)
+    members.change(of(project, erin), Role.MANAGER, 0, False, actor=mona)
     mine = of(project, mona)
     answer = manager.post(f"/p/zoo/people/{mine.pk}/", sent(mine, role=Role.ANNOTATOR), follow=True)
     assert answer.status_code == 200 and answer.request["PATH_INFO"] == "/p/zoo/"

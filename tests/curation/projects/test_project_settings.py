@@ -8,9 +8,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from curation import arranging
 from curation.annotation import assignments, judgements
 from curation.models import Assignment, Event, Project, Query
+from curation.projects import project_settings
 
 Wait = Callable[..., Query]
 State = Assignment.State
@@ -28,9 +28,9 @@ def states(query: Query) -> list[tuple[int, str]]:
 
 
 def widen(project: Project, overlap: int, mona: User) -> None:
-    arranging.change(project, {"overlap": overlap}, actor=mona)
+    project_settings.change(project, {"overlap": overlap}, actor=mona)
     project.refresh_from_db()
-    arranging.follow_overlap(project)
+    project_settings.follow_overlap(project)
 
 
 def test_a_wider_overlap_asks_for_the_people_who_are_missing(
@@ -137,7 +137,7 @@ def test_the_sweep_sends_the_message_that_was_lost_until_the_slots_follow(
     widen(project, 1, mona)
     tasks.expire()
     assert sent == []  # the slots follow already
-    arranging.change(project, {"overlap": 3}, actor=mona)  # and nobody hears of it
+    project_settings.change(project, {"overlap": 3}, actor=mona)  # and nobody hears of it
     tasks.expire()
     tasks.expire()
     assert sent == [project.pk, project.pk] and len(states(query)) == 1
@@ -145,8 +145,8 @@ def test_the_sweep_sends_the_message_that_was_lost_until_the_slots_follow(
     for pk in sent:
         tasks.follow_overlap(pk)
     assert len(states(query)) == 3
-    arranging.change(project, {"overlap": 2}, actor=mona)
-    arranging.follow_overlap(stale)  # a worker that began before the change ends after it
+    project_settings.change(project, {"overlap": 2}, actor=mona)
+    project_settings.follow_overlap(stale)  # a worker that began before the change ends after it
     sent.clear()
     tasks.expire()
     assert sent == [project.pk]
@@ -167,13 +167,13 @@ def test_a_slot_too_many_closes_when_its_lease_ends(
     query = wait()
     first, second = assignments.claim(query, alice), assignments.claim(query, bob)
     if of_the_query:
-        arranging.set_overlap(query, 1, actor=mona)
+        project_settings.set_overlap(query, 1, actor=mona)
     else:
         widen(project, 1, mona)
     assert Project.objects.with_other_slots().get() == project  # both hold theirs: nothing could be closed
     for work in (first, second):
         assignments.release(work)
-    arranging.follow_overlap(Project.objects.get(pk=project.pk))
+    project_settings.follow_overlap(Project.objects.get(pk=project.pk))
     assert [state for _, state in states(query) if state == State.OPEN] == [State.OPEN]
     assert not Project.objects.with_other_slots().exists()
 
@@ -183,7 +183,7 @@ def test_the_settings_page_has_the_slots_follow(
     client: Client, project: Project, wait: Wait, mona: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from curation import tasks
-    from tests.curation.test_settings_page import whole
+    from tests.curation.projects.test_settings_page import whole
 
     sent: list[int] = []
     monkeypatch.setattr(tasks.follow_overlap, "apply_async", lambda args, **options: sent.extend(args))

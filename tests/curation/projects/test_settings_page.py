@@ -8,8 +8,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from curation.annotation import assignments, judgements
-from curation.forms.settings import ProjectForm
 from curation.models import Project, Query
+from curation.projects.forms import ProjectForm
 
 
 def whole(project: Project, **changes: object) -> dict[str, object]:
