@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.text_files import read_jsonl
-from curation.sample.resolving import Resolver
+from curation.sample.passage_names import Resolver
 
 FOLDER = Path(__file__).parent
 

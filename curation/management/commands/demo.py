@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from common.base_command import TandemCommand
 from curation.core.errors import CurationError
 from curation.models import Project
-from curation.sample import loading, removing
+from curation.sample import load, remove
 from retrieval.engine.encoders.bi_encoder import NoEncoder
 from retrieval.index.index_builds import CannotBuild, ClaimLost
 from retrieval.search.search import CannotSearch
@@ -34,21 +34,21 @@ class Command(TandemCommand):
     def run(self, **options: Any) -> dict[str, Any]:
         if options["migrate"]:
             call_command("migrate", verbosity=0)
-        is_there = Project.objects.filter(slug=loading.SLUG).exists()
-        if not is_there and not loading.is_local() and not options["known_passwords"]:
+        is_there = Project.objects.filter(slug=load.SLUG).exists()
+        if not is_there and not load.is_local() and not options["known_passwords"]:
             self.usage(
                 _(
                     "The sample's people have passwords that everybody knows, and ALLOWED_HOSTS names more than this "
                     "machine. --known-passwords loads it all the same."
                 )
             )
-        if options["fresh"] and removing.remove(loading.SLUG):
+        if options["fresh"] and remove.remove(load.SLUG):
             self.say(_("The old sample project is gone."))
-        loaded = loading.load(on_progress=self.progress)
+        loaded = load.load(on_progress=self.progress)
         self._report(loaded)
         return asdict(loaded)
 
-    def _report(self, loaded: loading.Loaded) -> None:
+    def _report(self, loaded: load.Loaded) -> None:
         if not loaded.added:
             self.say(_("The sample project is there (%(n)d questions).") % {"n": loaded.questions})
             return

@@ -28,9 +28,9 @@ from curation.releases import lifecycle, retrieve
 from curation.sample import questions
 from curation.sample.corpus import SampleCorpus, python_version
 from curation.sample.corpus import read as read_corpus
+from curation.sample.passage_names import Resolver
 from curation.sample.people import PASSWORD, PEOPLE
 from curation.sample.questions import Question, Sample
-from curation.sample.resolving import Resolver
 from retrieval.documents import ingest
 from retrieval.documents.ingest import Source
 from retrieval.index import index_builds

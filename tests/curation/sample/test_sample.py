@@ -14,10 +14,10 @@ from django.core.management import CommandError, call_command
 from curation.annotation import assignments, judgements
 from curation.core import labels
 from curation.models import Assignment, Judgement, Project, Query, Review
-from curation.sample import corpus, loading, questions, removing
+from curation.sample import corpus, load, questions, remove
 from curation.sample.corpus import SamplePassage
+from curation.sample.passage_names import Resolver
 from curation.sample.people import LOGINS
-from curation.sample.resolving import Resolver
 from retrieval.models import Encoder
 
 FOLDER = Path(questions.__file__).parent
@@ -170,7 +170,7 @@ def test_a_key_is_found_through_other_quotes_other_cuts_and_other_places() -> No
 def test_loading_settles_what_was_judged_and_leaves_the_rest_to_do(
     words_encoder: Encoder, few: corpus.SampleCorpus
 ) -> None:
-    loaded = loading.load(encoder=words_encoder, corpus=few, only=A_FEW)
+    loaded = load.load(encoder=words_encoder, corpus=few, only=A_FEW)
 
     project = Project.objects.get(slug="python")
     states = {query.external_id: query.state for query in project.queries.all()}
@@ -195,7 +195,7 @@ def test_loading_settles_what_was_judged_and_leaves_the_rest_to_do(
 
 
 def test_a_waiting_question_is_frozen_as_the_base_ranked_it(words_encoder: Encoder, few: corpus.SampleCorpus) -> None:
-    loading.load(encoder=words_encoder, corpus=few, only=A_FEW)
+    load.load(encoder=words_encoder, corpus=few, only=A_FEW)
 
     waiting = Query.objects.get(external_id="ask-067")
     ranking = waiting.rankings.get()
@@ -210,7 +210,7 @@ def test_what_the_search_missed_was_added_by_its_judge(
     grades = next(one for one in sample.questions if one.external_id == "ask-002").turns[0].grades
     judged = corpus.SampleCorpus([one for one in found.passages if one.external_id in grades])
 
-    loading.load(encoder=words_encoder, corpus=judged, only=["ask-002"])
+    load.load(encoder=words_encoder, corpus=judged, only=["ask-002"])
 
     ranking = Query.objects.get(external_id="ask-002").rankings.get()
     assert ranking.release is not None
@@ -233,7 +233,7 @@ def test_the_keys_hold_when_the_text_is_cut_elsewhere_and_marked_up(monkeypatch:
 
 
 def test_everybody_can_sign_in(words_encoder: Encoder, few: corpus.SampleCorpus) -> None:
-    loading.load(encoder=words_encoder, corpus=few, only=[])
+    load.load(encoder=words_encoder, corpus=few, only=[])
 
     for title, name, password in LOGINS:
         user = authenticate(username=name, password=password)
@@ -243,14 +243,14 @@ def test_everybody_can_sign_in(words_encoder: Encoder, few: corpus.SampleCorpus)
 
 
 def test_a_second_load_leaves_peoples_work_alone(words_encoder: Encoder, few: corpus.SampleCorpus) -> None:
-    loading.load(encoder=words_encoder, corpus=few, only=A_FEW)
+    load.load(encoder=words_encoder, corpus=few, only=A_FEW)
     project = Project.objects.get(slug="python")
     ana = authenticate(username="ana", password="tandem")
     assert ana is not None
     mine = assignments.claim(Query.objects.get(external_id="ask-067"), ana)
     judgements.record(mine, mine.order[0], 3)
 
-    again = loading.load(encoder=words_encoder, corpus=few, only=A_FEW)
+    again = load.load(encoder=words_encoder, corpus=few, only=A_FEW)
 
     assert again.added == 0
     assert project.queries.count() == len(A_FEW)
@@ -267,26 +267,26 @@ def test_a_load_that_was_cut_off_is_carried_to_its_end(
     with monkeypatch.context() as patched:
         patched.setattr(judgements, "submit", cut)
         with pytest.raises(KeyboardInterrupt):
-            loading.load(encoder=words_encoder, corpus=few, only=A_FEW)
+            load.load(encoder=words_encoder, corpus=few, only=A_FEW)
 
-    loaded = loading.load(encoder=words_encoder, corpus=few, only=A_FEW)
+    loaded = load.load(encoder=words_encoder, corpus=few, only=A_FEW)
 
     assert (loaded.added, loaded.settled, loaded.in_review) == (len(A_FEW), 3, 1)
 
 
 def test_fresh_throws_the_project_away_and_keeps_the_index(words_encoder: Encoder, few: corpus.SampleCorpus) -> None:
-    loading.load(encoder=words_encoder, corpus=few, only=A_FEW)
+    load.load(encoder=words_encoder, corpus=few, only=A_FEW)
     before = Project.objects.get(slug="python")
 
-    assert removing.remove("python")
+    assert remove.remove("python")
     assert not Project.objects.filter(slug="python").exists()
     assert not Judgement.objects.exists()
-    loading.load(encoder=words_encoder, corpus=few, only=A_FEW)
+    load.load(encoder=words_encoder, corpus=few, only=A_FEW)
 
     after = Project.objects.get(slug="python")
     assert after.pk != before.pk
     assert after.corpus.builds.get() == after.releases.serving().get().build
-    assert not removing.remove("no-such-project")
+    assert not remove.remove("no-such-project")
 
 
 def test_known_passwords_are_not_put_where_strangers_reach_the_pages(db: None, settings: object) -> None:
@@ -301,7 +301,7 @@ def test_known_passwords_are_not_put_where_strangers_reach_the_pages(db: None, s
 
 @pytest.mark.slow
 def test_the_whole_sample_loads(words_encoder: Encoder) -> None:
-    loaded = loading.load(encoder=words_encoder)
+    loaded = load.load(encoder=words_encoder)
 
     assert loaded.questions == len(rows("questions.jsonl"))
     assert loaded.settled >= 58
