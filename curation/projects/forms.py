@@ -9,7 +9,6 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.utils.translation import gettext_lazy as _
 
 from curation.models import Judgement, Membership, Preferences, Project
 from curation.projects.keyboard_shortcuts import DEFAULTS, LABELS, is_key
@@ -34,19 +33,19 @@ class ProjectForm(forms.ModelForm):
             "judges_edits",
         ]
         labels = {
-            "name": _("Name"),
-            "language": _("Language of the corpus"),
-            "description": _("Description"),
-            "overlap": _("People per query"),
-            "pool_depth": _("Passages per query"),
-            "lease_seconds": _("Lease in seconds"),
-            "review_gap": _("Gap that goes to review"),
-            "reveal": _("Show others' grades"),
-            "random_share": _("Random share of the queue"),
-            "gold_rate": _("Share of gold questions"),
-            "gold_feedback": _("Feedback on gold questions"),
-            "passes_on": _("Offer grades to near-duplicates"),
-            "judges_edits": _("Judge edited passages anew"),
+            "name": gettext_lazy("Name"),
+            "language": gettext_lazy("Language of the corpus"),
+            "description": gettext_lazy("Description"),
+            "overlap": gettext_lazy("People per query"),
+            "pool_depth": gettext_lazy("Passages per query"),
+            "lease_seconds": gettext_lazy("Lease in seconds"),
+            "review_gap": gettext_lazy("Gap that goes to review"),
+            "reveal": gettext_lazy("Show others' grades"),
+            "random_share": gettext_lazy("Random share of the queue"),
+            "gold_rate": gettext_lazy("Share of gold questions"),
+            "gold_feedback": gettext_lazy("Feedback on gold questions"),
+            "passes_on": gettext_lazy("Offer grades to near-duplicates"),
+            "judges_edits": gettext_lazy("Judge edited passages anew"),
         }
         widgets = {"description": forms.Textarea(attrs={"rows": 2})}
 
@@ -83,22 +82,26 @@ class GradesForm(forms.Form):
 
 class GuidelinesForm(forms.Form):
     text = forms.CharField(
-        label=_("Guidelines"),
-        help_text=_("Markdown. Saving makes the next version; each judgement keeps the version it was made under."),
+        label=gettext_lazy("Guidelines"),
+        help_text=gettext_lazy(
+            "Markdown. Saving makes the next version; each judgement keeps the version it was made under."
+        ),
         widget=forms.Textarea(attrs={"rows": 10}),
     )
 
 
 MOST_A_DAY = 100_000
-NO_LIMIT = _("0 is no limit.")
+NO_LIMIT = gettext_lazy("0 is no limit.")
 
 
 class MemberForm(forms.Form):
     """One member's row; each has a prefix of its own."""
 
-    role = forms.ChoiceField(label=_("Role"), choices=Membership.Role)
-    daily_quota = forms.IntegerField(label=_("Most a day"), min_value=0, max_value=MOST_A_DAY, help_text=NO_LIMIT)
-    is_paused = forms.BooleanField(label=_("Paused"), required=False)
+    role = forms.ChoiceField(label=gettext_lazy("Role"), choices=Membership.Role)
+    daily_quota = forms.IntegerField(
+        label=gettext_lazy("Most a day"), min_value=0, max_value=MOST_A_DAY, help_text=NO_LIMIT
+    )
+    is_paused = forms.BooleanField(label=gettext_lazy("Paused"), required=False)
 
     @classmethod
     def of(cls, membership: Membership, sent: Any = None) -> MemberForm:
@@ -108,13 +111,13 @@ class MemberForm(forms.Form):
 
 class NewMemberForm(forms.Form):
     username = forms.CharField(
-        label=_("Login name"),
+        label=gettext_lazy("Login name"),
         max_length=150,
         widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}),
     )
-    role = forms.ChoiceField(label=_("Role"), choices=Membership.Role)
+    role = forms.ChoiceField(label=gettext_lazy("Role"), choices=Membership.Role)
     daily_quota = forms.IntegerField(
-        label=_("Most a day"), min_value=0, max_value=MOST_A_DAY, initial=0, help_text=NO_LIMIT
+        label=gettext_lazy("Most a day"), min_value=0, max_value=MOST_A_DAY, initial=0, help_text=NO_LIMIT
     )
 
     def clean_username(self) -> User:
