@@ -8,7 +8,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from tuning.engine.examples import JudgedQuery, PassageText
+from tuning.engine.data.examples import JudgedQuery, PassageText
 
 SHARED = Path(os.environ.get("BENCH_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 FEEDBACKQA = "feedbackqa"

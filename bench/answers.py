@@ -35,8 +35,10 @@ from curation.engine.generation.generator import TextGenerator, resolve
 from curation.engine.generation.prompts import DEFAULT_PROMPT, DEFAULT_REFUSAL, build_prompt
 from retrieval.engine import hardware
 from retrieval.engine.indexes.bm25_index import LexicalIndex
-from tuning.engine import answers, fit_generator, fitting, preferences
-from tuning.engine.examples import DEV, TRAIN, JudgedQuery, PassageText, write_passages, write_queries
+from tuning.engine.data.examples import DEV, TRAIN, JudgedQuery, PassageText, write_passages, write_queries
+from tuning.engine.generator import preference_pairs, train_generator
+from tuning.engine.metrics import answer_metrics
+from tuning.engine.process import training_process
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("DATA_DIR", ROOT / "var"))
@@ -116,7 +118,7 @@ def _tuned(part: str, name: str, folder: Path, scale: float) -> dict[str, Any]:
         if dpo:
             shutil.copy(folder / "SFT" / "sft.bookmark", out)
         given = spec | {"settings": size.settings | {"dpo": dpo, "dev_instances": size.dev}}
-        fitted = fit_generator.fit(given, out, fitting.Log(out / fitting.METRICS))
+        fitted = train_generator.fit(given, out, training_process.Log(out / training_process.METRICS))
         record[stage] = {
             name: fitted["record"][name] for name in ("steps", "dpo_steps", "seconds", "pairs", "instances")
         }
@@ -146,7 +148,7 @@ def _measure(
         "gold": _means([written[prompt] for prompt in gold], answerable),
         "retrieved": _means([by_query[row.query_id] for row in answerable], answerable),
     }
-    refused = answers.refusals(by_query, {row.query_id for row in test if row.is_unanswerable}, DEFAULT_REFUSAL)
+    refused = answer_metrics.refusals(by_query, {row.query_id for row in test if row.is_unanswerable}, DEFAULT_REFUSAL)
     found["refusals"] = {"precision": refused.precision, "recall": refused.recall, "unanswerable": refused.unanswerable}
     return found
 
@@ -155,7 +157,7 @@ def _means(written: Sequence[str], rows: Sequence[JudgedQuery]) -> dict[str, flo
     pairs = list(zip(written, rows, strict=True))
     return {
         name: float(np.mean([measure(text, [row.answer]) for text, row in pairs]))
-        for name, measure in answers.MEASURES.items()
+        for name, measure in answer_metrics.MEASURES.items()
     }
 
 
@@ -221,7 +223,7 @@ def _expertqa(size: Size) -> Collection:
         grades.setdefault(query, {})[passage] = float(grade)
     whole = [one for one in sorted(references) if max(grades.get(one, {"": 0.0}).values()) >= 2 and one in drafts]
     rows = [JudgedQuery(one, texts[one], grades[one], answer=references[one], draft=drafts[one]) for one in whole]
-    edited = [row for row in rows if preferences.is_edited(row)]
+    edited = [row for row in rows if preference_pairs.is_edited(row)]
     random.Random(0).shuffle(edited)
     splits = [(TRAIN, size.train), (DEV, size.dev), ("test", size.test)]
     chosen: list[JudgedQuery] = []

@@ -23,8 +23,8 @@ from typing import Any
 
 from common import artifacts
 from tests.tiny import said, tiny_encoder, tiny_generator
-from tuning.engine import fitting
-from tuning.engine.examples import DEV, TRAIN, JudgedQuery, PassageText, write_passages, write_queries
+from tuning.engine.data.examples import DEV, TRAIN, JudgedQuery, PassageText, write_passages, write_queries
+from tuning.engine.process import training_process
 
 KILLS = 10
 ANIMALS = ["lion", "tiger", "zebra", "panda", "otter", "eagle", "crow", "shark", "whale", "snail"]
@@ -96,20 +96,21 @@ def _kill(half: Half, folder: Path, out: Path, target: int) -> dict[str, Any]:
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    went_on = had and "going on" in (out / fitting.METRICS).read_text()
+    went_on = had and "going on" in (out / training_process.METRICS).read_text()
     return {
         "course": line["candidate"],
         "at": line["step"],
         "from": "its bookmark" if went_on else "step 0",
         "went_on": went_on,
-        "half": (out / fitting.RESULT).exists() or ((out / fitting.CHECKPOINT).exists() and not _is_whole(out)),
+        "half": (out / training_process.RESULT).exists()
+        or ((out / training_process.CHECKPOINT).exists() and not _is_whole(out)),
     }
 
 
 def _last(out: Path, pid: int) -> dict[str, Any] | None:
     """The last step of the process that writes there now."""
     try:
-        lines = (out / fitting.METRICS).read_text().split("\n")[:-1]
+        lines = (out / training_process.METRICS).read_text().split("\n")[:-1]
         own = json.loads((out / "pid").read_text()) == pid
     except (OSError, ValueError):
         return None
@@ -119,7 +120,7 @@ def _last(out: Path, pid: int) -> dict[str, Any] | None:
 
 def _is_whole(out: Path) -> bool:
     try:
-        artifacts.read_meta(out / fitting.CHECKPOINT)
+        artifacts.read_meta(out / training_process.CHECKPOINT)
     except artifacts.Damaged:
         return False
     return True
@@ -127,11 +128,11 @@ def _is_whole(out: Path) -> bool:
 
 def _cut_short(out: Path) -> bool:
     """Whether a checkpoint that lacks its end is refused."""
-    result = json.loads((out / fitting.RESULT).read_text())
-    weights = next((out / fitting.CHECKPOINT).rglob("*.safetensors"))
+    result = json.loads((out / training_process.RESULT).read_text())
+    weights = next((out / training_process.CHECKPOINT).rglob("*.safetensors"))
     weights.write_bytes(weights.read_bytes()[:-100])
     try:
-        artifacts.verify(out / fitting.CHECKPOINT, _hash(result))
+        artifacts.verify(out / training_process.CHECKPOINT, _hash(result))
     except artifacts.Damaged:
         return True
     return False
@@ -141,13 +142,13 @@ def _finish(half: Half, folder: Path, out: Path) -> dict[str, Any]:
     process = _start(half, folder, out)
     if process.wait() != 0:
         raise SystemExit(f"the training failed: {process.returncode}")
-    found: dict[str, Any] = json.loads((out / fitting.RESULT).read_text())
+    found: dict[str, Any] = json.loads((out / training_process.RESULT).read_text())
     return found
 
 
 def _start(half: Half, folder: Path, out: Path) -> subprocess.Popen[bytes]:
     out.mkdir(exist_ok=True)
-    (out / fitting.METRICS).unlink(missing_ok=True)
+    (out / training_process.METRICS).unlink(missing_ok=True)
     command = [sys.executable, "-m", half.module, str(folder / "spec.json"), str(out)]
     process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL)
     (out / "pid").write_text(str(process.pid))
@@ -213,6 +214,6 @@ def _files(folder: Path, rows: Sequence[JudgedQuery], passages: Sequence[Passage
 
 
 HALVES = {
-    "generator": Half("tuning.engine.fit_generator", {"sft": 120, "dpo": 60}, False, _generator),
-    "retriever": Half("tuning.engine.fit_encoder", {"query": 60, "both": 120}, True, _retriever),
+    "generator": Half("tuning.engine.generator.train_generator", {"sft": 120, "dpo": 60}, False, _generator),
+    "retriever": Half("tuning.engine.retriever.train_retriever", {"query": 60, "both": 120}, True, _retriever),
 }

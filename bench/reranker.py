@@ -27,9 +27,12 @@ from retrieval.engine import hardware
 from retrieval.engine.encoders.bi_encoder import TextEncoder, resolve
 from retrieval.engine.encoders.cross_encoder import TextReranker, reorder
 from retrieval.engine.indexes import bm25_index, score_fusion
-from tuning.engine import examples, fit_encoder, fit_reranker, metrics, significance
-from tuning.engine.examples import DEV, TRAIN, JudgedQuery, PassageText
-from tuning.engine.fitting import Log
+from tuning.engine.data import examples
+from tuning.engine.data.examples import DEV, TRAIN, JudgedQuery, PassageText
+from tuning.engine.metrics import ranking_metrics, significance
+from tuning.engine.process.training_process import Log
+from tuning.engine.reranker import train_reranker
+from tuning.engine.retriever import train_retriever
 
 DEV_SHARE = 0.1
 DEPTH, LISTED = 100, 30
@@ -111,7 +114,7 @@ def _search(
         files = {kind: str(out / f"{kind}.jsonl") for kind in ("queries", "passages")}
         spec = files | {"query_path": folder, "passage_path": folder, "seed": seed}
         (out / "encoder").mkdir()
-        result = fit_encoder.fit(spec, out / "encoder", Log(out / "encoder" / "metrics.jsonl"))
+        result = train_retriever.fit(spec, out / "encoder", Log(out / "encoder" / "metrics.jsonl"))
         query_path, passage_path = result["query_path"], result["passage_path"]
     encoder = TextEncoder(query_path, passage_path)
     vectors = encoder.encode_passages([one.text for one in passages])
@@ -137,7 +140,7 @@ def _weigh(
     files = {kind: str(out / f"{kind}.jsonl") for kind in ("queries", "passages", "candidates")}
     spec = files | {"vectors": str(out / "vectors.npy"), "query_path": str(search.encoder.query_folder), "seed": seed}
     began = time.perf_counter()
-    result = fit_reranker.fit(spec | {"base": base or resolve(ENCODER)}, out, Log(out / "metrics.jsonl"))
+    result = train_reranker.fit(spec | {"base": base or resolve(ENCODER)}, out, Log(out / "metrics.jsonl"))
     told = {"chosen": result["choice"], "seconds": round(time.perf_counter() - began, 1), "share": result["share"]}
     told |= {f"dev, {side}": round(value, 4) for side, value in result["dev"].items()}
     if "reranker_path" not in result:
@@ -152,7 +155,7 @@ def _weigh(
 
 def _values(search: Search, rankings: dict[str, np.ndarray], test: list[JudgedQuery]) -> dict[str, float]:
     named = {name: [search.passages[row].passage_id for row in rows] for name, rows in rankings.items()}
-    return metrics.measure(named, {row.query_id: row.grades for row in test}).of("ndcg@10")
+    return ranking_metrics.measure(named, {row.query_id: row.grades for row in test}).of("ndcg@10")
 
 
 def _milliseconds(

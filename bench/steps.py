@@ -22,12 +22,12 @@ from bench._tables import show
 from bench.retriever import ENCODER
 from retrieval.engine import hardware
 from retrieval.engine.encoders.bi_encoder import TextEncoder, resolve
-from tuning.engine import candidates, roads, whitening
-from tuning.engine.batches import Material
-from tuning.engine.encoder_spec import RetrieverSettings
-from tuning.engine.fitting import Log
-from tuning.engine.progress import Progress
-from tuning.engine.towers import Tower
+from tuning.engine.process.progress import Progress
+from tuning.engine.process.training_process import Log
+from tuning.engine.retriever import candidates, strategies, whitening
+from tuning.engine.retriever.batches import Material
+from tuning.engine.retriever.retriever_spec import RetrieverSettings
+from tuning.engine.retriever.trainable_encoder import Tower
 
 BATCH, TOKENS, WARM = 32, 256, 2
 
@@ -55,11 +55,11 @@ def main(options: Sequence[str]) -> dict[str, Any]:
     pairs = [(one.text, texts[at[name]]) for one in train for name in one.grades]
     seconds = {
         "trainer of sentence-transformers, both sides": _trainer(pairs),
-        "ours, both sides": _ours(roads.both, material, settings),
+        "ours, both sides": _ours(strategies.both, material, settings),
         "ours, both sides, 64 tokens (the default)": _ours(
-            roads.both, material, replace(settings, both_train_tokens=RetrieverSettings.both_train_tokens)
+            strategies.both, material, replace(settings, both_train_tokens=RetrieverSettings.both_train_tokens)
         ),
-        "ours, query side, softmax over the corpus": _ours(roads.query, material, settings),
+        "ours, query side, softmax over the corpus": _ours(strategies.query, material, settings),
     }
     both, peer = seconds["ours, both sides"], seconds["trainer of sentence-transformers, both sides"]
     query = seconds["ours, query side, softmax over the corpus"]
@@ -77,7 +77,7 @@ def _ours(make: Any, material: Material, settings: RetrieverSettings) -> float:
         road = make(material, settings, 0)
         progress = Progress(Log(metrics))
         progress.steps = road.steps
-        roads.walk(road, Tower(resolve(ENCODER)), material, settings, progress)
+        strategies.walk(road, Tower(resolve(ENCODER)), material, settings, progress)
         ends = [json.loads(line)["seconds"] for line in metrics.read_text(encoding="utf-8").splitlines()]
     return median(np.diff(ends)[WARM - 1 :])
 

@@ -253,10 +253,10 @@ COMPUTE_THREADS = env_int("COMPUTE_THREADS", 0)  # 0: every core, for the one he
 # What is started for a run of each part, as a process of its own: `python -m MODULE SPEC.json OUT`. Before the
 # retriever's, `scores` asks the generator what it makes of the candidates.
 TRAINERS = {
-    "retriever": "tuning.engine.fit_encoder",
-    "generator": "tuning.engine.fit_generator",
-    "reranker": "tuning.engine.fit_reranker",
-    "scores": "tuning.engine.scores",
+    "retriever": "tuning.engine.retriever.train_retriever",
+    "generator": "tuning.engine.generator.train_generator",
+    "reranker": "tuning.engine.reranker.train_reranker",
+    "scores": "tuning.engine.generator.lm_scores",
 }
 HEARTBEAT_SECONDS = env_int("HEARTBEAT_SECONDS", 5, least=1)
 # A job whose heartbeat is older than this lost its worker.

@@ -65,7 +65,13 @@ def test_the_pages_and_the_check_load_no_heavy_library() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["config.wsgi", "tuning.engine.fit_encoder", "tuning.engine.fit_generator", "tuning.engine.fit_reranker"]
+    "module",
+    [
+        "config.wsgi",
+        "tuning.engine.retriever.train_retriever",
+        "tuning.engine.generator.train_generator",
+        "tuning.engine.reranker.train_reranker",
+    ],
 )
 def test_a_process_lets_idle_threads_sleep_before_torch_can_load(module: str) -> None:
     code = (

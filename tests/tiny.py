@@ -78,7 +78,7 @@ def tiny_reranker(folder: Path, words: Sequence[str] = SYLLABLES) -> Path:
     """The folder of a cross-encoder of the same kind, with opinions of its own: its head is random and loud."""
     from sentence_transformers import CrossEncoder
 
-    from tuning.engine.checkpoints import save_reranker
+    from tuning.engine.process.checkpoints import save_reranker
 
     _tiny_bert(folder, words, hears_places=True)
     model = CrossEncoder(str(folder / "bert"), num_labels=1, max_length=48, device="cpu")

@@ -15,7 +15,7 @@ from retrieval.index import index_builds
 from retrieval.models import IndexBuild
 from retrieval.search import search
 from tuning import choosing, collecting, training
-from tuning.engine.examples import DEV
+from tuning.engine.data.examples import DEV
 from tuning.models import Part, Run, Turn
 
 KEPT_BEFORE = 2  # releases before the serving one whose builds stay, to roll back to

@@ -20,8 +20,8 @@ from common.text_files import BadInput, read_jsonl, read_qrels, text_of
 from curation.models import Project, Release
 from retrieval.models import Document, Passage
 from tuning import trying
-from tuning.engine import metrics
-from tuning.engine.metrics import Gain, Measured
+from tuning.engine.metrics import ranking_metrics
+from tuning.engine.metrics.ranking_metrics import Gain, Measured
 from tuning.models import DatasetQuery, Split
 from tuning.trying import PerQuery
 
@@ -93,7 +93,9 @@ def rank(
 def measure(found: Ranked, outside: Outside, k: int, gain: Gain = "exponential") -> Measured:
     """ndcg@k, recall@k, mrr@k and judged@k against the file's grades."""
     rankings = {query_id: [name for name, _score in ranked] for query_id, ranked in found.items()}
-    return metrics.measure(rankings, outside.grades, ndcg_at=[k], recall_at=[k], mrr_at=[k], judged_at=[k], gain=gain)
+    return ranking_metrics.measure(
+        rankings, outside.grades, ndcg_at=[k], recall_at=[k], mrr_at=[k], judged_at=[k], gain=gain
+    )
 
 
 def answer(

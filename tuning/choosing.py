@@ -15,7 +15,7 @@ from curation.engine.generation.api_generator import ApiError
 from curation.models import Release
 from curation.releases import generate, lifecycle
 from tuning import collecting, trying
-from tuning.engine.examples import DEV, JudgedQuery
+from tuning.engine.data.examples import DEV, JudgedQuery
 from tuning.models import Run
 
 MOST_QUERIES = 24

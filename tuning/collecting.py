@@ -24,8 +24,8 @@ from curation.queries import query_vectors
 from retrieval.engine.encoders.bi_encoder import TextEncoder
 from retrieval.index import index_builds
 from retrieval.models import Encoder, Passage
-from tuning.engine import clusters
-from tuning.engine.examples import (
+from tuning.engine.data import clusters
+from tuning.engine.data.examples import (
     DEV,
     TEST,
     TRAIN,
@@ -35,7 +35,7 @@ from tuning.engine.examples import (
     write_passages,
     write_queries,
 )
-from tuning.engine.metrics import RELEVANT_FROM
+from tuning.engine.metrics.ranking_metrics import RELEVANT_FROM
 from tuning.models import Dataset, DatasetQuery
 
 LEAST_QUERIES = 8

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tuning import collecting
-from tuning.engine.examples import JudgedQuery
+from tuning.engine.data.examples import JudgedQuery
 from tuning.models import Dataset, DatasetQuery
 
 ASPECTS = ("text", "grades", "answer", "is_unanswerable", "split")

@@ -19,9 +19,9 @@ from django.db.models import Count
 
 from curation.engine.statistics.sampling import divergence
 from curation.models import Project, Query
-from tuning.engine import targets
-from tuning.engine.candidates import read_lm_scores
-from tuning.engine.encoder_spec import RetrieverSettings
+from tuning.engine.retriever import targets
+from tuning.engine.retriever.candidates import read_lm_scores
+from tuning.engine.retriever.retriever_spec import RetrieverSettings
 
 MOST_BESIDE = 24  # scored in a turn for the queue alone: each costs the small generator two seconds
 _AT_ONCE = 500

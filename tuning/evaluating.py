@@ -19,10 +19,11 @@ from common.messages import Said, of_error, say
 from curation.queries import query_vectors
 from curation.releases import lifecycle, retrieve
 from tuning import collecting, guarding, trying, voting, weighing
-from tuning.engine import answers, clusters
-from tuning.engine import slices as slicing
-from tuning.engine.examples import TEST, TRAIN, JudgedQuery
-from tuning.engine.significance import compare
+from tuning.engine.data import clusters
+from tuning.engine.data.examples import TEST, TRAIN, JudgedQuery
+from tuning.engine.metrics import answer_metrics
+from tuning.engine.metrics import slices as slicing
+from tuning.engine.metrics.significance import compare
 from tuning.models import Evaluation, Part, Turn
 from tuning.trying import PerQuery, Rankings
 
@@ -156,7 +157,9 @@ def _refused(evaluation: Evaluation, written: Written, test: list[JudgedQuery]) 
     """
     unanswerable = {row.query_id for row in test if row.is_unanswerable}
     releases = (evaluation.champion, evaluation.challenger)
-    sides = [answers.refusals(said, unanswerable, one.refusal) for said, one in zip(written, releases, strict=True)]
+    sides = [
+        answer_metrics.refusals(said, unanswerable, one.refusal) for said, one in zip(written, releases, strict=True)
+    ]
     figures: dict[str, dict[str, Any]] = {}
     for name in ("precision", "recall"):
         before, after = (getattr(side, name) for side in sides)

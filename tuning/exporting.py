@@ -21,8 +21,8 @@ from common import artifacts
 from curation.models import Judgement, Project
 from retrieval.models import Passage
 from tuning import collecting, instructing
-from tuning.engine.examples import JudgedQuery
-from tuning.engine.metrics import RELEVANT_FROM
+from tuning.engine.data.examples import JudgedQuery
+from tuning.engine.metrics.ranking_metrics import RELEVANT_FROM
 from tuning.naming import Names, by_batch
 
 POSITIVE_FROM = 2.0  # teaches as an answer; 1 is related, neither positive nor negative

@@ -31,7 +31,15 @@ class Follower:
     def __init__(self, module: str, out: Path, threads: int) -> None:
         self.out = out
         self._offset = 0
-        command = [sys.executable, "-m", "tuning.engine.leash", str(os.getpid()), module, str(out / SPEC), str(out)]
+        command = [
+            sys.executable,
+            "-m",
+            "tuning.engine.process.exit_with_parent",
+            str(os.getpid()),
+            module,
+            str(out / SPEC),
+            str(out),
+        ]
         limits = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)} if threads else {}
         with (out / ERRORS).open("wb") as errors:
             self.process = subprocess.Popen(

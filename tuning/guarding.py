@@ -28,8 +28,8 @@ from curation.models import Project, Release
 from curation.releases import lifecycle
 from retrieval.models import Passage
 from tuning import collecting
-from tuning.engine import answers, metrics
-from tuning.engine.significance import compare
+from tuning.engine.metrics import answer_metrics, ranking_metrics
+from tuning.engine.metrics.significance import compare
 from tuning.models import Evaluation, GuardSet, Part
 
 PREFIX, LOG_PROBABILITY = "guard:", "logprob"
@@ -117,7 +117,7 @@ def from_project(
         raise CannotGuard(_("A project cannot guard itself: its own work is what is tuned for."))
     found, wanted = Contents(), set()
     for row in _sample(collecting.settled_rows(source), MOST_QUERIES, lambda row: row.query_id):
-        if not row.answer and not any(grade >= metrics.RELEVANT_FROM for grade in row.grades.values()):
+        if not row.answer and not any(grade >= ranking_metrics.RELEVANT_FROM for grade in row.grades.values()):
             continue
         found.questions[row.query_id] = row.text
         if row.grades:
@@ -193,7 +193,7 @@ def _ndcg(encoder: Any, contents: Contents) -> Values:
     scores = queries @ encoder.encode_passages(list(contents.passages.values())).T  # (q, p)
     order = np.argsort(-scores, axis=1, kind="stable")[:, :10]
     rankings = {name: names[best].tolist() for name, best in zip(asked, order, strict=True)}
-    return metrics.measure(rankings, contents.grades, recall_at=(), mrr_at=(), judged_at=()).of("ndcg@10")
+    return ranking_metrics.measure(rankings, contents.grades, recall_at=(), mrr_at=(), judged_at=()).of("ndcg@10")
 
 
 def _answered(evaluation: Evaluation, contents: Contents, on_progress: Progress) -> dict[str, tuple[Values, Values]]:
@@ -217,14 +217,18 @@ def _remembered(release: Release, contents: Contents, on_progress: Progress) -> 
         scores = generator.score(pairs, lambda done, total: on_progress(done, total, note))
         found[LOG_PROBABILITY] = dict(zip(asked, map(float, scores), strict=True))
     written = generator.generate(prompts, MOST_TOKENS, lambda done, total: on_progress(done, total, note))
-    found["f1"] = {name: answers.f1(text, contents.answers[name]) for name, text in zip(asked, written, strict=True)}
+    found["f1"] = {
+        name: answer_metrics.f1(text, contents.answers[name]) for name, text in zip(asked, written, strict=True)
+    }
     return found
 
 
 def _make(
     project: Project, name: str, origin: str, contents: Contents, margin: float | None, actor: AbstractBaseUser | None
 ) -> GuardSet:
-    known = sum(any(grade >= metrics.RELEVANT_FROM for grade in found.values()) for found in contents.grades.values())
+    known = sum(
+        any(grade >= ranking_metrics.RELEVANT_FROM for grade in found.values()) for found in contents.grades.values()
+    )
     if max(known, len(contents.answers)) < LEAST_QUERIES:
         told = _("A guard set needs %(least)d questions with a relevant passage or with an answer.")
         raise CannotGuard(told % {"least": LEAST_QUERIES})

@@ -16,9 +16,9 @@ from curation.engine.generation.prompts import build_prompt
 from curation.models import Answer, Project, Ranking, Release, SettledGrade, ShownPassage
 from curation.releases import lifecycle
 from retrieval.models import Passage
-from tuning.engine import instances as engine
-from tuning.engine import preferences
-from tuning.engine.examples import JudgedQuery
+from tuning.engine.data import instances as engine
+from tuning.engine.data.examples import JudgedQuery
+from tuning.engine.generator import preference_pairs
 
 _BATCH = 200
 
@@ -62,7 +62,7 @@ def pairs(project: Project, rows: Iterable[JudgedQuery]) -> Iterator[Pair]:
     release = lifecycle.serving(project)
     count_tokens = lifecycle.generator_for(release).count_tokens
     for batch in _batches(rows):
-        drafted = [row for row in batch if preferences.is_edited(row)]
+        drafted = [row for row in batch if preference_pairs.is_edited(row)]
         used = drafted_from(drafted, release)
         texts = _texts({passage for passages in used.values() for passage in passages})
         for row in drafted:

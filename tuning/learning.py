@@ -33,9 +33,9 @@ from retrieval.engine.encoders.bi_encoder import TextEncoder
 from retrieval.index import index_builds
 from retrieval.models import Passage
 from tuning import collecting, specifying, training, trying, turning
-from tuning.engine import growth, metrics
-from tuning.engine.examples import TEST, TRAIN, JudgedQuery, write_queries
-from tuning.engine.significance import bootstrap_interval
+from tuning.engine.data.examples import TEST, TRAIN, JudgedQuery, write_queries
+from tuning.engine.metrics import extrapolation, ranking_metrics
+from tuning.engine.metrics.significance import bootstrap_interval
 from tuning.following import RESULT, SPEC, Follower
 from tuning.models import Curve, Part, Run, Turn
 
@@ -108,16 +108,18 @@ def draw(curve: Curve, worker: str, on_progress: Progress | None = None) -> bool
 
 def gains(curve: Curve) -> list[tuple[float, float, float]]:
     """For each point but the first: gain per hundred further queries since the one before, low, high."""
-    return growth.gains_per_hundred([point["queries"] for point in curve.points], _matrix(curve.points), curve.seed)
+    return extrapolation.gains_per_hundred(
+        [point["queries"] for point in curve.points], _matrix(curve.points), curve.seed
+    )
 
 
-def outlook(curve: Curve, more: int = 100) -> growth.Growth | None:
+def outlook(curve: Curve, more: int = 100) -> extrapolation.Growth | None:
     """What the next `more` queries would likely bring; None with too few points to say."""
     trained = [point for point in curve.points if point["queries"]]
-    return growth.fit([point["queries"] for point in trained], _matrix(trained), more, curve.seed)
+    return extrapolation.fit([point["queries"] for point in trained], _matrix(trained), more, curve.seed)
 
 
-def _matrix(points: list[dict[str, Any]]) -> growth.Floats:
+def _matrix(points: list[dict[str, Any]]) -> extrapolation.Floats:
     """(points, test queries), the queries in one order."""
     ids = sorted(points[0]["per_query"]) if points else []
     return np.array([[point["per_query"][query_id] for query_id in ids] for point in points], dtype=np.float64)
@@ -140,7 +142,7 @@ def _draw(curve: Curve, hold: Hold, out: Path, on_progress: Progress) -> None:
             continue
         curve.beat(place, len(sizes), say("n_queries", n=size))
         began = time.monotonic()
-        kept = growth.nested([row for row in rows if row.split == TRAIN], size, curve.seed)
+        kept = extrapolation.nested([row for row in rows if row.split == TRAIN], size, curve.seed)
         result = _trained(run, spec, rows, kept, out / str(size), hold, told) if size else None
         seconds = time.monotonic() - began
         _note(curve, kept, judge(result), seconds)
@@ -157,9 +159,9 @@ def _prepare(curve: Curve, on_progress: Progress) -> None:
     if why:
         raise CannotLearn(why)
     total = dataset.counts[TRAIN]["queries"]
-    sizes = [size for size in curve.sizes or growth.sizes(total) if growth.LEAST <= size <= total]
+    sizes = [size for size in curve.sizes or extrapolation.sizes(total) if extrapolation.LEAST <= size <= total]
     if not sizes:
-        raise CannotLearn(say("too_few_for_a_point", n=total, least=growth.LEAST))
+        raise CannotLearn(say("too_few_for_a_point", n=total, least=extrapolation.LEAST))
     curve.dataset, curve.sizes = dataset, sizes
     curve.save(update_fields=["dataset", "sizes"])
 
@@ -168,7 +170,7 @@ def _note(curve: Curve, kept: list[JudgedQuery], found: Values, seconds: float) 
     if not found:
         raise CannotLearn(say("nothing_measured"))
     values = np.array(list(found.values()))
-    low, high = bootstrap_interval(values, resamples=growth.RESAMPLES, seed=curve.seed)
+    low, high = bootstrap_interval(values, resamples=extrapolation.RESAMPLES, seed=curve.seed)
     point = {
         "queries": len(kept),
         "grades": sum(len(row.grades) for row in kept),
@@ -248,7 +250,7 @@ def _ranks(run: Run, rows: list[JudgedQuery], on_progress: Progress) -> Callable
         scores = encoder.encode_queries([row.text for row in test]) @ vectors.T  # (test queries, pool)
         order = np.argsort(-scores, axis=1, kind="stable")[:, :10]
         rankings = {row.query_id: [pool[place] for place in best] for row, best in zip(test, order, strict=True)}
-        found = metrics.measure(rankings, grades, recall_at=(), mrr_at=(), judged_at=())
+        found = ranking_metrics.measure(rankings, grades, recall_at=(), mrr_at=(), judged_at=())
         return found.of(MEASURES[Part.RETRIEVER])
 
     return measure

@@ -7,7 +7,7 @@ from itertools import islice
 
 from curation.models import Project
 from retrieval.models import Passage
-from tuning.engine.examples import JudgedQuery
+from tuning.engine.data.examples import JudgedQuery
 
 _BATCH = 1000
 

@@ -24,9 +24,9 @@ from retrieval.index import index_builds
 from retrieval.models import IndexBuild, Passage
 from retrieval.search import search
 from tuning import collecting, diverging, instructing, trying
-from tuning.engine import preferences
-from tuning.engine.encoder_spec import read_spec
-from tuning.engine.examples import TEST, JudgedQuery, PassageText, write_passages
+from tuning.engine.data.examples import TEST, JudgedQuery, PassageText, write_passages
+from tuning.engine.generator import preference_pairs
+from tuning.engine.retriever.retriever_spec import read_spec
 from tuning.models import Part, Run
 
 PASSAGES, CANDIDATES, DRAFTED = "passages.jsonl", "candidates.jsonl", "drafted.jsonl"
@@ -160,7 +160,7 @@ def _vectors(build: IndexBuild) -> Path:
 
 def _drafted(rows: list[JudgedQuery], release: Release) -> dict[str, list[str]]:
     """query_id → what the drafts that were edited were written from; test queries stay out."""
-    edited = [row for row in rows if row.split != TEST and preferences.is_edited(row)]
+    edited = [row for row in rows if row.split != TEST and preference_pairs.is_edited(row)]
     found: dict[str, list[str]] = {}
     for start in range(0, len(edited), _BATCH):
         found |= instructing.drafted_from(edited[start : start + _BATCH], release)

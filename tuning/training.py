@@ -21,7 +21,7 @@ from curation.releases import lifecycle
 from retrieval.index import index_builds
 from retrieval.models import Encoder, Reranker
 from tuning import diverging, specifying
-from tuning.engine.fitting import CannotFit
+from tuning.engine.process.training_process import CannotFit
 from tuning.following import CHECKPOINT, RESULT, SPEC, Follower, end_stray
 from tuning.models import Part, Run, Turn
 

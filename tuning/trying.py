@@ -10,7 +10,7 @@ from curation.models import Release
 from curation.releases import generate, retrieve
 from retrieval.models import Passage
 from retrieval.search.results import Hit
-from tuning.engine import answers, metrics
+from tuning.engine.metrics import answer_metrics, ranking_metrics
 
 Progress = Callable[[int, int, Said], None]
 PerQuery = dict[str, dict[str, float]]  # query_id → measure → value
@@ -68,14 +68,14 @@ def write(
 def measure_answers(written: Mapping[str, str], references: Mapping[str, Sequence[str]]) -> PerQuery:
     """query_id → em and f1 of the answer, for every query that has a reference."""
     return {
-        query_id: {name: count(answer, references[query_id]) for name, count in answers.MEASURES.items()}
+        query_id: {name: count(answer, references[query_id]) for name, count in answer_metrics.MEASURES.items()}
         for query_id, answer in written.items()
         if references.get(query_id)
     }
 
 
-def measure_rankings(rankings: Rankings, grades: Grades) -> metrics.Measured:
+def measure_rankings(rankings: Rankings, grades: Grades) -> ranking_metrics.Measured:
     """nDCG, recall, reciprocal rank and the judged share of rankings of passages."""
-    return metrics.measure(
+    return ranking_metrics.measure(
         {query_id: [str(hit.passage_id) for hit in hits] for query_id, hits in rankings.items()}, grades
     )

@@ -15,7 +15,7 @@ from common.jobs import JobState
 from curation.core.errors import CurationError
 from curation.models import Project, Query, Release
 from retrieval.models import Passage
-from tuning.engine.answers import words
+from tuning.engine.metrics.answer_metrics import words
 from tuning.models import Evaluation, Pair, Vote
 from tuning.trying import Rankings
 

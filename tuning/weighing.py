@@ -18,7 +18,7 @@ from common.messages import Said, Sentence, say
 from curation.models import Release
 from curation.releases import retrieve
 from tuning import trying
-from tuning.engine.significance import compare
+from tuning.engine.metrics.significance import compare
 from tuning.models import Evaluation, Gate, Part, Policy, Turn
 from tuning.trying import Grades, Rankings
 

@@ -11,7 +11,7 @@ from curation.models import Generator, Project, Query, Release
 from curation.releases import lifecycle
 from tests.tiny import tiny_generator
 from tuning import challenging, choosing, collecting, training, turning
-from tuning.engine.examples import DEV
+from tuning.engine.data.examples import DEV
 from tuning.models import Part, Run
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -11,7 +11,7 @@ from common import artifacts
 from curation.models import Project, Query, Release
 from retrieval.models import Passage
 from tuning import collecting
-from tuning.engine.examples import TEST, TRAIN, read_passages
+from tuning.engine.data.examples import TEST, TRAIN, read_passages
 from tuning.models import Dataset, DatasetQuery
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from tuning import evaluating
-from tuning.engine.examples import JudgedQuery
+from tuning.engine.data.examples import JudgedQuery
 
 
 def test_a_part_is_measured_from_five_queries_on_and_never_the_whole() -> None:

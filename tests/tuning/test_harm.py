@@ -58,7 +58,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def words(db: None, encoder: Path, settings: Any) -> Project:
     """60 passages in some words, and a settled question to each in others: nothing but grades says what is meant."""
-    settings.TRAINERS = {"retriever": "tuning.engine.fit_encoder"}
+    settings.TRAINERS = {"retriever": "tuning.engine.retriever.train_retriever"}
     corpus = Corpus.objects.create(slug="words", name="Words")
     offsets = [(0, 7, 19), (0, 4, 11)]
     texts = [[(at + step) % 30 for step in offsets[at // 30]] for at in range(60)]

@@ -14,9 +14,9 @@ from curation.releases import lifecycle
 from retrieval.models import Passage
 from tests.tiny import tiny_generator
 from tuning import specifying, training, trying, turning
-from tuning.engine import preferences
-from tuning.engine.examples import TEST, read_passages, read_queries
-from tuning.engine.instances import Recipe, make, read_candidates
+from tuning.engine.data.examples import TEST, read_passages, read_queries
+from tuning.engine.data.instances import Recipe, make, read_candidates
+from tuning.engine.generator import preference_pairs
 from tuning.models import Part, Run
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -45,7 +45,7 @@ def test_drafts_that_were_edited_come_with_what_they_were_written_from(
 ) -> None:
     Release.objects.filter(pk=release.pk).update(answer_passages=2)
     spec = specifying.specification(run, tmp_path, lambda *_: None)
-    found = preferences.read_drafted(Path(spec["drafted"]))
+    found = preference_pairs.read_drafted(Path(spec["drafted"]))
     rows = read_queries(Path(spec["queries"]))
     learned = {row.query_id for row in rows if row.split != TEST and row.answer and row.draft}
     assert learned and set(found) == learned

@@ -36,7 +36,7 @@ def test_the_run_says_what_the_server_scored_and_if_not_why(
 ) -> None:
     for text in ("Who paints the fences?", "Who sweeps the paths?")[:without_grades]:
         settle(text, {"snail": 0}, "The keeper.")
-    settings.TRAINERS = {"retriever": "tests.tuning.trainer", "scores": "tuning.engine.scores"}
+    settings.TRAINERS = {"retriever": "tests.tuning.trainer", "scores": "tuning.engine.generator.lm_scores"}
     with serving() as server:
         server.echoes = echoes
         elsewhere = Generator.objects.create(

@@ -175,7 +175,7 @@ def marked(db: None, tmp_path: Path, settings: Any) -> Project:
 
     They graded what the release found first for each of 60 questions.
     """
-    settings.TRAINERS = {"retriever": "tests.tuning.trainer", "reranker": "tuning.engine.fit_reranker"}
+    settings.TRAINERS = {"retriever": "tests.tuning.trainer", "reranker": "tuning.engine.reranker.train_reranker"}
     corpus = Corpus.objects.create(slug="words", name="Words")
     offsets = [(0, 7, 19), (0, 4, 11)]
     words = [[(at + step) % 30 for step in offsets[at // 30]] for at in range(60)]
@@ -236,7 +236,7 @@ def test_a_turn_trains_one_measures_it_and_serves_with_it(marked: Project, clien
 def test_one_that_cannot_learn_ends_no_turn(
     project: Project, release: Release, settled: list[Query], settings: Any
 ) -> None:
-    settings.TRAINERS = {"retriever": "tests.tuning.trainer", "reranker": "tuning.engine.fit_reranker"}
+    settings.TRAINERS = {"retriever": "tests.tuning.trainer", "reranker": "tuning.engine.reranker.train_reranker"}
     turn = go_round(project, {"reranker": {"enabled": True, "least_queries": 500}})
     run = turn.runs.get(part=Part.RERANKER)
     assert run.state == JobState.FAILED and "the reranker needs 500" in run.reason

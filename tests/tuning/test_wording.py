@@ -16,9 +16,9 @@ from common.messages import say
 from curation.models import Event, Project, Query, Release
 from tests.measured import challenge
 from tuning import promoting, turning, wording
-from tuning.engine.checkpoints import Bookmark
-from tuning.engine.course import Course, Lesson
-from tuning.engine.fitting import Log
+from tuning.engine.process.checkpoints import Bookmark
+from tuning.engine.process.training_loop import Course, Lesson
+from tuning.engine.process.training_process import Log
 from tuning.models import Decision, Gate, Run, Turn
 
 CHINESE = {"HTTP_ACCEPT_LANGUAGE": "zh-hans"}

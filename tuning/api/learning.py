@@ -14,7 +14,7 @@ from common.jobs import enqueue
 from curation.api import ProjectMixin
 from curation.models import Membership
 from tuning import learning, tasks
-from tuning.engine.growth import LEAST, Growth
+from tuning.engine.metrics.extrapolation import LEAST, Growth
 from tuning.models import HALVES, Curve, Part
 
 

@@ -16,7 +16,7 @@ from curation.models import Project, Release
 from curation.releases import lifecycle
 from retrieval.search import search
 from tuning import checking
-from tuning.engine.significance import bootstrap_interval, compare
+from tuning.engine.metrics.significance import bootstrap_interval, compare
 from tuning.trying import PerQuery
 
 
