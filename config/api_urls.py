@@ -4,24 +4,25 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from curation import api as curation_api
-from tuning.api import datasets, learning, lineage, turns, voting
+from tuning.api import learning, turns, voting
+from tuning.datasets import api as datasets_api
 
 in_a_project = [
     path("queries/", curation_api.Queries.as_view(), name="queries"),
     path("queries/<int:pk>/", curation_api.OneQuery.as_view(), name="query"),
-    path("queries/<int:pk>/lineage/", lineage.AnswerLineage.as_view(), name="answer_lineage"),
+    path("queries/<int:pk>/lineage/", datasets_api.AnswerLineage.as_view(), name="answer_lineage"),
     path("provisional-grades/", curation_api.ProvisionalGrades.as_view(), name="provisional_grades"),
-    path("judgements/<int:pk>/lineage/", lineage.JudgementLineage.as_view(), name="judgement_lineage"),
+    path("judgements/<int:pk>/lineage/", datasets_api.JudgementLineage.as_view(), name="judgement_lineage"),
     path("releases/", curation_api.Releases.as_view(), name="releases"),
-    path("releases/<int:number>/lineage/", lineage.ReleaseLineage.as_view(), name="release_lineage"),
-    path("releases/<int:number>/judgements/", lineage.ReleaseJudgements.as_view(), name="release_judgements"),
+    path("releases/<int:number>/lineage/", datasets_api.ReleaseLineage.as_view(), name="release_lineage"),
+    path("releases/<int:number>/judgements/", datasets_api.ReleaseJudgements.as_view(), name="release_judgements"),
     path("releases/<int:number>/votes/", voting.ReleaseVotes.as_view(), name="release_votes"),
     path("side-by-side/", voting.Pairs.as_view(), name="side_by_side"),
     path("side-by-side/<int:pk>/", voting.OnePair.as_view(), name="pair"),
     path("side-by-side/<int:pk>/vote/", voting.Votes.as_view(), name="vote"),
-    path("datasets/", datasets.Datasets.as_view(), name="datasets"),
-    path("datasets/<int:number>/", datasets.OneDataset.as_view(), name="dataset"),
-    path("datasets/<int:number>/changes/", datasets.DatasetChanges.as_view(), name="dataset_changes"),
+    path("datasets/", datasets_api.Datasets.as_view(), name="datasets"),
+    path("datasets/<int:number>/", datasets_api.OneDataset.as_view(), name="dataset"),
+    path("datasets/<int:number>/changes/", datasets_api.DatasetChanges.as_view(), name="dataset_changes"),
     path("turns/", turns.Turns.as_view(), name="turns"),
     path("turns/<int:pk>/", turns.OneTurn.as_view(), name="turn"),
     path("runs/<int:pk>/curves/", turns.RunCurves.as_view(), name="run_curves"),

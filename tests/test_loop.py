@@ -21,7 +21,8 @@ from retrieval.index import index_builds
 from retrieval.models import Corpus, Passage
 from retrieval.search import search
 from tests.tuning.conftest import ASKED
-from tuning import collecting, guarding, tasks, turning
+from tuning import guarding, tasks, turning
+from tuning.datasets import collect
 from tuning.models import DatasetQuery, Gate, Part, Turn
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
@@ -90,7 +91,7 @@ def test_a_question_goes_all_the_way_round(
     assert (ranking.build, ranking.release) == (now.build, now)
     assert intake.draft(ranking).generator == generator.generator
     behind = DatasetQuery.objects.filter(dataset=turn.dataset, judgements__curator=alice).distinct()
-    assert behind.count() == len(collecting.rows(turn.dataset))
+    assert behind.count() == len(collect.rows(turn.dataset))
 
     assert lifecycle.roll_back(project) == base
     assert search.search(lifecycle.serving(project).build, "bamboo", 3)

@@ -14,7 +14,8 @@ from retrieval.engine.indexes import score_fusion
 from retrieval.index import index_builds
 from retrieval.models import IndexBuild
 from retrieval.search import search
-from tuning import choosing, collecting, training
+from tuning import choosing, training
+from tuning.datasets import collect
 from tuning.engine.data.examples import DEV
 from tuning.models import Part, Run, Turn
 
@@ -128,7 +129,7 @@ def _build(turn: Turn, run: Run, champion: Release, worker: str, on_progress: Pr
 def _weight(turn: Turn, build: IndexBuild, default: float) -> float:
     """The dense share that ranks the judged queries of the dev split best; the champion's where it has none."""
     assert turn.dataset is not None
-    rows = [row for row in collecting.rows(turn.dataset, DEV) if row.grades]
+    rows = [row for row in collect.rows(turn.dataset, DEV) if row.grades]
     if not rows:
         return default
     found = search.candidates(build, [row.text for row in rows])

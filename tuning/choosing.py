@@ -14,7 +14,8 @@ from common.messages import Said
 from curation.engine.generation.api_generator import ApiError
 from curation.models import Release
 from curation.releases import generate, lifecycle
-from tuning import collecting, trying
+from tuning import trying
+from tuning.datasets import collect
 from tuning.engine.data.examples import DEV, JudgedQuery
 from tuning.models import Run
 
@@ -60,7 +61,7 @@ def way(run: Run, release: Release, on_progress: Progress) -> str:
 
 
 def _try(run: Run, release: Release, on_progress: Progress) -> Tried | None:
-    rows = _sample(collecting.rows(run.dataset, DEV))
+    rows = _sample(collect.rows(run.dataset, DEV))
     if len(rows) < LEAST_QUERIES or not generate.can_mix(lifecycle.generator_for(release)):
         return None
     texts = {row.query_id: row.text for row in rows}

@@ -18,7 +18,8 @@ from common.jobs import JobState
 from common.messages import Said, of_error, say
 from curation.queries import query_vectors
 from curation.releases import lifecycle, retrieve
-from tuning import collecting, guarding, trying, voting, weighing
+from tuning import guarding, trying, voting, weighing
+from tuning.datasets import collect
 from tuning.engine.data import clusters
 from tuning.engine.data.examples import TEST, TRAIN, JudgedQuery
 from tuning.engine.metrics import answer_metrics
@@ -77,7 +78,7 @@ def evaluate(evaluation: Evaluation, worker: str, on_progress: Progress) -> Eval
 
 
 def _measure(evaluation: Evaluation, on_progress: Progress) -> None:
-    rows = collecting.rows(evaluation.dataset)
+    rows = collect.rows(evaluation.dataset)
     test = [row for row in rows if row.split == TEST]
     if not test:
         raise CannotMeasure(say("test_empty"))
@@ -179,7 +180,7 @@ def _refused(evaluation: Evaluation, written: Written, test: list[JudgedQuery]) 
 
 def _nearness(evaluation: Evaluation, rows: list[JudgedQuery]) -> dict[str, float]:
     """Test query → cosine to the nearest training question, as the untuned encoder sees them."""
-    encoder = collecting.open_encoder(query_vectors.first_encoder(evaluation.turn.project))
+    encoder = collect.open_encoder(query_vectors.first_encoder(evaluation.turn.project))
     test, train = ([row for row in rows if row.split == split] for split in (TEST, TRAIN))
     vectors = [encoder.encode_queries([row.text for row in some]) for some in (test, train)]
     return dict(zip([row.query_id for row in test], slicing.nearness(*vectors), strict=True))

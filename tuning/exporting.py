@@ -20,10 +20,11 @@ from django.utils.translation import gettext as _
 from common import artifacts
 from curation.models import Judgement, Project
 from retrieval.models import Passage
-from tuning import collecting, instructing
+from tuning import instructing
+from tuning.datasets import collect
+from tuning.datasets.external_ids import Names, by_batch
 from tuning.engine.data.examples import JudgedQuery
 from tuning.engine.metrics.ranking_metrics import RELEVANT_FROM
-from tuning.naming import Names, by_batch
 
 POSITIVE_FROM = 2.0  # teaches as an answer; 1 is related, neither positive nor negative
 
@@ -50,7 +51,7 @@ def export(project: Project, what: str, form: str, target: Path, rows: Iterable[
         raise NoSuchFormat(
             _("%(what)s comes as %(formats)s") % {"what": what, "formats": ", ".join(FORMATS.get(what, {}))}
         )
-    rows = collecting.settled_rows(project) if rows is None else rows
+    rows = collect.settled_rows(project) if rows is None else rows
     if what == "beir":
         return _beir(project, rows, target)
     lines = FORMATS[what][form](project, rows)

@@ -27,7 +27,7 @@ from curation.core import audit_log
 from curation.models import Project, Release
 from curation.releases import lifecycle
 from retrieval.models import Passage
-from tuning import collecting
+from tuning.datasets import collect
 from tuning.engine.metrics import answer_metrics, ranking_metrics
 from tuning.engine.metrics.significance import compare
 from tuning.models import Evaluation, GuardSet, Part
@@ -116,7 +116,7 @@ def from_project(
     if source == project:
         raise CannotGuard(_("A project cannot guard itself: its own work is what is tuned for."))
     found, wanted = Contents(), set()
-    for row in _sample(collecting.settled_rows(source), MOST_QUERIES, lambda row: row.query_id):
+    for row in _sample(collect.settled_rows(source), MOST_QUERIES, lambda row: row.query_id):
         if not row.answer and not any(grade >= ranking_metrics.RELEVANT_FROM for grade in row.grades.values()):
             continue
         found.questions[row.query_id] = row.text
@@ -181,9 +181,9 @@ def measure(evaluation: Evaluation, on_progress: Progress) -> dict[str, dict[str
 def _ranked(evaluation: Evaluation, contents: Contents) -> dict[str, tuple[Values, Values]]:
     """nDCG@10 of both encoders over the set's own passages."""
     champion, challenger = (release.build.encoder for release in (evaluation.champion, evaluation.challenger))
-    before = _ndcg(collecting.open_encoder(champion), contents)
+    before = _ndcg(collect.open_encoder(champion), contents)
     return {
-        "ndcg@10": (before, before if champion == challenger else _ndcg(collecting.open_encoder(challenger), contents))
+        "ndcg@10": (before, before if champion == challenger else _ndcg(collect.open_encoder(challenger), contents))
     }
 
 

@@ -32,7 +32,8 @@ from curation.releases import lifecycle
 from retrieval.engine.encoders.bi_encoder import TextEncoder
 from retrieval.index import index_builds
 from retrieval.models import Passage
-from tuning import collecting, specifying, training, trying, turning
+from tuning import specifying, training, trying, turning
+from tuning.datasets import collect
 from tuning.engine.data.examples import TEST, TRAIN, JudgedQuery, write_queries
 from tuning.engine.metrics import extrapolation, ranking_metrics
 from tuning.engine.metrics.significance import bootstrap_interval
@@ -133,7 +134,7 @@ def _draw(curve: Curve, hold: Hold, out: Path, on_progress: Progress) -> None:
 
     _prepare(curve, told)
     assert curve.dataset is not None  # `_prepare` made it
-    rows, sizes = collecting.rows(curve.dataset), [0, *curve.sizes]
+    rows, sizes = collect.rows(curve.dataset), [0, *curve.sizes]
     run = _run(curve)
     spec = specifying.specification(run, out, told)
     judge = _ranks(run, rows, told) if curve.part == Part.RETRIEVER else _answers(curve, rows, told)
@@ -153,7 +154,7 @@ def _prepare(curve: Curve, on_progress: Progress) -> None:
     """The curve with its dataset and its sizes; as it is when it has them. Raises CannotLearn, TooLittle."""
     if curve.dataset is not None:
         return
-    dataset = collecting.collect(curve.project, curve.seed, on_progress)
+    dataset = collect.collect(curve.project, curve.seed, on_progress)
     release = lifecycle.serving(curve.project)
     why = training.why_not(Turn(project=curve.project, dataset=dataset), Part(curve.part), release)
     if why:

@@ -23,7 +23,8 @@ from curation.releases import lifecycle, retrieve
 from retrieval.index import index_builds
 from retrieval.models import IndexBuild, Passage
 from retrieval.search import search
-from tuning import collecting, diverging, instructing, trying
+from tuning import diverging, instructing, trying
+from tuning.datasets import collect
 from tuning.engine.data.examples import TEST, JudgedQuery, PassageText, write_passages
 from tuning.engine.generator import preference_pairs
 from tuning.engine.retriever.retriever_spec import read_spec
@@ -45,7 +46,7 @@ def specification(run: Run, out: Path, on_progress: Progress, tried: Release | N
     that part's training knows. tried: the release a reranker is for; the others learn from the serving one.
     """
     release = tried or lifecycle.serving(run.turn.project)
-    rows = collecting.rows(run.dataset)
+    rows = collect.rows(run.dataset)
     build = release.build if run.part == Part.RERANKER else _build(run, release)
     drafted = _drafted(rows, release) if run.part == Part.GENERATOR else {}
     _write_passages(build, rows, drafted, out / PASSAGES)
@@ -59,7 +60,7 @@ def specification(run: Run, out: Path, on_progress: Progress, tried: Release | N
         "seed": run.seed,
         "threads": settings.COMPUTE_THREADS,
         "budget_seconds": float(overrides.get("budget_seconds", BUDGET_SECONDS)),
-        "queries": str(collecting.folder(run.dataset) / collecting.ROWS),
+        "queries": str(collect.folder(run.dataset) / collect.ROWS),
         "passages": str(out / PASSAGES),
         "candidates": str(out / CANDIDATES),
         "settings": own,
@@ -81,7 +82,7 @@ def scoring(run: Run, specification: dict[str, Any]) -> dict[str, Any]:
     release = lifecycle.serving(run.turn.project)
     generator = release.generator
     chosen = read_spec(specification).settings
-    rows = [row for row in collecting.rows(run.dataset) if row.split != TEST and row.is_answered]
+    rows = [row for row in collect.rows(run.dataset) if row.split != TEST and row.is_answered]
     teach = [row.query_id for row in rows if chosen.lm_teaches(row.grades.values())]
     # In another order each turn: those whose scores say nothing would else stand before the others for ever.
     answered = random.Random(run.turn_id).sample([row.query_id for row in rows], len(rows))

@@ -26,14 +26,15 @@ from curation.models import Project
 from curation.releases import lifecycle
 from retrieval.engine.encoders.bi_encoder import NoEncoder
 from retrieval.search import search
-from tuning import challenging, collecting, evaluating, promoting, training
+from tuning import challenging, evaluating, promoting, training
+from tuning.datasets import collect
 from tuning.models import Evaluation, Gate, Run, Turn
 
 Progress = Callable[[int, int, Said], None]
 
 # What ends a turn with a reason a curator could read, rather than with a traceback.
 REASONS: tuple[type[Exception], ...] = (
-    collecting.TooLittle,
+    collect.TooLittle,
     training.CannotTrain,
     challenging.CannotBuild,
     evaluating.CannotMeasure,
@@ -150,7 +151,7 @@ def _heard(turn: Turn, hold: Hold, on_progress: Progress | None) -> Progress:
 
 
 def _collect(turn: Turn, worker: str, on_progress: Progress) -> None:
-    turn.move_on(dataset=collecting.collect(turn.project, turn.seed, on_progress))
+    turn.move_on(dataset=collect.collect(turn.project, turn.seed, on_progress))
 
 
 def _train(turn: Turn, worker: str, on_progress: Progress) -> None:

@@ -2,7 +2,8 @@
 
 from django.urls import path
 
-from tuning.views import datasets, guards, learning, lineage, runs, voting, weights
+from tuning.datasets import views as datasets_views
+from tuning.views import guards, learning, runs, voting, weights
 
 app_name = "tuning"
 
@@ -22,14 +23,14 @@ urlpatterns = [
     path("learning/<int:pk>/", learning.curve, name="curve"),
     path("learning/<int:pk>/points/", learning.curve_points, name="curve_points"),
     path("learning/<int:pk>/cancel/", learning.cancel_curve, name="cancel_curve"),
-    path("datasets/", datasets.datasets, name="datasets"),
-    path("datasets/licence/", datasets.licence, name="licence"),
-    path("datasets/<int:number>/", datasets.dataset, name="dataset"),
-    path("datasets/<int:number>/card.md", datasets.dataset_card, name="dataset_card"),
-    path("datasets/<int:number>/changes/", datasets.dataset_changes, name="dataset_changes"),
-    path("judgements/<int:pk>/", lineage.judgement, name="judgement"),
-    path("judgements/<int:pk>/withdraw/", lineage.withdraw_judgement, name="withdraw_judgement"),
-    path("releases/<int:number>/judgements/", lineage.release_judgements, name="release_judgements"),
+    path("datasets/", datasets_views.datasets, name="datasets"),
+    path("datasets/licence/", datasets_views.licence, name="licence"),
+    path("datasets/<int:number>/", datasets_views.dataset, name="dataset"),
+    path("datasets/<int:number>/card.md", datasets_views.dataset_card, name="dataset_card"),
+    path("datasets/<int:number>/changes/", datasets_views.dataset_changes, name="dataset_changes"),
+    path("judgements/<int:pk>/", datasets_views.judgement, name="judgement"),
+    path("judgements/<int:pk>/withdraw/", datasets_views.withdraw_judgement, name="withdraw_judgement"),
+    path("releases/<int:number>/judgements/", datasets_views.release_judgements, name="release_judgements"),
     path("side-by-side/", voting.side_by_side, name="side_by_side"),
     path("side-by-side/<int:pk>/", voting.pair, name="pair"),
     path("side-by-side/<int:pk>/vote/", voting.vote, name="vote"),

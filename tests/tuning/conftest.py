@@ -25,7 +25,7 @@ from curation.models import (
 )
 from curation.releases import lifecycle
 from retrieval.models import Passage
-from tuning import collecting
+from tuning.datasets import collect
 from tuning.models import Dataset, Evaluation, Part, Run, Turn
 
 ASKED = {
@@ -108,7 +108,7 @@ def settled(settle: Settle) -> list[Query]:
 
 @pytest.fixture
 def dataset(project: Project, release: Release, settled: list[Query]) -> Dataset:
-    return collecting.collect(project)
+    return collect.collect(project)
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from curation.models import Draft, Judgement, Project, Query, Release
 from curation.releases import lifecycle
 from retrieval.models import Passage
 from tests.measured import challenge
-from tuning import collecting, voting
+from tuning import voting
+from tuning.datasets import collect
 from tuning.models import Curve, Dataset, DatasetQuery, Evaluation, Pair, Part, Run, Turn, Vote
 
 Ask = Callable[..., Any]
@@ -96,7 +97,7 @@ def test_a_dataset_with_its_hash_its_card_and_what_is_new(
     ask: Ask, erin: User, project: Project, dataset: Dataset, tuned: Release, settle: Callable[..., Query]
 ) -> None:
     query = settle("Who has a mane and roars?", {"lion": 3}, "The lion.")
-    newer = collecting.collect(project)
+    newer = collect.collect(project)
     listed = ask(erin, "datasets/")[1]["results"]
     assert [(row["number"], row["sha256"]) for row in listed] == [(2, newer.sha256), (1, dataset.sha256)]
     whole = ask(erin, "datasets/1/")[1]
@@ -109,7 +110,7 @@ def test_a_dataset_with_its_hash_its_card_and_what_is_new(
     assert ask(erin, "datasets/2/changes/?since=2")[1]["same"] == 15
     assert [ask(erin, f"datasets/{path}")[0] for path in ("1/changes/", "2/changes/?since=7", "7/")] == [404] * 3
     assert ask(erin, "datasets/2/changes/?since=x")[0] == 400
-    (collecting.folder(dataset) / collecting.ROWS).write_text("")
+    (collect.folder(dataset) / collect.ROWS).write_text("")
     status, told = ask(erin, "datasets/2/changes/")
     assert status == 409 and "is not what was written" in told["detail"]
 
@@ -205,7 +206,7 @@ def test_the_statements_do_not_grow_with_the_rows(
     before = counts()
     for number in range(3):
         settle(f"Who has {number} manes?", {"lion": 3, "tiger": 1}, "Nobody.")
-        later = collecting.collect(project)
+        later = collect.collect(project)
         for one in (dataset, later):
             turn = Turn.objects.create(project=project, dataset=one, state=JobState.DONE)
             gave = {"part": Part.GENERATOR, "generator": tuned.generator, "state": JobState.DONE}

@@ -10,7 +10,8 @@ import pytest
 from curation.models import Generator, Project, Query, Release
 from curation.releases import lifecycle
 from tests.tiny import tiny_generator
-from tuning import challenging, choosing, collecting, training, turning
+from tuning import challenging, choosing, training, turning
+from tuning.datasets import collect
 from tuning.engine.data.examples import DEV
 from tuning.models import Part, Run
 
@@ -45,9 +46,7 @@ def test_a_challenger_answers_the_way_that_was_measured_to_be_better(run: Run) -
     challenger = challenging.challenger(run.turn, "test", lambda *_: None)
     run.refresh_from_db()
     found = run.record["answering"]
-    assert found["queries"] == len(
-        [row for row in collecting.rows(run.dataset, DEV) if row.answer or row.is_unanswerable]
-    )
+    assert found["queries"] == len([row for row in collect.rows(run.dataset, DEV) if row.answer or row.is_unanswerable])
     assert challenger.answering == found["chosen"]
     assert (found["parallel"] > found["together"]) == (found["chosen"] == "parallel")
     assert challenger.generator == run.generator

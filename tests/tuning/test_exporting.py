@@ -14,7 +14,8 @@ from django.core.management import CommandError, call_command
 from curation.models import Answer, Draft, Project, Query, Ranking, Release, ShownPassage
 from retrieval.models import Passage
 from tests.conftest import ZOO
-from tuning import collecting, exporting
+from tuning import exporting
+from tuning.datasets import collect
 
 pytestmark = pytest.mark.django_db
 
@@ -78,8 +79,8 @@ def test_judgements_come_with_their_curator(
 def test_a_beir_folder_can_be_imported_again(
     project: Project, release: Release, settled: list[Query], tmp_path: Path
 ) -> None:
-    dataset = collecting.collect(project)
-    exporting.export(project, "beir", "beir", tmp_path / "zoo", collecting.rows(dataset))
+    dataset = collect.collect(project)
+    exporting.export(project, "beir", "beir", tmp_path / "zoo", collect.rows(dataset))
     assert {path.name for path in (tmp_path / "zoo" / "qrels").iterdir()} == {"train.tsv", "dev.tsv", "test.tsv"}
     call_command("import_beir", str(tmp_path / "zoo"), project="again", judge_split="train", curator="carol")
     again = Project.objects.get(slug="again")

@@ -18,7 +18,8 @@ from retrieval.index import index_builds
 from retrieval.models import Corpus, Passage
 from tests.tiny import said, tiny_encoder
 from tests.tuning.rounds import go_round
-from tuning import collecting, evaluating
+from tuning import evaluating
+from tuning.datasets import collect
 from tuning.models import Evaluation, GuardSet, Turn
 
 LEARNS = {"roads": ["both"], "both_batch": 16, "both_epochs": 8, "both_lr": 0.005, "lm": 0}
@@ -33,13 +34,13 @@ def test_a_paraphrase_on_the_other_side_of_the_split_stops_the_evaluation(
     project: Project, release: Release, settled: list[Query], settle: Callable[..., Query]
 ) -> None:
     settle("Which bird, then, uses tools?", {"crow": 3}, "A crow.")  # the same keywords as one of the others
-    rows = collecting.rows(collecting.collect(project))
+    rows = collect.rows(collect.collect(project))
     pair = [row for row in rows if "uses tools" in row.text]
     assert len({row.cluster for row in pair}) == 1  # collecting keeps them together
     planted = {pair[0].query_id: "train", pair[1].query_id: "test"}
     leaking = [replace(row, split=planted.get(row.query_id, row.split)) for row in rows]
-    settled_again = list(collecting._settled(project))
-    dataset = collecting._freeze(project, 0, leaking, settled_again)
+    settled_again = list(collect._settled(project))
+    dataset = collect._freeze(project, 0, leaking, settled_again)
     turn = Turn.objects.create(project=project, dataset=dataset, state=JobState.DONE)
     evaluation = Evaluation.objects.create(
         turn=turn, dataset=dataset, champion=release, challenger=lifecycle.next_release(project)
@@ -92,7 +93,7 @@ def test_grades_turned_upside_down_are_learned_and_refused_by_the_gate(words: Pr
     good = lifecycle.serving(words)
     assert good == taught.challenger
     assert taught.dataset is not None
-    unlocked = [row.query_id for row in collecting.rows(taught.dataset) if row.split != "test"]
+    unlocked = [row.query_id for row in collect.rows(taught.dataset) if row.split != "test"]
     for grade in SettledGrade.objects.filter(review__query__in=unlocked):
         SettledGrade.objects.filter(pk=grade.pk).update(grade=3 - grade.grade)
     harmed = go_round(words, LEARNING)

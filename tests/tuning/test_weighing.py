@@ -25,7 +25,8 @@ from retrieval.search.results import Hit
 from tests.conftest import KEYWORDS
 from tests.tiny import said, tiny_encoder, tiny_reranker
 from tests.tuning.rounds import go_round
-from tuning import collecting, evaluating, promoting, training, weighing
+from tuning import evaluating, promoting, training, weighing
+from tuning.datasets import collect
 from tuning.models import Evaluation, Gate, GuardSet, Part, Policy, Run, Turn
 
 MARKS = ("ba", "bu")
@@ -47,7 +48,7 @@ def evaluation(
     """An unmeasured one of a challenger that is the champion with a reranker which knows nothing."""
     shutil.copytree(weights, Path(settings.DATA_DIR) / "rerankers" / tmp_path.name)
     row = Reranker.objects.create(name="tiny", path=f"rerankers/{tmp_path.name}", sha256=artifacts.folder_hash(weights))
-    dataset = collecting.collect(project)
+    dataset = collect.collect(project)
     turn = Turn.objects.create(project=project, dataset=dataset, only=Part.RETRIEVER, state=JobState.DONE)
     Run.objects.create(turn=turn, dataset=dataset, part=Part.RETRIEVER, state=JobState.DONE)
     challenger = lifecycle.next_release(project, reranker=row, rerank_share=1.0, rerank_depth=12)

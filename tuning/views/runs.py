@@ -18,7 +18,8 @@ from common.messages import read, say
 from curation.core.http import MemberRequest
 from curation.core.permissions import require
 from curation.models import Membership, Project
-from tuning import collecting, curves, recorded, ruling, scheduling, tasks, turning, wording
+from tuning import curves, recorded, ruling, scheduling, tasks, turning, wording
+from tuning.datasets import collect
 from tuning.forms import PolicyForm, StartForm
 from tuning.models import Policy, Run, Split, Turn
 
@@ -116,9 +117,9 @@ def _runs(request: MemberRequest, project: Project, form: StartForm, status: int
         "form": form,
         "policy": held,
         "new_queries": scheduling.new_queries(held or Policy(project=project), last),
-        "can_start": settled >= collecting.LEAST_QUERIES and project.serves,
+        "can_start": settled >= collect.LEAST_QUERIES and project.serves,
         "settled": settled,
-        "least": collecting.LEAST_QUERIES,
+        "least": collect.LEAST_QUERIES,
         **(_watched(current) if current else {"turn": None}),
     }
     return render(request, "tuning/runs.html", context, status=status)

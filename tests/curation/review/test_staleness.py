@@ -12,7 +12,7 @@ from django.test import Client
 
 from curation.models import Event, Judgement, Project, Query
 from tests.conftest import ZOO
-from tuning import collecting
+from tuning.datasets import collect
 
 
 def _import(tmp_path: Path, *command: str, **edited: str) -> tuple[dict[str, int], str]:
@@ -46,7 +46,7 @@ def test_only_the_edited_passage_s_judgements_no_longer_count(project: Project, 
     done, said = _import(tmp_path, "import_corpus", str(tmp_path), lion="The lion never sleeps.")
     assert (done["documents"], done["retired"], done["expired"]) == (1, 1, 1)
     assert "zoo/q1" in said
-    (row,) = collecting.settled_rows(project)
+    (row,) = collect.settled_rows(project)
     names = project.corpus.passages.filter(pk__in=row.grades).values_list("external_id", flat=True)
     assert sorted(names) == ["otter", "snail"]
     query.refresh_from_db()

@@ -9,7 +9,7 @@ from django.core.management.base import CommandParser
 from common.artifacts import Damaged
 from curation.core.project_command import ProjectCommand
 from curation.models import Project
-from tuning import differing
+from tuning.datasets import diff
 from tuning.models import Dataset
 
 
@@ -24,7 +24,7 @@ class Command(ProjectCommand):
 
     def run(self, **options: Any) -> dict[str, Any]:
         project = self.project(options["project"])
-        found = differing.differ(self._dataset(project, options["old"]), self._dataset(project, options["new"]))
+        found = diff.differ(self._dataset(project, options["old"]), self._dataset(project, options["new"]))
         for mark, rows in (("+", found.added), ("-", found.removed)):
             for row in rows:
                 self.say(f"{mark} {row.query_id}: {row.text}")

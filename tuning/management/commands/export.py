@@ -11,7 +11,8 @@ from common.artifacts import Damaged
 from curation.core.project_command import ProjectCommand
 from curation.engine.generation.gguf import NoGenerator
 from curation.releases import lifecycle
-from tuning import collecting, exporting
+from tuning import exporting
+from tuning.datasets import collect
 from tuning.models import Split
 
 
@@ -37,7 +38,7 @@ class Command(ProjectCommand):
             dataset = project.datasets.filter(number=options["dataset"]).first()
             if dataset is None:
                 self.usage(f"{project.slug} has no dataset {options['dataset']}")
-            rows = collecting.rows(dataset, options["split"])
+            rows = collect.rows(dataset, options["split"])
         form = options["format"] or next(iter(exporting.FORMATS[options["what"]]))
         try:
             count = exporting.export(project, options["what"], form, options["out"], rows)

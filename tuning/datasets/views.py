@@ -12,10 +12,15 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from common.artifacts import Damaged
+from curation.annotation import judgements
+from curation.annotation.assignments import NotYours
+from curation.core.errors import CurationError
 from curation.core.http import MemberRequest
 from curation.core.permissions import require
-from curation.models import Membership, Project, Query
-from tuning import carding, differing, ruling
+from curation.models import Judgement, Membership, Project, Query
+from tuning import ruling
+from tuning.datasets import dataset_card as cards
+from tuning.datasets import diff, lineage
 from tuning.forms import LicenceForm
 from tuning.models import Dataset, Split
 
@@ -53,8 +58,8 @@ def dataset(request: MemberRequest, project: Project, number: int) -> HttpRespon
         "project": project,
         "dataset": found,
         "splits": _splits(found),
-        "people": carding.people(found),
-        "runs": carding.runs(found),
+        "people": cards.people(found),
+        "runs": cards.runs(found),
         "before": project.datasets.filter(number__lt=number).first(),
         "others": project.datasets.exclude(number=number)[:MOST_LISTED],
     }
@@ -66,7 +71,7 @@ def dataset(request: MemberRequest, project: Project, number: int) -> HttpRespon
 def dataset_card(request: MemberRequest, project: Project, number: int) -> HttpResponse:
     """The card as a Markdown file."""
     found = get_object_or_404(project.datasets.select_related("project__corpus"), number=number)
-    answer = HttpResponse(carding.card(found), content_type="text/markdown; charset=utf-8")
+    answer = HttpResponse(cards.card(found), content_type="text/markdown; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="{project.slug}-dataset-{number}.md"'
     return answer
 
@@ -81,7 +86,7 @@ def dataset_changes(request: MemberRequest, project: Project, number: int) -> Ht
     old = known.first() if known is not None else project.datasets.filter(number__lt=number).first()
     context: dict[str, Any] = {"project": project, "new": new, "old": old}
     try:
-        found = differing.differ(old, new) if old else None
+        found = diff.differ(old, new) if old else None
     except Damaged as error:
         return render(request, "tuning/dataset_changes.html", context | {"problem": str(error)}, status=422)
     if found is not None:
@@ -93,7 +98,7 @@ def _splits(found: Dataset) -> list[tuple[str, dict[str, int]]]:
     return [(str(Split(name).label), found.counts[name]) for name in Split.values if name in found.counts]
 
 
-def _parts(found: differing.Difference) -> list[dict[str, Any]]:
+def _parts(found: diff.Difference) -> list[dict[str, Any]]:
     """The three lists as the page shows them: at most MOST_LISTED of each, with the queries that can be linked."""
     what = {
         "text": _("question"),
@@ -117,3 +122,68 @@ def _parts(found: differing.Difference) -> list[dict[str, Any]]:
         }
         for title, rows in lists
     ]
+
+
+PER_PAGE = 50
+
+
+@require_safe
+@require(Membership.Role.ANNOTATOR)
+def judgement(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
+    """One judgement with its history and what it shaped: one's own, or anybody's for a reviewer."""
+    found = _found(request, pk)
+    events = project.events.filter(query=found.query_id, passage=found.passage_id, actor=found.curator_id)
+    context = {
+        "project": project,
+        "judgement": found,
+        "shaped": lineage.shaped(found),
+        "history": events.select_related("actor").order_by("pk"),
+        "is_mine": found.curator_id == request.user.pk,
+    }
+    return render(request, "tuning/judgement.html", context)
+
+
+@require_POST
+@require(Membership.Role.ANNOTATOR)
+def withdraw_judgement(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
+    """Take one's grade back for good; the answer names the datasets and releases it has gone into."""
+    found = _found(request, pk)
+    try:
+        if found.curator_id != request.user.pk:
+            raise NotYours(_("Only the person who gave a grade can take it back."))
+        judgements.withdraw(found)
+    except CurationError as error:
+        messages.warning(request, str(error))
+    else:
+        messages.success(request, _("Withdrawn.") + " " + _affected(lineage.shaped(found)))
+    return redirect("tuning:judgement", project.slug, pk)
+
+
+@require_safe
+@require(Membership.Role.ENGINEER)
+def release_judgements(request: MemberRequest, project: Project, number: int) -> HttpResponse:
+    """The judgements behind a release, newest first."""
+    release = get_object_or_404(project.releases.select_related("build"), number=number)
+    rows = lineage.behind(release).select_related("query", "passage", "curator")
+    page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
+    runs = lineage.runs_of(release).select_related("dataset")
+    context = {"project": project, "release": release, "page": page, "runs": runs}
+    return render(request, "tuning/release_judgements.html", context)
+
+
+def _found(request: MemberRequest, pk: int) -> Judgement:
+    rows = lineage.readable_by(request.membership)
+    return get_object_or_404(rows.select_related("query", "passage", "curator", "assignment"), pk=pk)
+
+
+def _affected(shaped: lineage.Shaped) -> str:
+    """The datasets and releases by number, in one sentence."""
+    if not shaped.rows:
+        return _("It is in no dataset, so nothing has learned from it.")
+    told = _(
+        "It stays in datasets: %(datasets)s. Releases that learned from it: %(releases)s. Later ones do without it."
+    )
+    return told % {
+        "datasets": ", ".join(str(dataset.number) for dataset in shaped.datasets),
+        "releases": ", ".join(str(release.number) for release in shaped.releases) or _("none"),
+    }

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from django.db.models import Count
 
 from curation.models import Judgement, Project, Release
-from tuning import lineage
+from tuning.datasets import lineage
 from tuning.models import Dataset, Run, Split
 
 COUNTED = ("queries", "grades", "answers", "unanswerable")

@@ -12,7 +12,7 @@ from django.test import Client
 
 from curation.models import Project, Query, Release, Review
 from retrieval.models import Corpus
-from tuning import carding, collecting, differing
+from tuning.datasets import collect, dataset_card, diff
 from tuning.models import Dataset
 
 
@@ -21,15 +21,15 @@ def pair(
     project: Project, release: Release, settled: list[Query], settle: Callable[..., Query]
 ) -> tuple[Dataset, Dataset]:
     """Two datasets: between them one query was settled, one reopened, and one answer changed."""
-    old = collecting.collect(project)
+    old = collect.collect(project)
     settle("Who has a mane and roars?", {"lion": 3}, "The lion.")
     Query.objects.filter(pk=settled[0].pk).update(state=Query.State.IN_REVIEW)
     Review.objects.filter(query=settled[1]).update(answer="A tiger.")
-    return old, collecting.collect(project)
+    return old, collect.collect(project)
 
 
 def test_what_came_what_went_and_what_changed(pair: tuple[Dataset, Dataset], settled: list[Query]) -> None:
-    found = differing.differ(*pair)
+    found = diff.differ(*pair)
     assert [row.text for row in found.added] == ["Who has a mane and roars?"]
     assert [row.query_id for row in found.removed] == [str(settled[0].pk)]
     assert [(one.after.query_id, one.what) for one in found.changed] == [(str(settled[1].pk), ("answer",))]
@@ -38,7 +38,7 @@ def test_what_came_what_went_and_what_changed(pair: tuple[Dataset, Dataset], set
 
 
 def test_a_dataset_does_not_differ_from_itself(pair: tuple[Dataset, Dataset]) -> None:
-    found = differing.differ(pair[0], pair[0])
+    found = diff.differ(pair[0], pair[0])
     assert (found.added, found.removed, found.changed, found.same) == ([], [], [], 14)
 
 
@@ -80,4 +80,4 @@ def test_the_card_is_a_file_with_everything_about_it(
 
 def test_a_bar_in_a_name_stays_inside_its_cell(pair: tuple[Dataset, Dataset], corpus: Corpus) -> None:
     Corpus.objects.update(name="a | b\nc")
-    assert "| corpus | a \\| b c |" in carding.card(Dataset.objects.get(pk=pair[1].pk))
+    assert "| corpus | a \\| b c |" in dataset_card.card(Dataset.objects.get(pk=pair[1].pk))

@@ -7,7 +7,7 @@ from django.test import Client
 
 from curation.models import Judgement, Project, Query, Release
 from curation.releases import lifecycle
-from tuning import lineage
+from tuning.datasets import lineage
 from tuning.models import Dataset, DatasetQuery, Part
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from tuning import collecting
+from tuning.datasets import collect
 from tuning.engine.data.examples import JudgedQuery
 from tuning.models import Dataset, DatasetQuery
 
@@ -49,8 +49,8 @@ class Difference:
 
 def differ(old: Dataset, new: Dataset) -> Difference:
     """What became of `old` in `new`. Raises Damaged when the files of either are not what was frozen."""
-    before = {row.query_id: row for row in collecting.rows(old)}
-    after = {row.query_id: row for row in collecting.rows(new)}
+    before = {row.query_id: row for row in collect.rows(old)}
+    after = {row.query_id: row for row in collect.rows(new)}
     both = sorted(before.keys() & after.keys(), key=int)
     pairs = [Changed(before[name], after[name], _what(before[name], after[name])) for name in both]
     changed = [pair for pair in pairs if pair.what]
