@@ -23,11 +23,12 @@ from curation.releases import lifecycle, retrieve
 from retrieval.index import index_builds
 from retrieval.models import IndexBuild, Passage
 from retrieval.search import search
-from tuning import diverging, instructing, trying
+from tuning import diverging, trying
 from tuning.datasets import collect
 from tuning.engine.data.examples import TEST, JudgedQuery, PassageText, write_passages
 from tuning.engine.generator import preference_pairs
 from tuning.engine.retriever.retriever_spec import read_spec
+from tuning.exports import instruction_data
 from tuning.models import Part, Run
 
 PASSAGES, CANDIDATES, DRAFTED = "passages.jsonl", "candidates.jsonl", "drafted.jsonl"
@@ -164,7 +165,7 @@ def _drafted(rows: list[JudgedQuery], release: Release) -> dict[str, list[str]]:
     edited = [row for row in rows if row.split != TEST and preference_pairs.is_edited(row)]
     found: dict[str, list[str]] = {}
     for start in range(0, len(edited), _BATCH):
-        found |= instructing.drafted_from(edited[start : start + _BATCH], release)
+        found |= instruction_data.drafted_from(edited[start : start + _BATCH], release)
     return found
 
 

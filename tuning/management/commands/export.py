@@ -11,19 +11,19 @@ from common.artifacts import Damaged
 from curation.core.project_command import ProjectCommand
 from curation.engine.generation.gguf import NoGenerator
 from curation.releases import lifecycle
-from tuning import exporting
 from tuning.datasets import collect
+from tuning.exports import export
 from tuning.models import Split
 
 
 class Command(ProjectCommand):
     help = "Export settled work: training files, qrels, judgements, or a BEIR folder."
-    errors = (exporting.NothingToExport, lifecycle.NothingServes, NoGenerator, Damaged)
+    errors = (export.NothingToExport, lifecycle.NothingServes, NoGenerator, Damaged)
 
     def add_arguments(self, parser: CommandParser) -> None:
-        formats = "; ".join(f"{what}: {', '.join(forms)}" for what, forms in exporting.FORMATS.items())
+        formats = "; ".join(f"{what}: {', '.join(forms)}" for what, forms in export.FORMATS.items())
         super().add_arguments(parser)
-        parser.add_argument("--what", required=True, choices=list(exporting.FORMATS))
+        parser.add_argument("--what", required=True, choices=list(export.FORMATS))
         parser.add_argument("--format", default="", help=formats)
         parser.add_argument("--out", required=True, type=Path, metavar="PATH")
         parser.add_argument("--dataset", type=int, metavar="NUMBER", help="Of this frozen dataset; else all settled.")
@@ -39,10 +39,10 @@ class Command(ProjectCommand):
             if dataset is None:
                 self.usage(f"{project.slug} has no dataset {options['dataset']}")
             rows = collect.rows(dataset, options["split"])
-        form = options["format"] or next(iter(exporting.FORMATS[options["what"]]))
+        form = options["format"] or next(iter(export.FORMATS[options["what"]]))
         try:
-            count = exporting.export(project, options["what"], form, options["out"], rows)
-        except exporting.NoSuchFormat as error:
+            count = export.export(project, options["what"], form, options["out"], rows)
+        except export.NoSuchFormat as error:
             self.usage(str(error))
         except FileExistsError:
             self.usage(f"{options['out']} is there already")

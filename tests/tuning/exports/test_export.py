@@ -14,14 +14,14 @@ from django.core.management import CommandError, call_command
 from curation.models import Answer, Draft, Project, Query, Ranking, Release, ShownPassage
 from retrieval.models import Passage
 from tests.conftest import ZOO
-from tuning import exporting
 from tuning.datasets import collect
+from tuning.exports import export
 
 pytestmark = pytest.mark.django_db
 
 
 def rows(project: Project, what: str, form: str, target: Path) -> list[dict[str, Any]]:
-    exporting.export(project, what, form, target)
+    export.export(project, what, form, target)
     return [json.loads(line) for line in target.read_text().splitlines()]
 
 
@@ -53,16 +53,16 @@ def test_flagembedding_and_msmarco(project: Project, settled: list[Query], tmp_p
         "neg": [text("snail")],
         "prompt": "",
     }
-    exporting.export(project, "retriever", "msmarco", tmp_path / "triples.tsv")
+    export.export(project, "retriever", "msmarco", tmp_path / "triples.tsv")
     assert (tmp_path / "triples.tsv").read_text().splitlines()[0] == "q1\tlion\tsnail"
 
 
 def test_qrels_in_both_formats(project: Project, settled: list[Query], tmp_path: Path) -> None:
-    exporting.export(project, "qrels", "beir", tmp_path / "beir.tsv")
+    export.export(project, "qrels", "beir", tmp_path / "beir.tsv")
     lines = (tmp_path / "beir.tsv").read_text().splitlines()
     assert lines[0] == "query-id\tcorpus-id\tscore"
     assert {"q1\tlion\t3", "q1\ttiger\t2", "q1\tsnail\t0"} <= set(lines)
-    exporting.export(project, "qrels", "trec", tmp_path / "trec.txt")
+    export.export(project, "qrels", "trec", tmp_path / "trec.txt")
     assert "q1 0 lion 3" in (tmp_path / "trec.txt").read_text().splitlines()
 
 
@@ -71,7 +71,7 @@ def test_judgements_come_with_their_curator(
 ) -> None:
     found = rows(project, "judgements", "jsonl", tmp_path / "out.jsonl")
     assert {"query_id": "q1", "corpus_id": "lion", "curator": "alice", "grade": 3, "comment": ""} in found
-    exporting.export(project, "judgements", "csv", tmp_path / "out.csv")
+    export.export(project, "judgements", "csv", tmp_path / "out.csv")
     with (tmp_path / "out.csv").open() as file:
         assert len(list(csv.DictReader(file))) == len(found)
 
@@ -80,7 +80,7 @@ def test_a_beir_folder_can_be_imported_again(
     project: Project, release: Release, settled: list[Query], tmp_path: Path
 ) -> None:
     dataset = collect.collect(project)
-    exporting.export(project, "beir", "beir", tmp_path / "zoo", collect.rows(dataset))
+    export.export(project, "beir", "beir", tmp_path / "zoo", collect.rows(dataset))
     assert {path.name for path in (tmp_path / "zoo" / "qrels").iterdir()} == {"train.tsv", "dev.tsv", "test.tsv"}
     call_command("import_beir", str(tmp_path / "zoo"), project="again", judge_split="train", curator="carol")
     again = Project.objects.get(slug="again")
@@ -102,8 +102,8 @@ def test_pairs_for_preference_have_the_deployed_prompt(
     (pair,) = rows(project, "lm-dpo", "openai", tmp_path / "openai.jsonl")
     assert pair["preferred_output"] == [{"role": "assistant", "content": "The panda."}]
     Draft.objects.update(text="The panda.")  # accepted as it was: nothing to prefer
-    with pytest.raises(exporting.NothingToExport):
-        exporting.export(project, "lm-dpo", "trl", tmp_path / "none.jsonl")
+    with pytest.raises(export.NothingToExport):
+        export.export(project, "lm-dpo", "trl", tmp_path / "none.jsonl")
     assert not (tmp_path / "none.jsonl").exists()
 
 
@@ -124,7 +124,7 @@ def test_the_same_rows_give_the_same_bytes(
     project: Project, settled: list[Query], tmp_path: Path, what: str, form: str
 ) -> None:
     for name in ("one", "two"):
-        exporting.export(project, what, form, tmp_path / name)
+        export.export(project, what, form, tmp_path / name)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 

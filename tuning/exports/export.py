@@ -20,11 +20,11 @@ from django.utils.translation import gettext as _
 from common import artifacts
 from curation.models import Judgement, Project
 from retrieval.models import Passage
-from tuning import instructing
 from tuning.datasets import collect
 from tuning.datasets.external_ids import Names, by_batch
 from tuning.engine.data.examples import JudgedQuery
 from tuning.engine.metrics.ranking_metrics import RELEVANT_FROM
+from tuning.exports import instruction_data
 
 POSITIVE_FROM = 2.0  # teaches as an answer; 1 is related, neither positive nor negative
 
@@ -226,8 +226,8 @@ def _nothing(project: Project, rows: Iterable[JudgedQuery]) -> Lines:
 
 # what → format → how; the first format of each is its default.
 FORMATS: dict[str, dict[str, Write]] = {
-    "lm-sft": {form: _of_instances(instructing.instances, shape) for form, shape in instructing.SFT.items()},
-    "lm-dpo": {form: _of_instances(instructing.pairs, shape) for form, shape in instructing.DPO.items()},
+    "lm-sft": {form: _of_instances(instruction_data.instances, shape) for form, shape in instruction_data.SFT.items()},
+    "lm-dpo": {form: _of_instances(instruction_data.pairs, shape) for form, shape in instruction_data.DPO.items()},
     "retriever": {
         "sentence-transformers": _jsonl(_triplets),
         "listwise": _jsonl(_listwise),
