@@ -4,8 +4,9 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from curation import api as curation_api
-from tuning.api import learning, turns, voting
+from tuning.api import learning, turns
 from tuning.datasets import api as datasets_api
+from tuning.evaluation import api as evaluation_api
 
 in_a_project = [
     path("queries/", curation_api.Queries.as_view(), name="queries"),
@@ -16,10 +17,10 @@ in_a_project = [
     path("releases/", curation_api.Releases.as_view(), name="releases"),
     path("releases/<int:number>/lineage/", datasets_api.ReleaseLineage.as_view(), name="release_lineage"),
     path("releases/<int:number>/judgements/", datasets_api.ReleaseJudgements.as_view(), name="release_judgements"),
-    path("releases/<int:number>/votes/", voting.ReleaseVotes.as_view(), name="release_votes"),
-    path("side-by-side/", voting.Pairs.as_view(), name="side_by_side"),
-    path("side-by-side/<int:pk>/", voting.OnePair.as_view(), name="pair"),
-    path("side-by-side/<int:pk>/vote/", voting.Votes.as_view(), name="vote"),
+    path("releases/<int:number>/votes/", evaluation_api.ReleaseVotes.as_view(), name="release_votes"),
+    path("side-by-side/", evaluation_api.Pairs.as_view(), name="side_by_side"),
+    path("side-by-side/<int:pk>/", evaluation_api.OnePair.as_view(), name="pair"),
+    path("side-by-side/<int:pk>/vote/", evaluation_api.Votes.as_view(), name="vote"),
     path("datasets/", datasets_api.Datasets.as_view(), name="datasets"),
     path("datasets/<int:number>/", datasets_api.OneDataset.as_view(), name="dataset"),
     path("datasets/<int:number>/changes/", datasets_api.DatasetChanges.as_view(), name="dataset_changes"),

@@ -21,8 +21,9 @@ from retrieval.index import index_builds
 from retrieval.models import Corpus, Passage
 from retrieval.search import search
 from tests.tuning.conftest import ASKED
-from tuning import guarding, tasks, turning
+from tuning import tasks, turning
 from tuning.datasets import collect
+from tuning.evaluation import guardrails
 from tuning.models import DatasetQuery, Gate, Part, Turn
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
@@ -63,7 +64,7 @@ def test_a_question_goes_all_the_way_round(
     assert project.queries.settled().count() == len(ASKED) + 1
     intake.ask(project, "Which animal hunts and sleeps?", external_id="open")  # of the first one's subject
 
-    guarding.sets_of(project)
+    guardrails.sets_of(project)
     project.guard_sets.filter(name="closed-book").update(is_active=False)  # eighty more answers; test_guarding has them
     turn = turning.start(project, gate=Gate.ALWAYS, settings=LITTLE)
     start_worker()

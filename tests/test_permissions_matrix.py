@@ -45,7 +45,7 @@ from curation.models import (
 from curation.releases import lifecycle
 from retrieval.models import Corpus, Document, Encoder, IndexBuild, Passage
 from tests.measured import challenge
-from tuning import guarding
+from tuning.evaluation import guardrails
 from tuning.models import Curve, Dataset, Decision, GuardSet, Pair, Policy, Run, Turn, Vote
 
 SECRET, OURS = "marzipan", "walnut"
@@ -585,7 +585,7 @@ def _stage(slug: str, word: str, people: dict[str, User], *, number: int) -> Sta
         member=project.memberships.get(role=ANNOTATOR),
         turn=turn,
         run=turn.runs.get(),
-        guard=guarding.sets_of(project)[0],
+        guard=guardrails.sets_of(project)[0],
         pair=pair,
         dataset=project.datasets.get(),
         judgement=settled.judgements.get(),

@@ -14,9 +14,9 @@ from common.messages import Said
 from curation.engine.generation.api_generator import ApiError
 from curation.models import Release
 from curation.releases import generate, lifecycle
-from tuning import trying
 from tuning.datasets import collect
 from tuning.engine.data.examples import DEV, JudgedQuery
+from tuning.evaluation import offline_run
 from tuning.models import Run
 
 MOST_QUERIES = 24
@@ -66,14 +66,14 @@ def _try(run: Run, release: Release, on_progress: Progress) -> Tried | None:
         return None
     texts = {row.query_id: row.text for row in rows}
     references = {row.query_id: [row.answer or release.refusal] for row in rows}
-    rankings = trying.rank(release, texts, release.answer_passages, on_progress)
+    rankings = offline_run.rank(release, texts, release.answer_passages, on_progress)
     means = {}
     for name in (Release.Answering.TOGETHER, Release.Answering.PARALLEL):
         release.answering = name
         limit = SECONDS if name == Release.Answering.TOGETHER else None
-        written = trying.write(release, texts, rankings, on_progress, limit)
+        written = offline_run.write(release, texts, rankings, on_progress, limit)
         texts = {query_id: texts[query_id] for query_id in written}
-        measured = trying.measure_answers(written, references)
+        measured = offline_run.measure_answers(written, references)
         means[name] = sum(values["f1"] for values in measured.values()) / len(measured)
     return Tried(len(texts), means[Release.Answering.TOGETHER], means[Release.Answering.PARALLEL])
 

@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 from django.conf import settings
 from django.utils.translation import gettext as _
 
-from tuning import wording
+from tuning import labels
 from tuning.models import Run
 
 MOST_POINTS = 400
@@ -75,7 +75,7 @@ def _number(value: Any) -> float | None:
 
 def _named(kind: str, candidate: str) -> str:
     words = _("loss") if kind == "loss" else _("dev measure")
-    return f"{words} · {wording.spoken(candidate)}" if candidate else words
+    return f"{words} · {labels.spoken(candidate)}" if candidate else words
 
 
 def _thinned(points: list[list[float]]) -> list[list[float]]:

@@ -32,11 +32,12 @@ from curation.releases import lifecycle
 from retrieval.engine.encoders.bi_encoder import TextEncoder
 from retrieval.index import index_builds
 from retrieval.models import Passage
-from tuning import specifying, training, trying, turning
+from tuning import specifying, training, turning
 from tuning.datasets import collect
 from tuning.engine.data.examples import TEST, TRAIN, JudgedQuery, write_queries
 from tuning.engine.metrics import extrapolation, ranking_metrics
 from tuning.engine.metrics.significance import bootstrap_interval
+from tuning.evaluation import offline_run
 from tuning.following import RESULT, SPEC, Follower
 from tuning.models import Curve, Part, Run, Turn
 
@@ -260,7 +261,7 @@ def _ranks(run: Run, rows: list[JudgedQuery], on_progress: Progress) -> Callable
 def _pool(release: Release, test: list[JudgedQuery], on_progress: Progress) -> list[str]:
     """Passage ids: all that were judged for the test queries, then what the release ranks first for them."""
     pool = dict.fromkeys(passage_id for row in test for passage_id in row.grades)
-    ranked = trying.rank(release, {row.query_id: row.text for row in test}, DEPTH, on_progress)
+    ranked = offline_run.rank(release, {row.query_id: row.text for row in test}, DEPTH, on_progress)
     for rank in range(DEPTH):
         for hits in ranked.values():
             if rank < len(hits) and len(pool) < POOL:
@@ -278,7 +279,7 @@ def _answers(curve: Curve, rows: list[JudgedQuery], on_progress: Progress) -> Ca
     test = [row for row in rows if row.split == TEST]
     references = {row.query_id: [row.answer or release.refusal] for row in test if row.answer or row.is_unanswerable}
     texts = {row.query_id: row.text for row in test if row.query_id in references}
-    rankings = trying.rank(release, texts, release.answer_passages, on_progress)
+    rankings = offline_run.rank(release, texts, release.answer_passages, on_progress)
     base = _first(release.generator)
     known = next((point["per_query"] for point in curve.points), None)
     chosen = {query_id: texts[query_id] for query_id in texts if known is None or query_id in known}
@@ -289,9 +290,9 @@ def _answers(curve: Curve, rows: list[JudgedQuery], on_progress: Progress) -> Ca
         tried = copy.copy(release)
         tried.generator = base if result is None else _adapted(base, result)
         limit = seconds if result is None else None
-        written = trying.write(tried, chosen, rankings, on_progress, limit)
+        written = offline_run.write(tried, chosen, rankings, on_progress, limit)
         chosen = {query_id: chosen[query_id] for query_id in written}
-        found = trying.measure_answers(written, references)
+        found = offline_run.measure_answers(written, references)
         return {query_id: values[MEASURES[Part.GENERATOR]] for query_id, values in found.items()}
 
     return measure

@@ -9,9 +9,9 @@ from django.db import transaction
 from common.messages import Said, Sentence, say
 from curation.models import Release
 from curation.releases import lifecycle
-from tuning import guarding, weighing
+from tuning.evaluation import guardrails, reranker_tradeoff
+from tuning.labels import measures as by_name
 from tuning.models import Ask, Decision, Evaluation, Gate, GuardRule, Part, Policy
-from tuning.wording import measures as by_name
 
 # What each half is promoted for, and what may not get worse meanwhile.
 PRIMARY = {Part.RETRIEVER: "ndcg@10", Part.GENERATOR: "f1"}
@@ -63,7 +63,7 @@ def _numbers(evaluation: Evaluation, gate: str) -> dict[str, Any]:
 def _verdict(evaluation: Evaluation, gate: str) -> tuple[bool, Sentence]:
     """Whether to promote, and the sentence that says why."""
     parts: list[Said] = [_figures(name, evaluation.measures[name]) for name in _primaries(evaluation)]
-    figures = say("together", parts=[*parts, weighing.told(evaluation.reranking)])
+    figures = say("together", parts=[*parts, reranker_tradeoff.told(evaluation.reranking)])
     if gate == Gate.NEVER:
         return False, say("measured_only", figures=figures)
     if gate == Gate.ALWAYS:
@@ -115,8 +115,8 @@ def margins(evaluation: Evaluation, policy: Policy) -> dict[str, float]:
     measures = evaluation.measures
     found = {name: policy.guard_margin for name in [*_primaries(evaluation), *GUARDS] if name in measures}
     for name, figure in measures.items():
-        if name.startswith(guarding.PREFIX) and not figure.get("is_reading"):
-            is_log = name.endswith(guarding.LOG_PROBABILITY)
+        if name.startswith(guardrails.PREFIX) and not figure.get("is_reading"):
+            is_log = name.endswith(guardrails.LOG_PROBABILITY)
             found[name] = policy.log_margin if is_log else figure.get("margin", policy.guard_margin)
     return found
 

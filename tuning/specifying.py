@@ -23,11 +23,12 @@ from curation.releases import lifecycle, retrieve
 from retrieval.index import index_builds
 from retrieval.models import IndexBuild, Passage
 from retrieval.search import search
-from tuning import diverging, trying
+from tuning import diverging
 from tuning.datasets import collect
 from tuning.engine.data.examples import TEST, JudgedQuery, PassageText, write_passages
 from tuning.engine.generator import preference_pairs
 from tuning.engine.retriever.retriever_spec import read_spec
+from tuning.evaluation import offline_run
 from tuning.exports import instruction_data
 from tuning.models import Part, Run
 
@@ -189,7 +190,7 @@ def _write_candidates(
 ) -> None:
     """What the release finds for each query that may be learned from; test queries stay out."""
     texts = {row.query_id: row.text for row in rows if row.split != TEST}
-    found = trying.rank(release, texts, depth, on_progress)
+    found = offline_run.rank(release, texts, depth, on_progress)
     _write_lists(
         {
             query_id: {

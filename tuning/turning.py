@@ -26,8 +26,9 @@ from curation.models import Project
 from curation.releases import lifecycle
 from retrieval.engine.encoders.bi_encoder import NoEncoder
 from retrieval.search import search
-from tuning import challenging, evaluating, promoting, training
+from tuning import challenging, promoting, training
 from tuning.datasets import collect
+from tuning.evaluation import compare
 from tuning.models import Evaluation, Gate, Run, Turn
 
 Progress = Callable[[int, int, Said], None]
@@ -37,7 +38,7 @@ REASONS: tuple[type[Exception], ...] = (
     collect.TooLittle,
     training.CannotTrain,
     challenging.CannotBuild,
-    evaluating.CannotMeasure,
+    compare.CannotMeasure,
     search.CannotSearch,
     lifecycle.NotServable,
     ApiError,
@@ -165,7 +166,7 @@ def _index(turn: Turn, worker: str, on_progress: Progress) -> None:
 
 
 def _evaluate(turn: Turn, worker: str, on_progress: Progress) -> None:
-    evaluating.evaluate(evaluating.prepare(turn), worker, on_progress)
+    compare.evaluate(compare.prepare(turn), worker, on_progress)
     turn.move_on()
 
 

@@ -3,7 +3,8 @@
 from django.urls import path
 
 from tuning.datasets import views as datasets_views
-from tuning.views import guards, learning, runs, voting, weights
+from tuning.evaluation import views as evaluation_views
+from tuning.views import learning, runs, weights
 
 app_name = "tuning"
 
@@ -11,8 +12,8 @@ urlpatterns = [
     path("runs/", runs.runs, name="runs"),
     path("runs/start/", runs.start, name="start"),
     path("runs/policy/", runs.policy, name="policy"),
-    path("runs/guards/", guards.guards, name="guards"),
-    path("runs/guards/<int:pk>/", guards.change_guard, name="change_guard"),
+    path("runs/guards/", evaluation_views.guards, name="guards"),
+    path("runs/guards/<int:pk>/", evaluation_views.change_guard, name="change_guard"),
     path("runs/<int:pk>/", runs.run, name="run"),
     path("runs/<int:pk>/curves/", runs.run_curves, name="run_curves"),
     path("runs/<int:pk>/<str:kind>.tar", weights.weights, name="weights"),
@@ -31,7 +32,7 @@ urlpatterns = [
     path("judgements/<int:pk>/", datasets_views.judgement, name="judgement"),
     path("judgements/<int:pk>/withdraw/", datasets_views.withdraw_judgement, name="withdraw_judgement"),
     path("releases/<int:number>/judgements/", datasets_views.release_judgements, name="release_judgements"),
-    path("side-by-side/", voting.side_by_side, name="side_by_side"),
-    path("side-by-side/<int:pk>/", voting.pair, name="pair"),
-    path("side-by-side/<int:pk>/vote/", voting.vote, name="vote"),
+    path("side-by-side/", evaluation_views.side_by_side, name="side_by_side"),
+    path("side-by-side/<int:pk>/", evaluation_views.pair, name="pair"),
+    path("side-by-side/<int:pk>/vote/", evaluation_views.vote, name="vote"),
 ]

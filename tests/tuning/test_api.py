@@ -18,8 +18,8 @@ from curation.models import Draft, Judgement, Project, Query, Release
 from curation.releases import lifecycle
 from retrieval.models import Passage
 from tests.measured import challenge
-from tuning import voting
 from tuning.datasets import collect
+from tuning.evaluation import preference_votes
 from tuning.models import Curve, Dataset, DatasetQuery, Evaluation, Pair, Part, Run, Turn, Vote
 
 Ask = Callable[..., Any]
@@ -126,7 +126,7 @@ def test_a_pair_is_blind_until_the_vote_is_in_and_the_vote_stands(ask: Ask, bob:
     assert blind["vote"] is None
     assert ask(bob, f"{address}vote/", {"choice": "champion"})[0] == 400
     status, told = ask(bob, f"{address}vote/", {"choice": "a"})
-    first = "champion" if voting.champion_is_a(pairs[0], bob) else "challenger"
+    first = "champion" if preference_votes.champion_is_a(pairs[0], bob) else "challenger"
     assert (status, told["vote"]) == (201, first)
     assert [side["release"] for side in told["sides"]] == ([1, 2] if first == "champion" else [2, 1])
     assert [side["answer"] for side in told["sides"]] == [side["answer"] for side in blind["sides"]]

@@ -11,8 +11,9 @@ from django.utils import translation
 
 from curation.models import Event, Project
 from retrieval.models import Corpus
-from tests.tuning.test_guarding import write_set
-from tuning import guarding, ruling
+from tests.tuning.evaluation.test_guardrails import write_set
+from tuning import ruling
+from tuning.evaluation import guardrails
 from tuning.models import Policy
 
 RECORD = "/p/zoo/record/"
@@ -59,8 +60,8 @@ def test_a_reranker_s_other_settings_stay(project: Project, mona: User) -> None:
 def test_a_guard_set_is_added_and_changed_by_name(
     manager: Client, project: Project, mona: User, tmp_path: Path
 ) -> None:
-    made = guarding.from_folder(project, write_set(tmp_path), "zoo-at-home", actor=mona)
-    guarding.from_folder(project, tmp_path, "by-hand")
+    made = guardrails.from_folder(project, write_set(tmp_path), "zoo-at-home", actor=mona)
+    guardrails.from_folder(project, tmp_path, "by-hand")
     ruling.change_guard(made, {"is_active": True, "margin": 0.1}, actor=mona)
     manager.post(f"/p/zoo/runs/guards/{made.pk}/", {"margin": "0.1"})
     page = manager.get(RECORD).text

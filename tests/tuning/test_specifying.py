@@ -13,10 +13,11 @@ from curation.models import Answer, Draft, Project, Query, Ranking, Release, Sho
 from curation.releases import lifecycle
 from retrieval.models import Passage
 from tests.tiny import tiny_generator
-from tuning import specifying, training, trying, turning
+from tuning import specifying, training, turning
 from tuning.engine.data.examples import TEST, read_passages, read_queries
 from tuning.engine.data.instances import Recipe, make, read_candidates
 from tuning.engine.generator import preference_pairs
+from tuning.evaluation import offline_run
 from tuning.models import Part, Run
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -83,7 +84,9 @@ def test_instances_have_the_prompt_the_release_serves_to_the_letter(
     made = make(
         list(rows.values()), texts, candidates, recipe, count_tokens=generator.count_tokens, seed=0, good_from=2.0
     )
-    shown = {query_id: trying.rank(served, {query_id: row.text}, 2, lambda *_: None) for query_id, row in rows.items()}
+    shown = {
+        query_id: offline_run.rank(served, {query_id: row.text}, 2, lambda *_: None) for query_id, row in rows.items()
+    }
     compared = 0
     for one in made:
         ranking = shown[one.query_id]
@@ -91,7 +94,7 @@ def test_instances_have_the_prompt_the_release_serves_to_the_letter(
             rows[one.query_id].grades.get(str(hit.passage_id), 0) >= 2 for hit in ranking[one.query_id]
         ):
             asked.clear()
-            trying.write(served, {one.query_id: rows[one.query_id].text}, ranking, lambda *_: None)
+            offline_run.write(served, {one.query_id: rows[one.query_id].text}, ranking, lambda *_: None)
             compared += asked == [one.prompt]
             assert one.answer == rows[one.query_id].answer.strip()
     assert compared >= 3

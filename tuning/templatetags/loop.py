@@ -5,7 +5,7 @@ from __future__ import annotations
 from django import template
 
 from common.messages import Said
-from tuning import weighing
+from tuning.evaluation import reranker_tradeoff
 from tuning.models import Turn
 
 register = template.Library()
@@ -14,4 +14,4 @@ register = template.Library()
 @register.filter
 def without_reranker(turn: Turn) -> Said:
     """Why the turn's challenger has no reranker; empty where it has one, or none was asked for."""
-    return weighing.without_reranker(turn)
+    return reranker_tradeoff.without_reranker(turn)

@@ -18,7 +18,7 @@ from common.messages import read, say
 from curation.core.http import MemberRequest
 from curation.core.permissions import require
 from curation.models import Membership, Project
-from tuning import curves, recorded, ruling, scheduling, tasks, turning, wording
+from tuning import curves, labels, recorded, ruling, scheduling, tasks, turning
 from tuning.datasets import collect
 from tuning.forms import PolicyForm, StartForm
 from tuning.models import Policy, Run, Split, Turn
@@ -79,7 +79,7 @@ def run(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
     context = {"project": project, "run": found, "is_live": _is_live(found)}
     if not request.htmx:
         context |= {"curves": curves.read(found), "recorded": recorded.groups(found)}
-        context["choice"] = wording.chosen(found.record.get("choice", ""))
+        context["choice"] = labels.chosen(found.record.get("choice", ""))
         context["evaluation"] = getattr(found.turn, "evaluation", None)
         context["merged"] = {name: read(value) for name, value in found.record.get("merged", {}).items()}
     return render(request, template, context)

@@ -15,9 +15,9 @@ from curation.engine.generation.gguf import NoGenerator
 from curation.models import Project, Release
 from curation.releases import lifecycle
 from retrieval.search import search
-from tuning import checking
 from tuning.engine.metrics.significance import bootstrap_interval, compare
-from tuning.trying import PerQuery
+from tuning.evaluation import external
+from tuning.evaluation.offline_run import PerQuery
 
 
 class Command(ProjectCommand):
@@ -41,11 +41,11 @@ class Command(ProjectCommand):
         if options["k"] < 1 or (options["limit"] is not None and options["limit"] < 1):
             self.usage("-k and --limit are 1 or more")
         project = self.project(options["project"])
-        outside = checking.read(project, options["qrels"], options["queries"], options["answers"])
+        outside = external.read(project, options["qrels"], options["queries"], options["answers"])
         release = self._release(project, options["release"])
         per_query, without = self._measured(release, outside, options, options["run_out"])
         result = _summary(release, per_query, options["k"], without)
-        result["trained_on"] = checking.trained_on(project, outside)
+        result["trained_on"] = external.trained_on(project, outside)
         if options["against"]:
             other = self._release(project, options["against"])
             result["against"] = _against(other, self._measured(other, outside, options, None)[0], per_query)
@@ -63,17 +63,17 @@ class Command(ProjectCommand):
         return release
 
     def _measured(
-        self, release: Release, outside: checking.Outside, options: dict[str, Any], run_out: Path | None
+        self, release: Release, outside: external.Outside, options: dict[str, Any], run_out: Path | None
     ) -> tuple[PerQuery, int]:
         """query_id → measure → value, and how many queries have no relevant passage."""
         depth = max(options["k"], 100) if run_out else options["k"]
-        found, hits = checking.rank(release, outside, depth, options["mode"], self.progress)
+        found, hits = external.rank(release, outside, depth, options["mode"], self.progress)
         if run_out:
-            checking.write_run(run_out, found, f"{release.project.slug}-{release.number}")
-        measured = checking.measure(found, outside, options["k"], options["gain"])
+            external.write_run(run_out, found, f"{release.project.slug}-{release.number}")
+        measured = external.measure(found, outside, options["k"], options["gain"])
         per_query: PerQuery = {query_id: dict(values) for query_id, values in measured.per_query.items()}
         if outside.references:
-            for query_id, values in checking.answer(release, outside, hits, options["limit"], self.progress).items():
+            for query_id, values in external.answer(release, outside, hits, options["limit"], self.progress).items():
                 per_query.setdefault(query_id, {}).update(values)
         return per_query, len(measured.without_relevant)
 

@@ -8,19 +8,19 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from curation.core.project_command import ProjectCommand
-from tuning import guarding
+from tuning.evaluation import guardrails
 
 
 class Command(ProjectCommand):
     help = "Freeze another project's settled work, or a BEIR-like folder, as a guard set of a project."
-    errors = (guarding.CannotGuard,)
+    errors = (guardrails.CannotGuard,)
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", metavar="NAME")
         super().add_arguments(parser)
         source = parser.add_mutually_exclusive_group(required=True)
         source.add_argument("--from-project", metavar="SLUG")
-        source.add_argument("--folder", type=Path, metavar="DIR", help=", ".join(guarding.FILES))
+        source.add_argument("--folder", type=Path, metavar="DIR", help=", ".join(guardrails.FILES))
         parser.add_argument("--margin", type=float, help="How much worse nDCG@10 may be on it; 0.03 without it.")
 
     def run(self, **options: Any) -> dict[str, Any]:
@@ -30,10 +30,10 @@ class Command(ProjectCommand):
         if not options["name"].replace("-", "").replace("_", "").isalnum() or not options["name"].isascii():
             self.usage("NAME is made of letters, digits, hyphens and underscores")
         if options["folder"] is not None:
-            made = guarding.from_folder(project, options["folder"], options["name"], options["margin"])
+            made = guardrails.from_folder(project, options["folder"], options["name"], options["margin"])
         else:
             source = self.project(options["from_project"])
-            made = guarding.from_project(project, source, options["name"], options["margin"])
+            made = guardrails.from_project(project, source, options["name"], options["margin"])
         self.say(f"guard set {made.name}: {made.counts['queries']} questions")
         return {
             "guard_set": made.name,

@@ -16,8 +16,8 @@ from curation.core.errors import CurationError
 from curation.models import Project, Query, Release
 from retrieval.models import Passage
 from tuning.engine.metrics.answer_metrics import words
+from tuning.evaluation.offline_run import Rankings
 from tuning.models import Evaluation, Pair, Vote
-from tuning.trying import Rankings
 
 KEPT = 5  # passages of a side: what a person compares at a glance
 A, B = "a", "b"

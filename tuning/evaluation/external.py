@@ -19,11 +19,11 @@ from common.messages import Said
 from common.text_files import BadInput, read_jsonl, read_qrels, text_of
 from curation.models import Project, Release
 from retrieval.models import Document, Passage
-from tuning import trying
 from tuning.engine.metrics import ranking_metrics
 from tuning.engine.metrics.ranking_metrics import Gain, Measured
+from tuning.evaluation import offline_run
+from tuning.evaluation.offline_run import PerQuery
 from tuning.models import DatasetQuery, Split
-from tuning.trying import PerQuery
 
 _BATCH = 5000
 
@@ -64,16 +64,16 @@ def read(project: Project, qrels: Path, queries: Path | None = None, answers: Pa
 
 def rank(
     release: Release, outside: Outside, depth: int, mode: str, on_progress: Progress
-) -> tuple[Ranked, trying.Rankings]:
+) -> tuple[Ranked, offline_run.Rankings]:
     """The first `depth` documents (or passages) of each query, and the hits behind them.
 
     Searched deeper for the queries whose passages are too few documents.
     """
     found: Ranked = {}
-    hits: trying.Rankings = {}
+    hits: offline_run.Rankings = {}
     texts, want = dict(outside.texts), depth
     while texts:
-        some = trying.rank(release, texts, want, on_progress, mode)
+        some = offline_run.rank(release, texts, want, on_progress, mode)
         names = _names(some, outside.of_passages)
         for query_id, ranked in some.items():
             best: dict[str, float] = {}
@@ -99,12 +99,12 @@ def measure(found: Ranked, outside: Outside, k: int, gain: Gain = "exponential")
 
 
 def answer(
-    release: Release, outside: Outside, hits: trying.Rankings, limit: int | None, on_progress: Progress
+    release: Release, outside: Outside, hits: offline_run.Rankings, limit: int | None, on_progress: Progress
 ) -> PerQuery:
     """query_id → em and f1 of the release's answer, for the queries with a reference; a random `limit` of them."""
     ids = sorted(outside.references, key=lambda query_id: hashlib.sha256(query_id.encode()).digest())[:limit]
     texts = {query_id: outside.texts[query_id] for query_id in ids}
-    return trying.measure_answers(trying.write(release, texts, hits, on_progress), outside.references)
+    return offline_run.measure_answers(offline_run.write(release, texts, hits, on_progress), outside.references)
 
 
 def trained_on(project: Project, outside: Outside) -> int:
@@ -187,7 +187,7 @@ def _references(path: Path, texts: Mapping[str, str]) -> dict[str, list[str]]:
     return found
 
 
-def _names(rankings: trying.Rankings, of_passages: bool) -> dict[int, str]:
+def _names(rankings: offline_run.Rankings, of_passages: bool) -> dict[int, str]:
     """passage_id → the id the files use."""
     ids = sorted({hit.passage_id for hits in rankings.values() for hit in hits})
     column = "external_id" if of_passages else "document__external_id"

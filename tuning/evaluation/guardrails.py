@@ -34,7 +34,7 @@ from tuning.models import Evaluation, GuardSet, Part
 
 PREFIX, LOG_PROBABILITY = "guard:", "logprob"
 BUILT_IN = ("general", "closed-book")
-SAMPLE = Path(__file__).parent / "sample"
+SAMPLE = Path(__file__).parent.parent / "sample"
 CORPUS, QUERIES, QRELS, ANSWERS = "corpus.jsonl", "queries.jsonl", "qrels.tsv", "answers.jsonl"
 FILES = (CORPUS, QUERIES, QRELS, ANSWERS)
 MOST_QUERIES, MOST_PASSAGES, LEAST_QUERIES = 300, 2000, 5

@@ -17,10 +17,10 @@ from common.jobs import JobState
 from common.messages import Said, Sentence, say
 from curation.models import Release
 from curation.releases import retrieve
-from tuning import trying
 from tuning.engine.metrics.significance import compare
+from tuning.evaluation import offline_run
+from tuning.evaluation.offline_run import Grades, Rankings
 from tuning.models import Evaluation, Gate, Part, Policy, Turn
-from tuning.trying import Grades, Rankings
 
 MEASURE = "ndcg@10"
 TIMED = 30  # searches with and as many without; one of each goes before, to load what has to be loaded
@@ -39,7 +39,7 @@ def weigh(
     medians; "most": how many more are allowed; "timed": searches; "asked": whether the gate was; "is_kept"}
     """
     policy = Policy.of(evaluation.turn.project)
-    sides = [trying.measure_rankings(ranked, grades).of(MEASURE) for ranked in rankings]
+    sides = [offline_run.measure_rankings(ranked, grades).of(MEASURE) for ranked in rankings]
     gain = asdict(compare(*sides, seed=evaluation.turn.seed)) if sides[0] else None
     asked = evaluation.turn.gate != Gate.ALWAYS
     found = {"gain": gain, "most": policy.most_rerank_ms, "asked": asked} | milliseconds(evaluation.challenger, texts)

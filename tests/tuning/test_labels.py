@@ -15,7 +15,7 @@ from common.jobs import JobState
 from common.messages import say
 from curation.models import Event, Project, Query, Release
 from tests.measured import challenge
-from tuning import promoting, turning, wording
+from tuning import labels, promoting, turning
 from tuning.engine.process.checkpoints import Bookmark
 from tuning.engine.process.training_loop import Course, Lesson
 from tuning.engine.process.training_process import Log
@@ -135,7 +135,7 @@ def test_what_dev_chose_is_read_as_a_course_names_it(tmp_path: Path) -> None:
         mark = Bookmark(tmp_path / "mark", str(look))
         course = Course(Linear(1, 1), lesson, Log(tmp_path / "log"), mark, math.inf)
         course.run()
-        return wording.chosen(f"sft: {course.choice}")
+        return labels.chosen(f"sft: {course.choice}")
 
     assert choice(lambda: (0.5, {})) == "the answers: the weights it began with"
     assert choice(None).endswith("step 0, the last: there was no dev split to choose by")

@@ -11,15 +11,16 @@ from django.contrib.auth.models import User
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from common.text_files import BadInput
 from curation.core.http import MemberRequest
 from curation.core.permissions import may, require
 from curation.models import Membership, Project
-from tuning import guarding, ruling
+from tuning import ruling
+from tuning.evaluation import guardrails, preference_votes
 from tuning.forms import GuardForm, NewGuardForm
-from tuning.models import GuardSet
+from tuning.models import GuardSet, Pair, Vote
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -35,7 +36,7 @@ def guards(request: MemberRequest, project: Project) -> HttpResponse:
         except BadInput as error:
             place = f"{Path(error.path).name}:{error.line}" if error.line else Path(error.path).name
             form.add_error(None, f"{place}: {error.message}")
-        except guarding.CannotGuard as error:
+        except guardrails.CannotGuard as error:
             form.add_error(None, str(error))
         else:
             messages.success(request, _("The guard set %(name)s is asked from now on.") % {"name": made.name})
@@ -58,14 +59,14 @@ def change_guard(request: MemberRequest, project: Project, pk: int) -> HttpRespo
 
 def _made(project: Project, sent: dict[str, Any], actor: User) -> GuardSet:
     if sent["source"]:
-        return guarding.from_project(project, sent["source"], sent["name"], sent["margin"], actor=actor)
+        return guardrails.from_project(project, sent["source"], sent["name"], sent["margin"], actor=actor)
     with tempfile.TemporaryDirectory() as place:
-        for name in guarding.FILES:
+        for name in guardrails.FILES:
             upload = sent[name.partition(".")[0]]
             if upload:
                 with (Path(place) / name).open("wb") as file:
                     file.writelines(upload.chunks())
-        return guarding.from_folder(project, Path(place), sent["name"], sent["margin"], actor=actor)
+        return guardrails.from_folder(project, Path(place), sent["name"], sent["margin"], actor=actor)
 
 
 def _sources(request: MemberRequest, project: Project) -> list[Project]:
@@ -75,9 +76,55 @@ def _sources(request: MemberRequest, project: Project) -> list[Project]:
 
 
 def _listed(project: Project, form: NewGuardForm, wrong: GuardForm | None = None) -> dict[str, Any]:
-    known = guarding.sets_of(project)
+    known = guardrails.sets_of(project)
     changed = wrong.instance.pk if wrong else None
     forms = [wrong if wrong and one.pk == changed else GuardForm(instance=one, prefix=None) for one in known]
     for one in forms:
         one.auto_id = f"guard-{one.instance.pk}-%s"
     return {"project": project, "form": form, "forms": forms}
+
+
+@require_safe
+@require(Membership.Role.REVIEWER)
+def side_by_side(request: MemberRequest, project: Project) -> HttpResponse:
+    """The next pair this person has not voted on; `?release=` keeps to one challenger."""
+    wanted = request.GET.get("release", "")
+    release = int(wanted) if wanted.isdecimal() and len(wanted) < 10 else None
+    left = preference_votes.open_to(project, request.user, release)
+    pair = left.select_related("query", "evaluation__champion", "evaluation__challenger").first()
+    context = {"project": project, "left": left.count(), "only": release}
+    if pair is None:
+        return render(request, "tuning/side_by_side.html", context)
+    return render(request, "tuning/side_by_side.html", context | _shown(pair, request, None))
+
+
+@require_safe
+@require(Membership.Role.REVIEWER)
+def pair(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
+    """One pair: blind until the person has voted, with the names afterwards."""
+    found = _found(project, pk)
+    mine = found.votes.filter(voter=request.user).first()
+    context = {"project": project, "left": preference_votes.open_to(project, request.user).count(), "only": None}
+    return render(request, "tuning/side_by_side.html", context | _shown(found, request, mine))
+
+
+@require_POST
+@require(Membership.Role.REVIEWER)
+def vote(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
+    found = _found(project, pk)
+    try:
+        preference_votes.vote(found, request.user, request.POST.get("choice", ""))
+    except (preference_votes.AlreadyVoted, preference_votes.BadVote) as error:
+        messages.warning(request, str(error))
+    else:
+        messages.success(request, _("Your vote is in."))
+    return redirect("tuning:pair", project.slug, pk)
+
+
+def _found(project: Project, pk: int) -> Pair:
+    rows = preference_votes.finished(project).select_related("query", "evaluation__champion", "evaluation__challenger")
+    return get_object_or_404(rows, pk=pk)
+
+
+def _shown(pair: Pair, request: MemberRequest, mine: Vote | None) -> dict[str, Any]:
+    return {"pair": pair, "vote": mine, "sides": preference_votes.sides(pair, request.user, mine)}

@@ -13,7 +13,7 @@ from curation.releases import evaluation_report
 from retrieval.models import Passage
 from retrieval.search.results import Hit
 from tests.measured import challenge
-from tuning import voting
+from tuning.evaluation import preference_votes
 from tuning.models import Evaluation, Pair, Vote
 
 
@@ -46,33 +46,33 @@ def test_only_what_differs_is_kept(evaluation: Evaluation, passages: dict[str, P
     champion = {one: hits(1, 2), two: hits(1, 2), three: hits(1, 2, 3, 4, 5, 6)}
     challenger = {one: hits(2, 1), two: hits(1, 2), three: hits(1, 2, 3, 4, 5, 7)}
     written = ({two: "The Lion!", three: "A lion."}, {two: "lion", three: "A tiger."})
-    assert voting.keep(evaluation, (champion, challenger), written) == 2
+    assert preference_votes.keep(evaluation, (champion, challenger), written) == 2
     assert [str(pair.query_id) for pair in evaluation.pairs.order_by("pk")] == [one, three]  # two: the same words
-    assert voting.keep(evaluation, (champion, challenger), written) == 2  # again, as after a lost worker
+    assert preference_votes.keep(evaluation, (champion, challenger), written) == 2  # again, as after a lost worker
     assert evaluation.pairs.count() == 2
 
 
 def test_the_sides_stand_by_a_coin_for_each_person_and_pair_and_stay(pairs: list[Pair], alice: User, bob: User) -> None:
     many = [Pair(pk=number) for number in range(400)]
-    alices = [voting.champion_is_a(pair, alice) for pair in many]
+    alices = [preference_votes.champion_is_a(pair, alice) for pair in many]
     assert 150 < sum(alices) < 250
-    assert alices == [voting.champion_is_a(pair, alice) for pair in many]
-    assert alices != [voting.champion_is_a(pair, bob) for pair in many]
+    assert alices == [preference_votes.champion_is_a(pair, alice) for pair in many]
+    assert alices != [preference_votes.champion_is_a(pair, bob) for pair in many]
 
 
 def test_a_vote_for_a_is_for_whoever_stood_there(pairs: list[Pair], alice: User) -> None:
     for pair in pairs:
-        vote = voting.vote(pair, alice, "a")
+        vote = preference_votes.vote(pair, alice, "a")
         is_champion = vote.choice == Vote.Choice.CHAMPION
-        assert vote.champion_was_a is is_champion is voting.champion_is_a(pair, alice)
+        assert vote.champion_was_a is is_champion is preference_votes.champion_is_a(pair, alice)
 
 
 def test_a_vote_stands(pairs: list[Pair], alice: User) -> None:
-    vote = voting.vote(pairs[0], alice, "tie")
-    with pytest.raises(voting.AlreadyVoted):
-        voting.vote(pairs[0], alice, "a")
-    with pytest.raises(voting.BadVote):
-        voting.vote(pairs[1], alice, "champion")
+    vote = preference_votes.vote(pairs[0], alice, "tie")
+    with pytest.raises(preference_votes.AlreadyVoted):
+        preference_votes.vote(pairs[0], alice, "a")
+    with pytest.raises(preference_votes.BadVote):
+        preference_votes.vote(pairs[1], alice, "champion")
     for change in (vote.save, vote.delete, Vote.objects.all().delete, lambda: Vote.objects.update(choice="tie")):
         with pytest.raises(Unchangeable):
             change()

@@ -18,8 +18,8 @@ from retrieval.index import index_builds
 from retrieval.models import Corpus, Passage
 from tests.tiny import said, tiny_encoder
 from tests.tuning.rounds import go_round
-from tuning import evaluating
 from tuning.datasets import collect
+from tuning.evaluation import compare
 from tuning.models import Evaluation, GuardSet, Turn
 
 LEARNS = {"roads": ["both"], "both_batch": 16, "both_epochs": 8, "both_lr": 0.005, "lm": 0}
@@ -45,8 +45,8 @@ def test_a_paraphrase_on_the_other_side_of_the_split_stops_the_evaluation(
     evaluation = Evaluation.objects.create(
         turn=turn, dataset=dataset, champion=release, challenger=lifecycle.next_release(project)
     )
-    with pytest.raises(evaluating.CannotMeasure, match="“Which bird, then, uses tools"):
-        evaluating.evaluate(evaluation, "test", nobody)
+    with pytest.raises(compare.CannotMeasure, match="“Which bird, then, uses tools"):
+        compare.evaluate(evaluation, "test", nobody)
     assert evaluation.state == JobState.FAILED
 
 

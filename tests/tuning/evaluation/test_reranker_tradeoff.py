@@ -25,8 +25,9 @@ from retrieval.search.results import Hit
 from tests.conftest import KEYWORDS
 from tests.tiny import said, tiny_encoder, tiny_reranker
 from tests.tuning.rounds import go_round
-from tuning import evaluating, promoting, training, weighing
+from tuning import promoting, training
 from tuning.datasets import collect
+from tuning.evaluation import compare, reranker_tradeoff
 from tuning.models import Evaluation, Gate, GuardSet, Part, Policy, Run, Turn
 
 MARKS = ("ba", "bu")
@@ -55,13 +56,13 @@ def evaluation(
     return Evaluation.objects.create(turn=turn, dataset=dataset, champion=release, challenger=challenger)
 
 
-def weigh(evaluation: Evaluation, *, is_better: bool = True) -> weighing.Found:
+def weigh(evaluation: Evaluation, *, is_better: bool = True) -> reranker_tradeoff.Found:
     """What ten queries say of a reranker that puts the relevant passage first where it was second, or the reverse."""
     texts = {str(n): "hunts at night" for n in range(10)}
     grades = {name: {"1": 0.0, "2": 3.0} for name in texts}
     ranked = {name: [Hit(1, 1, 1.0), Hit(2, 2, 0.5)] for name in texts}
     turned = {name: [Hit(2, 1, 1.0), Hit(1, 2, 0.5)] for name in texts}
-    return weighing.weigh(evaluation, texts, grades, (ranked, turned) if is_better else (turned, ranked))
+    return reranker_tradeoff.weigh(evaluation, texts, grades, (ranked, turned) if is_better else (turned, ranked))
 
 
 def test_a_gain_within_the_time_pays(evaluation: Evaluation, project: Project) -> None:
@@ -70,7 +71,7 @@ def test_a_gain_within_the_time_pays(evaluation: Evaluation, project: Project) -
     assert found["is_kept"]
     assert found["gain"]["difference"] == pytest.approx(1 - 0.6309, abs=1e-4)  # 1 / log2(3) at the second place
     assert 0 < found["before"] < found["after"] and found["timed"] == 10
-    said = str(weighing.told(found))
+    said = str(reranker_tradeoff.told(found))
     assert "The reranker pays for its time and stays." in said
     assert "nDCG@10 0.631 → 1.000 (+0.369; 95 % interval +0.369 to +0.369)" in said
     assert "1000000 ms more are allowed" in said
@@ -80,7 +81,7 @@ def test_a_gain_that_takes_too_long_does_not(evaluation: Evaluation, project: Pr
     Policy.objects.create(project=project, most_rerank_ms=0)
     found = weigh(evaluation)
     assert not found["is_kept"] and found["gain"]["low"] > 0 and found["more"] > 0
-    assert "The reranker was left out: it takes more time than it is allowed." in str(weighing.told(found))
+    assert "The reranker was left out: it takes more time than it is allowed." in str(reranker_tradeoff.told(found))
 
 
 def test_no_gain_does_not_however_little_time_it_takes(evaluation: Evaluation, project: Project) -> None:
@@ -88,7 +89,7 @@ def test_no_gain_does_not_however_little_time_it_takes(evaluation: Evaluation, p
     found = weigh(evaluation, is_better=False)
     assert not found["is_kept"]
     assert "left out: against the same release without it, the interval of nDCG@10 does not lie above 0" in str(
-        weighing.told(found)
+        reranker_tradeoff.told(found)
     )
 
 
@@ -96,17 +97,17 @@ def test_who_asks_for_always_gets_it_unasked(evaluation: Evaluation) -> None:
     evaluation.turn.gate = Gate.ALWAYS
     found = weigh(evaluation, is_better=False)
     assert found["is_kept"]
-    assert "stays without having been asked" in str(weighing.told(found))
+    assert "stays without having been asked" in str(reranker_tradeoff.told(found))
 
 
 def test_a_challenger_without_a_reranker_is_not_weighed() -> None:
-    assert weighing.told({}) == ""
+    assert reranker_tradeoff.told({}) == ""
 
 
 def test_one_that_does_not_pay_is_taken_away_and_the_rest_is_measured_without_it(
     evaluation: Evaluation, project: Project, client: Client, erin: User
 ) -> None:
-    evaluating.evaluate(evaluation, "test", nobody)
+    compare.evaluate(evaluation, "test", nobody)
     evaluation.refresh_from_db()
     assert evaluation.reranking and not evaluation.reranking["is_kept"]
     assert Release.objects.get(pk=evaluation.challenger_id).reranker is None
@@ -150,13 +151,13 @@ def test_pages_say_why_a_release_has_no_reranker(
     Evaluation.objects.update(reranking=weigh(evaluation, is_better=False))
     assert all("The reranker was left out: against the same release without it" in page for page in pages())
     with translation.override("zh-hans"):
-        assert "重排器" in str(weighing.without_reranker(Turn.objects.get(pk=turn.pk)))
+        assert "重排器" in str(reranker_tradeoff.without_reranker(Turn.objects.get(pk=turn.pk)))
 
 
 def test_with_always_it_is_measured_in_place(evaluation: Evaluation) -> None:
     Turn.objects.update(gate=Gate.ALWAYS)
     evaluation.turn.refresh_from_db()
-    evaluating.evaluate(evaluation, "test", nobody)
+    compare.evaluate(evaluation, "test", nobody)
     assert Release.objects.get(pk=evaluation.challenger_id).reranker is not None
     gain, measured = evaluation.reranking["gain"], evaluation.measures["ndcg@10"]
     assert (gain["champion"], gain["challenger"]) == (measured["champion"], measured["challenger"])

@@ -19,7 +19,7 @@ from curation.releases import lifecycle
 from retrieval.index import index_builds
 from retrieval.models import Corpus, Encoder
 from tests.tiny import tiny_generator
-from tuning import guarding
+from tuning.evaluation import guardrails
 from tuning.models import Dataset, Evaluation, GuardSet, Part, Run, Turn
 
 
@@ -50,26 +50,26 @@ def quiet(done: int, total: int, note: str) -> None:
 
 
 def test_every_project_has_the_two_that_come_with_tandem(project: Project) -> None:
-    general, closed_book = guarding.sets_of(project)
+    general, closed_book = guardrails.sets_of(project)
     assert (general.name, closed_book.name) == ("general", "closed-book")
     assert general.counts == {"passages": 60, "queries": 60, "grades": 60, "answers": 0}
     assert closed_book.counts == {"passages": 0, "queries": 40, "grades": 0, "answers": 40}
-    assert len(guarding.sets_of(project)) == 2  # asked again, none is added
+    assert len(guardrails.sets_of(project)) == 2  # asked again, none is added
 
 
 def test_a_folder_is_frozen_with_its_margin(project: Project, tmp_path: Path) -> None:
-    made = guarding.from_folder(project, write_set(tmp_path, answers=True), "zoo-at-home", 0.05)
+    made = guardrails.from_folder(project, write_set(tmp_path, answers=True), "zoo-at-home", 0.05)
     assert (made.margin, made.counts["answers"]) == (0.05, 6)
-    contents = guarding.read(guarding.folder(made))
+    contents = guardrails.read(guardrails.folder(made))
     assert contents.passages["lion"] == "lion\nThe lion is at home."
     assert contents.grades["qlion"] == {"lion": 3.0}
-    with pytest.raises(guarding.CannotGuard, match="already"):
-        guarding.from_folder(project, tmp_path, "zoo-at-home")
+    with pytest.raises(guardrails.CannotGuard, match="already"):
+        guardrails.from_folder(project, tmp_path, "zoo-at-home")
 
 
 def test_an_unknown_id_is_named_with_file_and_line_and_nothing_is_made(project: Project, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"qrels.tsv:8: “dodo” is in none of the other files"):
-        guarding.from_folder(project, write_set(tmp_path, bad="qlion\tdodo\t1\n"), "extinct")
+        guardrails.from_folder(project, write_set(tmp_path, bad="qlion\tdodo\t1\n"), "extinct")
     assert not GuardSet.objects.filter(name="extinct").exists()
 
 
@@ -77,13 +77,13 @@ def test_another_project_s_settled_work_is_frozen_as_it_stands(
     corpus: Corpus, project: Project, settled: list[Query]
 ) -> None:
     other = Project.objects.create(slug="park", name="Park", corpus=corpus)
-    made = guarding.from_project(other, project, "zoo")
+    made = guardrails.from_project(other, project, "zoo")
     assert made.counts["answers"] == 13  # one of the fourteen holds no answer and no relevant passage
     assert made.counts["passages"] == 12
     Query.objects.update(state=Query.State.OPEN)
-    assert len(guarding.read(guarding.folder(made)).questions) == 13
-    with pytest.raises(guarding.CannotGuard, match="cannot guard itself"):
-        guarding.from_project(project, project, "me")
+    assert len(guardrails.read(guardrails.folder(made)).questions) == 13
+    with pytest.raises(guardrails.CannotGuard, match="cannot guard itself"):
+        guardrails.from_project(project, project, "me")
 
 
 def test_an_encoder_that_forgot_is_seen_on_a_set_it_was_not_tuned_for(
@@ -92,14 +92,14 @@ def test_an_encoder_that_forgot_is_seen_on_a_set_it_was_not_tuned_for(
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer import modules
 
-    guarding.from_folder(project, write_set(tmp_path), "home")
+    guardrails.from_folder(project, write_set(tmp_path), "home")
     folder = tmp_path_factory.mktemp("forgetful")
     few = SentenceTransformer(modules=[modules.BoW(["lion", "other"]), modules.Normalize()], device="cpu")
     few.save(str(folder))
     forgetful = index_builds.encoder_from(str(folder))
     challenger = lifecycle.next_release(project)
     challenger.build.encoder = forgetful
-    figures = guarding.measure(evaluation(project, release, challenger, Part.RETRIEVER), quiet)
+    figures = guardrails.measure(evaluation(project, release, challenger, Part.RETRIEVER), quiet)
     assert figures.keys() == {"guard:general ndcg@10", "guard:home ndcg@10"}
     home = figures["guard:home ndcg@10"]
     assert (home["champion"], home["queries"], home["margin"]) == (1.0, 6, 0.03)
@@ -107,13 +107,15 @@ def test_an_encoder_that_forgot_is_seen_on_a_set_it_was_not_tuned_for(
 
 
 def test_a_half_that_did_not_learn_is_not_asked(project: Project, release: Release) -> None:
-    assert guarding.measure(evaluation(project, release, lifecycle.next_release(project)), quiet) == {}
+    assert guardrails.measure(evaluation(project, release, lifecycle.next_release(project)), quiet) == {}
 
 
 def test_a_set_that_is_switched_off_is_not_asked(project: Project, release: Release) -> None:
-    guarding.sets_of(project)
+    guardrails.sets_of(project)
     GuardSet.objects.update(is_active=False)
-    assert guarding.measure(evaluation(project, release, lifecycle.next_release(project), Part.RETRIEVER), quiet) == {}
+    assert (
+        guardrails.measure(evaluation(project, release, lifecycle.next_release(project), Part.RETRIEVER), quiet) == {}
+    )
 
 
 def test_a_generator_is_asked_without_a_passage(project: Project, release: Release, tmp_path: Path) -> None:
@@ -122,7 +124,7 @@ def test_a_generator_is_asked_without_a_passage(project: Project, release: Relea
         base = tiny_generator(tmp_path / str(seed), seed=seed)
         row = Generator.objects.create(name=f"tiny {seed}", base_path=str(base), sha256=str(seed) * 64)
         pair.append(lifecycle.next_release(project, generator=row))
-    figures = guarding.measure(evaluation(project, pair[0], pair[1], Part.GENERATOR), quiet)
+    figures = guardrails.measure(evaluation(project, pair[0], pair[1], Part.GENERATOR), quiet)
     assert figures.keys() == {"guard:closed-book logprob", "guard:closed-book f1"}
     likely = figures["guard:closed-book logprob"]
     assert likely["queries"] == 40 and likely["champion"] < 0 and likely["difference"] != 0
@@ -180,5 +182,5 @@ def test_the_command_adds_one(project: Project, tmp_path: Path, capsys: pytest.C
 
 def test_the_encoder_row_is_untouched(keyword_encoder: Encoder, project: Project, release: Release) -> None:
     before = Encoder.objects.values().get(pk=keyword_encoder.pk)
-    guarding.measure(evaluation(project, release, lifecycle.next_release(project), Part.RETRIEVER), quiet)
+    guardrails.measure(evaluation(project, release, lifecycle.next_release(project), Part.RETRIEVER), quiet)
     assert Encoder.objects.values().get(pk=keyword_encoder.pk) == before

@@ -13,7 +13,7 @@ from curation.api import ProjectMixin
 from curation.models import Membership, Release
 from curation.releases import evaluation_report
 from retrieval.models import Passage
-from tuning import voting
+from tuning.evaluation import preference_votes
 from tuning.models import Evaluation, Pair, Vote
 
 
@@ -25,7 +25,7 @@ class ReadSerializer(serializers.ModelSerializer[Passage]):
         fields = ["passage", "title", "text"]
 
 
-class SideSerializer(serializers.Serializer[voting.Side]):
+class SideSerializer(serializers.Serializer[preference_votes.Side]):
     letter = serializers.ChoiceField(choices=["A", "B"])
     answer = serializers.CharField(allow_null=True, help_text="Null where none was written.")
     passages = ReadSerializer(many=True)
@@ -55,7 +55,9 @@ class ShownPairSerializer(PairSerializer):
 
     @extend_schema_field(SideSerializer(many=True))
     def get_sides(self, pair: Pair) -> object:
-        return SideSerializer(voting.sides(pair, self.context["request"].user, self._mine(pair)), many=True).data
+        return SideSerializer(
+            preference_votes.sides(pair, self.context["request"].user, self._mine(pair)), many=True
+        ).data
 
     @extend_schema_field(serializers.ChoiceField(choices=Vote.Choice.choices, allow_null=True))
     def get_vote(self, pair: Pair) -> str | None:
@@ -68,7 +70,9 @@ class OnlySerializer(serializers.Serializer[Pair]):
 
 
 class VoteSerializer(serializers.Serializer[Vote]):
-    choice = serializers.ChoiceField(choices=[voting.A, voting.B, Vote.Choice.TIE.value, Vote.Choice.NEITHER.value])
+    choice = serializers.ChoiceField(
+        choices=[preference_votes.A, preference_votes.B, Vote.Choice.TIE.value, Vote.Choice.NEITHER.value]
+    )
 
 
 class SignSerializer(serializers.Serializer[evaluation_report.Sign]):
@@ -108,14 +112,16 @@ class Pairs(ProjectMixin, generics.ListAPIView[Pair]):
         project = self.project()
         wanted = OnlySerializer(data=self.request.query_params)
         wanted.is_valid(raise_exception=True)
-        return voting.open_to(project, self.request.user, wanted.validated_data.get("release")).select_related("query")
+        return preference_votes.open_to(
+            project, self.request.user, wanted.validated_data.get("release")
+        ).select_related("query")
 
 
 class _PairMixin(ProjectMixin):
     role = Membership.Role.REVIEWER
 
     def get_queryset(self) -> QuerySet[Pair]:
-        rows = voting.finished(self.project()).prefetch_related("votes")
+        rows = preference_votes.finished(self.project()).prefetch_related("votes")
         return rows.select_related("query", "evaluation__champion", "evaluation__challenger")
 
 
@@ -138,7 +144,7 @@ class Votes(_PairMixin, generics.GenericAPIView[Pair]):
         pair = self.get_object()
         wanted = VoteSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
-        voting.vote(pair, request.user, wanted.validated_data["choice"])
+        preference_votes.vote(pair, request.user, wanted.validated_data["choice"])
         shown = ShownPairSerializer(self.get_object(), context=self.get_serializer_context())
         return Response(shown.data, status=status.HTTP_201_CREATED)
 

@@ -18,15 +18,15 @@ from common.jobs import JobState
 from common.messages import Said, of_error, say
 from curation.queries import query_vectors
 from curation.releases import lifecycle, retrieve
-from tuning import guarding, trying, voting, weighing
 from tuning.datasets import collect
 from tuning.engine.data import clusters
 from tuning.engine.data.examples import TEST, TRAIN, JudgedQuery
 from tuning.engine.metrics import answer_metrics
 from tuning.engine.metrics import slices as slicing
 from tuning.engine.metrics.significance import compare
+from tuning.evaluation import guardrails, offline_run, preference_votes, reranker_tradeoff
+from tuning.evaluation.offline_run import PerQuery, Rankings
 from tuning.models import Evaluation, Part, Turn
-from tuning.trying import PerQuery, Rankings
 
 DEPTH = 20
 ANSWER_SECONDS = 180.0  # for the champion's answers; the challenger's to the same queries take about as long
@@ -86,7 +86,7 @@ def _measure(evaluation: Evaluation, on_progress: Progress) -> None:
     _check_leaks(test, rows, nearness)
     rankings = _rankings(evaluation, test, on_progress)
     judged = {row.query_id: row.grades for row in test if row.grades}
-    before, after = (trying.measure_rankings(ranked, judged) for ranked in rankings)
+    before, after = (offline_run.measure_rankings(ranked, judged) for ranked in rankings)
     found: Pair = (before.per_query, after.per_query)
     figures = _compared(found, evaluation.turn.seed)
     written: Written = ({}, {})
@@ -98,10 +98,10 @@ def _measure(evaluation: Evaluation, on_progress: Progress) -> None:
         figures |= _compared(answered, evaluation.turn.seed) | _refused(evaluation, written, test)
         found = (_merged(found[0], answered[0]), _merged(found[1], answered[1]))
     figures |= _apart(found, slicing.slices(rows, nearness), evaluation.turn.seed)
-    figures |= guarding.measure(evaluation, on_progress)
+    figures |= guardrails.measure(evaluation, on_progress)
     evaluation.measures = figures
     evaluation.per_query = _paired(found)
-    voting.keep(evaluation, rankings, written)
+    preference_votes.keep(evaluation, rankings, written)
 
 
 def _rankings(evaluation: Evaluation, test: list[JudgedQuery], on_progress: Progress) -> tuple[Rankings, Rankings]:
@@ -111,15 +111,15 @@ def _rankings(evaluation: Evaluation, test: list[JudgedQuery], on_progress: Prog
     """
     texts = {row.query_id: row.text for row in test}
     champion, challenger = evaluation.champion, evaluation.challenger
-    before = trying.rank(champion, texts, DEPTH, on_progress)
+    before = offline_run.rank(champion, texts, DEPTH, on_progress)
     if all(getattr(champion, name) == getattr(challenger, name) for name in RETRIEVED_BY):
         return before, before
-    after = trying.rank(challenger, texts, DEPTH, on_progress)
+    after = offline_run.rank(challenger, texts, DEPTH, on_progress)
     if challenger.reranker is None:
         return before, after
-    without = trying.rank(retrieve.plain(challenger), texts, DEPTH, on_progress)
+    without = offline_run.rank(retrieve.plain(challenger), texts, DEPTH, on_progress)
     judged = {row.query_id: row.grades for row in test if row.grades}
-    evaluation.reranking = weighing.weigh(evaluation, texts, judged, (without, after))
+    evaluation.reranking = reranker_tradeoff.weigh(evaluation, texts, judged, (without, after))
     if evaluation.reranking["is_kept"]:
         return before, after
     challenger.reranker = None
@@ -141,15 +141,15 @@ def _written(
     text_of = {row.query_id: row.text for row in test}
     texts = {query_id: text_of[query_id] for query_id in sample}
     seconds = float(evaluation.turn.settings.get("answer_seconds", ANSWER_SECONDS))
-    before = trying.write(evaluation.champion, texts, rankings[0], on_progress, seconds)
+    before = offline_run.write(evaluation.champion, texts, rankings[0], on_progress, seconds)
     texts = {query_id: texts[query_id] for query_id in before}
-    return before, trying.write(evaluation.challenger, texts, rankings[1], on_progress)
+    return before, offline_run.write(evaluation.challenger, texts, rankings[1], on_progress)
 
 
 def _answered(evaluation: Evaluation, test: list[JudgedQuery], written: Written) -> Pair:
     """em, f1 and rougeL of what both wrote."""
     references = _references(evaluation, test)
-    return trying.measure_answers(written[0], references), trying.measure_answers(written[1], references)
+    return offline_run.measure_answers(written[0], references), offline_run.measure_answers(written[1], references)
 
 
 def _refused(evaluation: Evaluation, written: Written, test: list[JudgedQuery]) -> dict[str, dict[str, Any]]:
