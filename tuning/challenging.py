@@ -14,10 +14,11 @@ from retrieval.engine.indexes import score_fusion
 from retrieval.index import index_builds
 from retrieval.models import IndexBuild
 from retrieval.search import search
-from tuning import choosing, training
+from tuning import choosing
 from tuning.datasets import collect
 from tuning.engine.data.examples import DEV
 from tuning.models import Part, Run, Turn
+from tuning.training import training_runs
 
 KEPT_BEFORE = 2  # releases before the serving one whose builds stay, to roll back to
 _LOOK_SECONDS = 1.0
@@ -44,7 +45,7 @@ def challenger(turn: Turn, worker: str, on_progress: Progress) -> Release:
         build = _build(turn, runs[Part.RETRIEVER], champion, worker, on_progress)
         weight = _weight(turn, build, weight)
     changes: dict[str, Any] = {"build": build, "fusion_weight": weight}
-    if Part.RETRIEVER in runs and training.wants_reranker(turn.settings):
+    if Part.RETRIEVER in runs and training_runs.wants_reranker(turn.settings):
         changes |= _reranker(turn, _tried(champion, changes), worker, on_progress)
     if Part.GENERATOR in runs:
         changes["generator"] = runs[Part.GENERATOR].generator
@@ -89,10 +90,10 @@ def _reranker(turn: Turn, tried: Release, worker: str, on_progress: Progress) ->
 
     A turn does not end for want of it: its run says why there is none, and the champion's is carried over.
     """
-    run = training.prepare_reranker(turn)
+    run = training_runs.prepare_reranker(turn)
     try:
-        run = training.train(run, worker, on_progress, retrieve.plain(tried))
-    except training.CannotTrain:
+        run = training_runs.train(run, worker, on_progress, retrieve.plain(tried))
+    except training_runs.CannotTrain:
         return {}
     if run.reranker is None:
         return {"reranker": None}

@@ -11,8 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from curation.core import forms as core_forms
 from curation.models import Project
 from retrieval.models import Corpus
-from tuning import training
 from tuning.models import HALVES, Gate, GuardSet, Policy
+from tuning.training import training_runs
 
 BOTH = [("", _("both halves")), *HALVES]
 RERANKER = _("Train a reranker after the retriever")
@@ -39,7 +39,7 @@ class StartForm(forms.Form):
     def wanted(self) -> dict[str, Any]:
         """What `turning.start` is asked for."""
         given = dict(self.cleaned_data)
-        settings = training.with_reranker({}, given.pop("reranker"))
+        settings = training_runs.with_reranker({}, given.pop("reranker"))
         return given | {"settings": settings}
 
 
@@ -95,7 +95,7 @@ class PolicyForm(forms.ModelForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["reranker"].initial = training.wants_reranker(self.instance.settings)
+        self.fields["reranker"].initial = training_runs.wants_reranker(self.instance.settings)
 
 
 class GuardForm(forms.ModelForm):

@@ -32,14 +32,15 @@ from curation.releases import lifecycle
 from retrieval.engine.encoders.bi_encoder import TextEncoder
 from retrieval.index import index_builds
 from retrieval.models import Passage
-from tuning import specifying, training, turning
+from tuning import turning
 from tuning.datasets import collect
 from tuning.engine.data.examples import TEST, TRAIN, JudgedQuery, write_queries
 from tuning.engine.metrics import extrapolation, ranking_metrics
 from tuning.engine.metrics.significance import bootstrap_interval
 from tuning.evaluation import offline_run
-from tuning.following import RESULT, SPEC, Follower
 from tuning.models import Curve, Part, Run, Turn
+from tuning.training import specification, training_runs
+from tuning.training.process import RESULT, SPEC, Follower
 
 BUDGET_SECONDS = 300.0  # of each training
 ANSWER_SECONDS = 60.0
@@ -137,7 +138,7 @@ def _draw(curve: Curve, hold: Hold, out: Path, on_progress: Progress) -> None:
     assert curve.dataset is not None  # `_prepare` made it
     rows, sizes = collect.rows(curve.dataset), [0, *curve.sizes]
     run = _run(curve)
-    spec = specifying.specification(run, out, told)
+    spec = specification.specification(run, out, told)
     judge = _ranks(run, rows, told) if curve.part == Part.RETRIEVER else _answers(curve, rows, told)
     for place, size in enumerate(sizes):
         if place < len(curve.points):
@@ -157,7 +158,7 @@ def _prepare(curve: Curve, on_progress: Progress) -> None:
         return
     dataset = collect.collect(curve.project, curve.seed, on_progress)
     release = lifecycle.serving(curve.project)
-    why = training.why_not(Turn(project=curve.project, dataset=dataset), Part(curve.part), release)
+    why = training_runs.why_not(Turn(project=curve.project, dataset=dataset), Part(curve.part), release)
     if why:
         raise CannotLearn(why)
     total = dataset.counts[TRAIN]["queries"]
@@ -228,7 +229,7 @@ def _trained(
             if lines:
                 on_progress(int(lines[-1].get("step", 0)), int(lines[-1].get("steps", 0)), note)
         if follower.process.returncode != 0 or not (out / RESULT).exists():
-            raise training.CannotTrain(follower.reason())
+            raise training_runs.CannotTrain(follower.reason())
     result: dict[str, Any] = json.loads((out / RESULT).read_text(encoding="utf-8"))
     return result
 

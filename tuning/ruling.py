@@ -14,8 +14,8 @@ from django.db import models, transaction
 from curation.core import audit_log
 from curation.models import Project
 from retrieval.models import Corpus
-from tuning import training
 from tuning.models import GuardSet, Policy
+from tuning.training import training_runs
 
 
 @transaction.atomic
@@ -23,12 +23,12 @@ def change_policy(project: Project, wanted: Mapping[str, object], *, actor: Abst
     """The project's policy with these fields from now on; `reranker` is the one setting that has a field of its own."""
     Project.objects.select_for_update().get(pk=project.pk)  # two first policies at once would be one too many
     row = Policy.of(project)
-    fields, has_reranker = dict(wanted), training.wants_reranker(row.settings)
+    fields, has_reranker = dict(wanted), training_runs.wants_reranker(row.settings)
     data = _set(row, {name: value for name, value in fields.items() if name != "reranker"})
     wants_reranker = bool(fields.get("reranker", has_reranker))
     if wants_reranker != has_reranker:
         data["was"]["reranker"], data["now"]["reranker"] = has_reranker, wants_reranker
-    row.settings = training.with_reranker(row.settings, wants_reranker)
+    row.settings = training_runs.with_reranker(row.settings, wants_reranker)
     row.save()
     if data["was"]:
         audit_log.note("policy_changed", project=project, actor=actor, data=data)

@@ -6,8 +6,9 @@ from celery import shared_task
 
 from common.jobs import JobState, enqueue, worker_name
 from retrieval.tasks import take_up_lost
-from tuning import learning, merging, scheduling, turning
+from tuning import learning, scheduling, turning
 from tuning.models import Curve, Run, Turn
+from tuning.training import merged_weights
 
 
 @shared_task
@@ -31,7 +32,7 @@ def merge(run_id: int) -> None:
     """Write a run's merged weights. Safe to be sent twice: what is there is left alone."""
     run = Run.objects.filter(pk=run_id).select_related("generator").first()
     if run is not None:
-        merging.merge(run)
+        merged_weights.merge(run)
 
 
 @shared_task

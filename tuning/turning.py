@@ -26,17 +26,18 @@ from curation.models import Project
 from curation.releases import lifecycle
 from retrieval.engine.encoders.bi_encoder import NoEncoder
 from retrieval.search import search
-from tuning import challenging, promoting, training
+from tuning import challenging, promoting
 from tuning.datasets import collect
 from tuning.evaluation import compare
 from tuning.models import Evaluation, Gate, Run, Turn
+from tuning.training import training_runs
 
 Progress = Callable[[int, int, Said], None]
 
 # What ends a turn with a reason a curator could read, rather than with a traceback.
 REASONS: tuple[type[Exception], ...] = (
     collect.TooLittle,
-    training.CannotTrain,
+    training_runs.CannotTrain,
     challenging.CannotBuild,
     compare.CannotMeasure,
     search.CannotSearch,
@@ -130,9 +131,9 @@ def _take_up(turn: Turn) -> None:
         if row.state != JobState.RUNNING:
             continue
         if isinstance(row, Run):
-            training.stop_stray(row)
+            training_runs.stop_stray(row)
         if not row.requeue(say("taken_up_again")) and row.state == JobState.FAILED:
-            raise training.CannotTrain(say("lost_too_often", row=str(row)))
+            raise training_runs.CannotTrain(say("lost_too_often", row=str(row)))
 
 
 def _heard(turn: Turn, hold: Hold, on_progress: Progress | None) -> Progress:
@@ -156,8 +157,8 @@ def _collect(turn: Turn, worker: str, on_progress: Progress) -> None:
 
 
 def _train(turn: Turn, worker: str, on_progress: Progress) -> None:
-    for run in training.prepare(turn):
-        training.train(run, worker, on_progress)
+    for run in training_runs.prepare(turn):
+        training_runs.train(run, worker, on_progress)
     turn.move_on()
 
 

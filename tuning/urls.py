@@ -4,7 +4,8 @@ from django.urls import path
 
 from tuning.datasets import views as datasets_views
 from tuning.evaluation import views as evaluation_views
-from tuning.views import learning, runs, weights
+from tuning.training import views as training_views
+from tuning.views import learning, runs
 
 app_name = "tuning"
 
@@ -16,8 +17,8 @@ urlpatterns = [
     path("runs/guards/<int:pk>/", evaluation_views.change_guard, name="change_guard"),
     path("runs/<int:pk>/", runs.run, name="run"),
     path("runs/<int:pk>/curves/", runs.run_curves, name="run_curves"),
-    path("runs/<int:pk>/<str:kind>.tar", weights.weights, name="weights"),
-    path("runs/<int:pk>/merge/", weights.merge, name="merge"),
+    path("runs/<int:pk>/<str:kind>.tar", training_views.weights, name="weights"),
+    path("runs/<int:pk>/merge/", training_views.merge, name="merge"),
     path("turns/<int:pk>/", runs.turn, name="turn"),
     path("turns/<int:pk>/cancel/", runs.cancel, name="cancel"),
     path("learning/", learning.learning, name="learning"),

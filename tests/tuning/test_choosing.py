@@ -10,10 +10,11 @@ import pytest
 from curation.models import Generator, Project, Query, Release
 from curation.releases import lifecycle
 from tests.tiny import tiny_generator
-from tuning import challenging, choosing, training, turning
+from tuning import challenging, choosing, turning
 from tuning.datasets import collect
 from tuning.engine.data.examples import DEV
 from tuning.models import Part, Run
+from tuning.training import training_runs
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -27,7 +28,7 @@ def run(project: Project, release: Release, settled: list[Query], tmp_path: Path
     generator = Generator.objects.create(name="tiny", base_path=str(folder), sha256="1" * 64, parent=release.generator)
     turn = turning.start(project, only=Part.GENERATOR)
     assert turning.advance(turn, "test"), turn.reason
-    (found,) = training.prepare(turn)
+    (found,) = training_runs.prepare(turn)
     found.generator = generator
     found.save(update_fields=["generator"])
     found.finish()

@@ -10,8 +10,8 @@ from django.utils import translation
 from common.jobs import JobState
 from curation.models import Project, Query, Release
 from tests.measured import challenge, write_metrics
-from tuning import curves
 from tuning.models import Dataset, Part, Policy, Run, Turn
+from tuning.training import training_curves
 
 HTMX = {"HX-Request": "true"}
 
@@ -170,7 +170,7 @@ def test_the_curves_are_read_from_what_the_process_wrote(client: Client, erin: U
         {"name": "dev measure · both encoders", "kind": "dev", "points": [[2.0, 0.61]]},
     ]
     with translation.override("zh-hans"):
-        assert curves.read(running)[0]["name"] == "损失 · 两侧编码器"
+        assert training_curves.read(running)[0]["name"] == "损失 · 两侧编码器"
     page = client.get(f"/p/zoo/runs/{running.pk}/").text
     assert "0.6100" in page
     assert "chart.umd.min.js" in page
@@ -178,15 +178,15 @@ def test_the_curves_are_read_from_what_the_process_wrote(client: Client, erin: U
 
 def test_a_long_curve_is_thinned_and_keeps_its_ends(running: Run) -> None:
     write_metrics(running, [{"step": step, "loss": 1.0} for step in range(5000)])
-    (curve,) = curves.read(running)
-    assert len(curve["points"]) == curves.MOST_POINTS
+    (curve,) = training_curves.read(running)
+    assert len(curve["points"]) == training_curves.MOST_POINTS
     assert curve["points"][0][0] == 0
     assert curve["points"][-1][0] == 4999
 
 
 def test_a_run_that_wrote_nothing_has_no_curves(running: Run) -> None:
     running.path = "runs/nothing-here"
-    assert curves.read(running) == []
+    assert training_curves.read(running) == []
 
 
 def test_finished_turns_show_what_came_of_them(client: Client, erin: User, release: Release) -> None:

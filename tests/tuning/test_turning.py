@@ -24,8 +24,9 @@ from curation.models import Project, Query, Release
 from curation.releases import lifecycle
 from retrieval.models import IndexBuild
 from retrieval.search import search
-from tuning import challenging, tasks, training, turning
+from tuning import challenging, tasks, turning
 from tuning.models import Decision, Evaluation, Part, Run, Turn
+from tuning.training import training_runs
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -53,7 +54,7 @@ def go_round(turn: Turn) -> list[str]:
 
 
 def starts(run: Run) -> list[int]:
-    path = training.folder(run) / "starts.txt"
+    path = training_runs.folder(run) / "starts.txt"
     return [int(line) for line in path.read_text().split()] if path.exists() else []
 
 
@@ -129,8 +130,8 @@ def test_a_half_without_anything_to_learn_from_is_left_out(
     go_round(turn)
     assert turn.state == JobState.DONE, turn.reason
     assert [run.part for run in turn.runs.all()] == [Part.RETRIEVER]
-    assert "no" not in training.left_out(turn).get("retriever", "")
-    assert "answers" in training.left_out(turn)["generator"]
+    assert "no" not in training_runs.left_out(turn).get("retriever", "")
+    assert "answers" in training_runs.left_out(turn)["generator"]
 
 
 def test_cancelling_ends_the_training(project: Project, release: Release, settled: list[Query], until: Until) -> None:
@@ -199,7 +200,7 @@ def test_a_checkpoint_that_was_changed_on_disk_is_refused(
     turn = start(project)
     turning.advance(turn, "test")
     turning.advance(turn, "test")
-    (training.folder(turn.runs.get()) / "checkpoint" / "modules.json").write_text("[]")
+    (training_runs.folder(turn.runs.get()) / "checkpoint" / "modules.json").write_text("[]")
     Run.objects.update(state=JobState.RUNNING, encoder=None, worker="gone")
     Turn.objects.update(step="train")
     turn.refresh_from_db()

@@ -11,8 +11,9 @@ from rest_framework.response import Response
 from common.jobs import enqueue
 from curation.api import ProjectMixin
 from curation.models import Membership
-from tuning import curves, tasks, training, turning
+from tuning import tasks, turning
 from tuning.models import HALVES, Gate, Run, Turn
+from tuning.training import training_curves, training_runs
 
 
 class TurnSerializer(serializers.ModelSerializer[Turn]):
@@ -24,7 +25,7 @@ class TurnSerializer(serializers.ModelSerializer[Turn]):
         fields += ["progress_done", "progress_total", "progress_note", "created_at", "started_at", "finished_at"]
 
 
-class LineSerializer(serializers.Serializer[curves.Curve]):
+class LineSerializer(serializers.Serializer[training_curves.Curve]):
     """One line of a chart. points: [step, value], step ascending."""
 
     name = serializers.CharField()
@@ -40,8 +41,8 @@ class RunCurvesSerializer(serializers.ModelSerializer[Run]):
         fields = ["id", "part", "state", "curves"]
 
     @extend_schema_field(LineSerializer(many=True))
-    def get_curves(self, run: Run) -> list[curves.Curve]:
-        return curves.read(run)
+    def get_curves(self, run: Run) -> list[training_curves.Curve]:
+        return training_curves.read(run)
 
 
 class StartSerializer(serializers.Serializer[Turn]):
@@ -70,7 +71,7 @@ class Turns(ProjectMixin, generics.ListAPIView[Turn]):
         wanted = StartSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
         given = dict(wanted.validated_data)
-        settings = training.with_reranker({}, given.pop("reranker"))
+        settings = training_runs.with_reranker({}, given.pop("reranker"))
         turn = turning.start(project, settings=settings, **given)
         enqueue(tasks.advance, turn.pk)
         return Response(TurnSerializer(turn).data, status=status.HTTP_201_CREATED)

@@ -18,10 +18,11 @@ from common.messages import read, say
 from curation.core.http import MemberRequest
 from curation.core.permissions import require
 from curation.models import Membership, Project
-from tuning import curves, labels, recorded, ruling, scheduling, tasks, turning
+from tuning import labels, ruling, scheduling, tasks, turning
 from tuning.datasets import collect
 from tuning.forms import PolicyForm, StartForm
 from tuning.models import Policy, Run, Split, Turn
+from tuning.training import run_record, training_curves
 
 PER_PAGE = 20
 
@@ -78,7 +79,7 @@ def run(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
     template = "tuning/run.html#run" if request.htmx else "tuning/run.html"
     context = {"project": project, "run": found, "is_live": _is_live(found)}
     if not request.htmx:
-        context |= {"curves": curves.read(found), "recorded": recorded.groups(found)}
+        context |= {"curves": training_curves.read(found), "recorded": run_record.groups(found)}
         context["choice"] = labels.chosen(found.record.get("choice", ""))
         context["evaluation"] = getattr(found.turn, "evaluation", None)
         context["merged"] = {name: read(value) for name, value in found.record.get("merged", {}).items()}
@@ -89,7 +90,7 @@ def run(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
 @require(Membership.Role.ENGINEER)
 def run_curves(request: MemberRequest, project: Project, pk: int) -> JsonResponse:
     found = get_object_or_404(_run_rows(project), pk=pk)
-    return JsonResponse({"curves": curves.read(found), "is_live": _is_live(found)})
+    return JsonResponse({"curves": training_curves.read(found), "is_live": _is_live(found)})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -25,10 +25,11 @@ from retrieval.search.results import Hit
 from tests.conftest import KEYWORDS
 from tests.tiny import said, tiny_encoder, tiny_reranker
 from tests.tuning.rounds import go_round
-from tuning import promoting, training
+from tuning import promoting
 from tuning.datasets import collect
 from tuning.evaluation import compare, reranker_tradeoff
 from tuning.models import Evaluation, Gate, GuardSet, Part, Policy, Run, Turn
+from tuning.training import training_runs
 
 MARKS = ("ba", "bu")
 
@@ -165,10 +166,12 @@ def test_with_always_it_is_measured_in_place(evaluation: Evaluation) -> None:
 
 
 def test_settings_ask_for_one_and_lose_nothing_else() -> None:
-    assert training.with_reranker({}, False) == {}
-    asked = training.with_reranker({"reranker": {"epochs": 3}, "budget_seconds": 9}, True)
+    assert training_runs.with_reranker({}, False) == {}
+    asked = training_runs.with_reranker({"reranker": {"epochs": 3}, "budget_seconds": 9}, True)
     assert asked == {"reranker": {"epochs": 3, "enabled": True}, "budget_seconds": 9}
-    assert training.wants_reranker(asked) and not training.wants_reranker(training.with_reranker(asked, False))
+    assert training_runs.wants_reranker(asked) and not training_runs.wants_reranker(
+        training_runs.with_reranker(asked, False)
+    )
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ from common.jobs import JobState, worker_name
 from common.messages import say
 from curation.core.project_command import ProjectCommand
 from curation.models import Project
-from tuning import recorded, training, turning
+from tuning import turning
 from tuning.models import HALVES, Gate, Part, Turn
+from tuning.training import run_record, training_runs
 
 
 class TurnFailed(Exception):
@@ -36,7 +37,7 @@ class Command(ProjectCommand):
         if options["seed"] < 0 or (options["budget"] is not None and options["budget"] <= 0):
             self.usage("--seed is 0 or more, --budget more than 0")
         settings = {} if options["budget"] is None else {"budget_seconds": options["budget"]}
-        settings = training.with_reranker(settings, options["reranker"])
+        settings = training_runs.with_reranker(settings, options["reranker"])
         wanted = {"only": options["only"], "gate": options["gate"], "seed": options["seed"], "settings": settings}
         turn = self._take_up(project, wanted) or turning.start(project, **wanted)
         try:
@@ -78,7 +79,7 @@ def _collected(turn: Turn) -> str:
 
 def _trained(turn: Turn) -> str:
     told = [f"{run.part} in {run.seconds:.0f} s, {_outcome(run.record)}" for run in turn.runs.order_by("pk")]
-    told += [f"{part} left out: {why}" for part, why in training.left_out(turn).items()]
+    told += [f"{part} left out: {why}" for part, why in training_runs.left_out(turn).items()]
     return "; ".join(told)
 
 
@@ -123,7 +124,13 @@ def _result(turn: Turn) -> dict[str, Any]:
     return {
         "dataset": {"number": dataset.number, "sha256": dataset.sha256, "counts": dataset.counts},
         "runs": [
-            {"id": run.pk, "part": run.part, "seconds": run.seconds, "loss": run.loss, "record": recorded.read_out(run)}
+            {
+                "id": run.pk,
+                "part": run.part,
+                "seconds": run.seconds,
+                "loss": run.loss,
+                "record": run_record.read_out(run),
+            }
             for run in turn.runs.order_by("pk")
         ],
         "evaluation": turn.evaluation.measures,

@@ -15,8 +15,9 @@ from common import code_version, tar_stream
 from common.jobs import JobState
 from curation.models import Generator, Project
 from tests.tiny import tiny_generator
-from tuning import merging, recorded, tasks, training
+from tuning import tasks
 from tuning.models import Dataset, Part, Run, Turn
+from tuning.training import merged_weights, run_record, training_runs
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +42,7 @@ def run(project: Project, adapter: tuple[Path, Path]) -> Run:
     dataset = Dataset.objects.create(project=project, number=1, sha256="0")
     turn = Turn.objects.create(project=project, dataset=dataset, state=JobState.DONE)
     row = Run.objects.create(turn=turn, dataset=dataset, part=Part.GENERATOR, state=JobState.DONE, path="runs/tiny")
-    checkpoint = training.folder(row) / "checkpoint"
+    checkpoint = training_runs.folder(row) / "checkpoint"
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     if not checkpoint.exists():
         checkpoint.symlink_to(folder)
@@ -76,7 +77,7 @@ def test_an_engineer_takes_the_adapter_away(client: Client, erin: User, bob: Use
     assert client.get(address).status_code == 403
     client.force_login(erin)
     files = unpacked(client.get(address))
-    folder = training.folder(run) / "checkpoint"
+    folder = training_runs.folder(run) / "checkpoint"
     name = f"zoo-run-{run.pk}-trained/adapter_model.safetensors"
     assert files[name] == (folder / "adapter_model.safetensors").read_bytes()
     assert client.get(f"/p/zoo/runs/{run.pk}/merged.tar").status_code == 404
@@ -100,7 +101,7 @@ def test_the_merged_weights_say_what_base_and_adapter_say(
     assert abs(together.score(pairs) - TextGenerator(adapter[0]).score(pairs)).max() > 1e-3  # the adapter does count
     run.refresh_from_db()
     before = run.record["merged"]["sha256"]
-    assert merging.merge(run).record["merged"]["sha256"] == before  # a second message changes nothing
+    assert merged_weights.merge(run).record["merged"]["sha256"] == before  # a second message changes nothing
 
 
 def test_what_cannot_be_merged_is_said(run: Run) -> None:
@@ -109,12 +110,12 @@ def test_what_cannot_be_merged_is_said(run: Run) -> None:
     run.record = {}
     import shutil
 
-    shutil.rmtree(training.folder(run) / "merged", ignore_errors=True)
-    assert merging.merge(run).record["merged"]["state"] == "failed"
-    assert merging.merged(run) is None
+    shutil.rmtree(training_runs.folder(run) / "merged", ignore_errors=True)
+    assert merged_weights.merge(run).record["merged"]["state"] == "failed"
+    assert merged_weights.merged(run) is None
     run.generator = None
-    with pytest.raises(merging.NoWeights):
-        merging.ask(run)
+    with pytest.raises(merged_weights.NoWeights):
+        merged_weights.ask(run)
 
 
 def test_the_code_is_known_by_its_commit_and_its_bytes(tmp_path: Path) -> None:
@@ -151,7 +152,7 @@ def test_the_page_shows_the_whole_record(client: Client, erin: User, run: Run) -
     }
     run.seconds = 75
     run.save()
-    titles = {title: dict(rows) for title, rows in recorded.groups(run)}
+    titles = {title: dict(rows) for title, rows in run_record.groups(run)}
     assert titles["Hardware"] == {"processor": "a small one", "memory_bytes": "2.0 GiB"}
     assert titles["Versions"] == {"python": "3.11.7", "torch": "2.0"}
     assert titles["What it learned from"] == {

@@ -11,9 +11,9 @@ from common import artifacts
 from common.messages import of_error, say, stored
 from curation.core.errors import CurationError
 from curation.engine.generation.gguf import NoGenerator, resolve
-from tuning import training
-from tuning.following import CHECKPOINT
 from tuning.models import Part, Run
+from tuning.training import training_runs
+from tuning.training.process import CHECKPOINT
 
 ASKED = "asked"
 
@@ -24,7 +24,7 @@ class NoWeights(CurationError):
 
 def trained(run: Run) -> Path:
     """The folder the run's training wrote: an adapter, or the encoder's weights. Raises NoWeights."""
-    found = training.folder(run) / CHECKPOINT
+    found = training_runs.folder(run) / CHECKPOINT
     if run.encoder is None and run.generator is None and run.reranker is None:
         raise NoWeights(say("no_weights"))
     if not found.is_dir():
@@ -75,7 +75,7 @@ def _write(run: Run, part: Path) -> None:
 
 
 def _target(run: Run) -> Path:
-    return training.folder(run) / "merged"
+    return training_runs.folder(run) / "merged"
 
 
 def _note(run: Run, found: dict[str, Any]) -> Run:

@@ -23,7 +23,6 @@ from curation.releases import lifecycle, retrieve
 from retrieval.index import index_builds
 from retrieval.models import IndexBuild, Passage
 from retrieval.search import search
-from tuning import diverging
 from tuning.datasets import collect
 from tuning.engine.data.examples import TEST, JudgedQuery, PassageText, write_passages
 from tuning.engine.generator import preference_pairs
@@ -31,6 +30,7 @@ from tuning.engine.retriever.retriever_spec import read_spec
 from tuning.evaluation import offline_run
 from tuning.exports import instruction_data
 from tuning.models import Part, Run
+from tuning.training import lm_disagreement
 
 PASSAGES, CANDIDATES, DRAFTED = "passages.jsonl", "candidates.jsonl", "drafted.jsonl"
 BUDGET_SECONDS = 1800.0
@@ -99,7 +99,7 @@ def scoring(run: Run, specification: dict[str, Any]) -> dict[str, Any]:
         "budget_seconds": float(seconds),
         "api_model": settings.GENERATOR_API_MODEL,
         "teach": teach,
-        "beside": diverging.worth_scoring(run.turn.project, answered),
+        "beside": lm_disagreement.worth_scoring(run.turn.project, answered),
     }
 
 

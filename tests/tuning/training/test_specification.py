@@ -13,12 +13,13 @@ from curation.models import Answer, Draft, Project, Query, Ranking, Release, Sho
 from curation.releases import lifecycle
 from retrieval.models import Passage
 from tests.tiny import tiny_generator
-from tuning import specifying, training, turning
+from tuning import turning
 from tuning.engine.data.examples import TEST, read_passages, read_queries
 from tuning.engine.data.instances import Recipe, make, read_candidates
 from tuning.engine.generator import preference_pairs
 from tuning.evaluation import offline_run
 from tuning.models import Part, Run
+from tuning.training import specification, training_runs
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -37,7 +38,7 @@ def run(project: Project, release: Release, settled: list[Query], passages: dict
         drafted(query, release, [passages["whale"], passages["otter"]], "Nobody has ever said so.")
     turn = turning.start(project, only=Part.GENERATOR)
     assert turning.advance(turn, "test"), turn.reason
-    (found,) = training.prepare(turn)
+    (found,) = training_runs.prepare(turn)
     return found
 
 
@@ -45,7 +46,7 @@ def test_drafts_that_were_edited_come_with_what_they_were_written_from(
     run: Run, release: Release, passages: dict[str, Passage], tmp_path: Path
 ) -> None:
     Release.objects.filter(pk=release.pk).update(answer_passages=2)
-    spec = specifying.specification(run, tmp_path, lambda *_: None)
+    spec = specification.specification(run, tmp_path, lambda *_: None)
     found = preference_pairs.read_drafted(Path(spec["drafted"]))
     rows = read_queries(Path(spec["queries"]))
     learned = {row.query_id for row in rows if row.split != TEST and row.answer and row.draft}
@@ -58,7 +59,7 @@ def test_drafts_that_were_edited_come_with_what_they_were_written_from(
 
 def test_a_prompt_in_parallel_holds_one_passage(run: Run, release: Release, tmp_path: Path) -> None:
     Release.objects.filter(pk=release.pk).update(answer_passages=3, answering=Release.Answering.PARALLEL)
-    assert specifying.specification(run, tmp_path, lambda *_: None)["answer_passages"] == 1
+    assert specification.specification(run, tmp_path, lambda *_: None)["answer_passages"] == 1
 
 
 def test_instances_have_the_prompt_the_release_serves_to_the_letter(
@@ -76,7 +77,7 @@ def test_instances_have_the_prompt_the_release_serves_to_the_letter(
     monkeypatch.setattr(lifecycle, "generator_for", lambda _release: generator)
     Release.objects.filter(pk=release.pk).update(answer_passages=2)
     served = lifecycle.serving(run.turn.project)
-    spec = specifying.specification(run, tmp_path, lambda *_: None)
+    spec = specification.specification(run, tmp_path, lambda *_: None)
     rows = {row.query_id: row for row in read_queries(Path(spec["queries"])) if row.split != TEST}
     recipe = Recipe(spec["prompt"], spec["refusal"], spec["answer_passages"])
     texts = {row.passage_id: row.text for row in read_passages(Path(spec["passages"]))}

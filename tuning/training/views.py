@@ -16,10 +16,11 @@ from common.jobs import enqueue
 from curation.core.http import MemberRequest
 from curation.core.permissions import require
 from curation.models import Membership, Project
-from tuning import merging, tasks
+from tuning import tasks
 from tuning.models import Run
+from tuning.training import merged_weights
 
-KINDS: dict[str, Callable[[Run], Path | None]] = {"trained": merging.trained, "merged": merging.merged}
+KINDS: dict[str, Callable[[Run], Path | None]] = {"trained": merged_weights.trained, "merged": merged_weights.merged}
 
 
 @require_safe
@@ -31,7 +32,7 @@ def weights(request: MemberRequest, project: Project, pk: int, kind: str) -> Htt
         raise Http404
     try:
         folder = KINDS[kind](run)
-    except merging.NoWeights as error:
+    except merged_weights.NoWeights as error:
         raise Http404(str(error)) from error
     if folder is None:
         raise Http404(_("They have not been merged yet."))
@@ -47,8 +48,8 @@ def weights(request: MemberRequest, project: Project, pk: int, kind: str) -> Htt
 def merge(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
     run = _found(project, pk)
     try:
-        merging.ask(run)
-    except merging.NoWeights as error:
+        merged_weights.ask(run)
+    except merged_weights.NoWeights as error:
         messages.warning(request, str(error))
     else:
         enqueue(tasks.merge, run.pk, queue="compute")

@@ -20,10 +20,10 @@ from curation.queries import query_vectors
 from curation.releases import lifecycle
 from retrieval.index import index_builds
 from retrieval.models import Encoder, Reranker
-from tuning import diverging, specifying
 from tuning.engine.process.training_process import CannotFit
-from tuning.following import CHECKPOINT, RESULT, SPEC, Follower, end_stray
 from tuning.models import Part, Run, Turn
+from tuning.training import lm_disagreement, specification
+from tuning.training.process import CHECKPOINT, RESULT, SPEC, Follower, end_stray
 
 Progress = Callable[[int, int, Said], None]
 
@@ -154,7 +154,7 @@ def _fit(run: Run, hold: Hold, on_progress: Progress, tried: Release | None) -> 
         return
     out.mkdir(parents=True, exist_ok=True)
     artifacts.remove_folder(out / CHECKPOINT)  # without a result it is what a killed training left
-    spec = specifying.specification(run, out, on_progress, tried)
+    spec = specification.specification(run, out, on_progress, tried)
     began = time.monotonic()
     if run.part == Part.RETRIEVER:
         spec["scores"], taught_by = _scores(run, spec, out, hold, on_progress)
@@ -180,7 +180,7 @@ def _scores(
     place = out / "scores"
     place.mkdir(exist_ok=True)
     try:
-        wanted = specifying.scoring(run, spec)
+        wanted = specification.scoring(run, spec)
         if not (wanted["teach"] or wanted["beside"]):
             return None, say("taught_by_grades", why=say("graded_all"))
         if not (place / RESULT).exists():
@@ -189,7 +189,7 @@ def _scores(
         return None, say("taught_by_grades", why=of_error(error))
     result = json.loads((place / RESULT).read_text(encoding="utf-8"))
     if result["queries"] or result["beside"]:
-        diverging.note(run.turn.project, Path(result["scores"]), Path(spec["candidates"]))
+        lm_disagreement.note(run.turn.project, Path(result["scores"]), Path(spec["candidates"]))
     if result["queries"]:
         return result["scores"], say("taught_by_both", n=result["queries"], of=result["of"])
     return None, say("taught_by_grades", why=say("no_time_to_score" if result["of"] else "graded_all"))

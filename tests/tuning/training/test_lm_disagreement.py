@@ -14,7 +14,7 @@ from curation.queries import intake
 from retrieval.models import Passage
 from retrieval.search.results import Hit
 from tests.tuning.conftest import Settle
-from tuning import diverging
+from tuning.training import lm_disagreement
 
 
 def _files(folder: Path, rows: dict[int, tuple[list[str], dict[str, float], float]]) -> tuple[Path, Path]:
@@ -42,7 +42,7 @@ def test_they_disagree_where_the_language_model_turns_the_order_round(
         needless.pk: (ranked, {"1": -2.0, "2": -1.0, "3": -0.5}, -0.1),
         sampled.pk: (ranked, {"1": -2.0, "2": -1.0, "3": -0.5}, -3.0),
     }
-    assert diverging.note(project, *_files(tmp_path, rows)) == 2
+    assert lm_disagreement.note(project, *_files(tmp_path, rows)) == 2
     found = dict(project.queries.values_list("pk", "disagreement"))
     assert found[alike.pk] == pytest.approx(0, abs=0.01) and found[apart.pk] > 0.4
     assert found[needless.pk] is found[sampled.pk] is None
@@ -58,14 +58,18 @@ def test_scored_for_the_queue_are_a_few_of_the_subjects_that_are_open(
         for n, (stratum, fields) in enumerate(asked)
     )
     answered = [str(pk) for pk in project.queries.order_by("pk").values_list("pk", flat=True)]
-    assert diverging.worth_scoring(project, answered) == []
+    assert lm_disagreement.worth_scoring(project, answered) == []
     for number, stratum in enumerate(("crow", "crow", "lion", "snail", "")):
         Query.objects.create(project=project, external_id=f"o{number}", text=f"o{number}?", stratum=stratum)
-    assert diverging.worth_scoring(project, answered) == [crow, lion, second]  # each subject's first before seconds
-    assert diverging.worth_scoring(project, [second, closed]) == [second]
-    assert diverging.worth_scoring(project, [second, lion]) == [second, lion]
-    monkeypatch.setattr(diverging, "MOST_BESIDE", 2)
-    assert diverging.worth_scoring(project, answered) == [crow, lion]
+    assert lm_disagreement.worth_scoring(project, answered) == [
+        crow,
+        lion,
+        second,
+    ]  # each subject's first before seconds
+    assert lm_disagreement.worth_scoring(project, [second, closed]) == [second]
+    assert lm_disagreement.worth_scoring(project, [second, lion]) == [second, lion]
+    monkeypatch.setattr(lm_disagreement, "MOST_BESIDE", 2)
+    assert lm_disagreement.worth_scoring(project, answered) == [crow, lion]
 
 
 def test_an_open_query_of_a_disputed_subject_moves_up_and_says_so(
@@ -81,7 +85,7 @@ def test_an_open_query_of_a_disputed_subject_moves_up_and_says_so(
     intake.freeze_hits([like, other, sampled], None, [[Hit(passages[name].pk, 1, 1.0)] for _n, name, _s in made])
     intake.open_slots_of(project, [like, other, sampled])
     assert (like.stratum, other.stratum) == ("lion", "crow")
-    diverging.note(project, *_files(tmp_path, {taught.pk: (["1", "2"], {"1": -3.0, "2": -0.5}, -4.0)}))
+    lm_disagreement.note(project, *_files(tmp_path, {taught.pk: (["1", "2"], {"1": -3.0, "2": -0.5}, -4.0)}))
     priority.revalue(project)
     rows = {row.query_id: row for row in Assignment.objects.open()}
     assert rows[like.pk].value > 0.3 and rows[other.pk].value == rows[sampled.pk].value == 0
