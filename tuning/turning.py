@@ -26,10 +26,10 @@ from curation.models import Project
 from curation.releases import lifecycle
 from retrieval.engine.encoders.bi_encoder import NoEncoder
 from retrieval.search import search
-from tuning import challenging, promoting
 from tuning.datasets import collect
 from tuning.evaluation import compare
 from tuning.models import Evaluation, Gate, Run, Turn
+from tuning.promotion import candidate, promotion_gate
 from tuning.training import training_runs
 
 Progress = Callable[[int, int, Said], None]
@@ -38,7 +38,7 @@ Progress = Callable[[int, int, Said], None]
 REASONS: tuple[type[Exception], ...] = (
     collect.TooLittle,
     training_runs.CannotTrain,
-    challenging.CannotBuild,
+    candidate.CannotBuild,
     compare.CannotMeasure,
     search.CannotSearch,
     lifecycle.NotServable,
@@ -163,7 +163,7 @@ def _train(turn: Turn, worker: str, on_progress: Progress) -> None:
 
 
 def _index(turn: Turn, worker: str, on_progress: Progress) -> None:
-    turn.move_on(challenger=challenging.challenger(turn, worker, on_progress))
+    turn.move_on(challenger=candidate.challenger(turn, worker, on_progress))
 
 
 def _evaluate(turn: Turn, worker: str, on_progress: Progress) -> None:
@@ -172,8 +172,8 @@ def _evaluate(turn: Turn, worker: str, on_progress: Progress) -> None:
 
 
 def _decide(turn: Turn, worker: str, on_progress: Progress) -> None:
-    decision = promoting.decide(turn.evaluation, turn.gate)
-    challenging.tidy(turn.project)
+    decision = promotion_gate.decide(turn.evaluation, turn.gate)
+    candidate.tidy(turn.project)
     turn.finish(decision.reason)
 
 

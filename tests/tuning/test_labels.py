@@ -15,11 +15,12 @@ from common.jobs import JobState
 from common.messages import say
 from curation.models import Event, Project, Query, Release
 from tests.measured import challenge
-from tuning import labels, promoting, turning
+from tuning import labels, turning
 from tuning.engine.process.checkpoints import Bookmark
 from tuning.engine.process.training_loop import Course, Lesson
 from tuning.engine.process.training_process import Log
 from tuning.models import Decision, Gate, Run, Turn
+from tuning.promotion import promotion_gate
 
 CHINESE = {"HTTP_ACCEPT_LANGUAGE": "zh-hans"}
 
@@ -42,7 +43,7 @@ def undecided(release: Release) -> Release:
 def test_a_decision_is_read_in_the_reader_s_language(undecided: Release) -> None:
     evaluation = undecided.evaluations.get()
     with translation.override("zh-hans"):
-        promoting.decide(evaluation)
+        promotion_gate.decide(evaluation)
     reason = Decision.objects.get().reason
     assert str(reason).startswith("Promoted: measurably better. nDCG@10 0.500 → 0.600 (+0.100; 95 % interval +0.020")
     with translation.override("zh-hans"):
@@ -53,7 +54,7 @@ def test_a_declined_one_too_with_the_guard_that_fell(undecided: Release) -> None
     evaluation = undecided.evaluations.get()
     evaluation.measures["guard:general ndcg@10"] = evaluation.measures["ndcg@10"] | {"difference": -0.05}
     evaluation.save()
-    promoting.decide(evaluation)
+    promotion_gate.decide(evaluation)
     decision = Decision.objects.get()
     assert "Guard set general: nDCG@10 fell by 0.050, more than the margin of 0.010" in decision.reason
     with translation.override("zh-hans"):
@@ -156,4 +157,4 @@ def test_measured_only_needs_no_measure(undecided: Release) -> None:
     evaluation = undecided.evaluations.get()
     evaluation.measures = {}
     evaluation.save()
-    assert str(promoting.decide(evaluation, Gate.NEVER).reason).strip() == "Measured only."
+    assert str(promotion_gate.decide(evaluation, Gate.NEVER).reason).strip() == "Measured only."

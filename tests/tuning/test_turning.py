@@ -24,8 +24,9 @@ from curation.models import Project, Query, Release
 from curation.releases import lifecycle
 from retrieval.models import IndexBuild
 from retrieval.search import search
-from tuning import challenging, tasks, turning
+from tuning import tasks, turning
 from tuning.models import Decision, Evaluation, Part, Run, Turn
+from tuning.promotion import candidate
 from tuning.training import training_runs
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -240,7 +241,7 @@ def test_old_builds_give_their_disk_back_but_base_and_the_two_before_stay(
         assert turn.state == JobState.DONE, turn.reason
     kept = IndexBuild.objects.searchable().order_by("number").values_list("number", flat=True)
     assert list(kept) == [1, 3, 4, 5]  # base, two before, serving
-    assert challenging.tidy(project) == []
+    assert candidate.tidy(project) == []
     assert search.search(release.build, "bamboo", 3)
 
 

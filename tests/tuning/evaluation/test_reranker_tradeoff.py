@@ -25,10 +25,10 @@ from retrieval.search.results import Hit
 from tests.conftest import KEYWORDS
 from tests.tiny import said, tiny_encoder, tiny_reranker
 from tests.tuning.rounds import go_round
-from tuning import promoting
 from tuning.datasets import collect
 from tuning.evaluation import compare, reranker_tradeoff
 from tuning.models import Evaluation, Gate, GuardSet, Part, Policy, Run, Turn
+from tuning.promotion import promotion_gate
 from tuning.training import training_runs
 
 MARKS = ("ba", "bu")
@@ -113,7 +113,7 @@ def test_one_that_does_not_pay_is_taken_away_and_the_rest_is_measured_without_it
     assert evaluation.reranking and not evaluation.reranking["is_kept"]
     assert Release.objects.get(pk=evaluation.challenger_id).reranker is None
     assert evaluation.measures["ndcg@10"]["difference"] == 0  # without it the challenger is the champion
-    decision = promoting.decide(evaluation)
+    decision = promotion_gate.decide(evaluation)
     assert "The reranker was left out" in decision.reason and " ms with it" in decision.reason
     assert decision.numbers["reranking"]["most"] == decision.numbers["gate"]["most_rerank_ms"] == 300
     client.force_login(erin)

@@ -9,8 +9,8 @@ import pytest
 
 from curation.models import Project, Release
 from curation.releases import lifecycle
-from tuning import promoting
 from tuning.models import Ask, Dataset, Evaluation, Gate, GuardRule, Part, Policy, Run, Turn
+from tuning.promotion import promotion_gate
 
 
 def figure(difference: float, half_width: float = 0.02, judged: float = 1.0) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def evaluated(project: Project, release: Release) -> Make:
 
 def test_a_measurable_gain_is_promoted_and_serves(evaluated: Make, project: Project) -> None:
     evaluation = evaluated(ndcg_at_10=figure(0.05))
-    decision = promoting.decide(evaluation)
+    decision = promotion_gate.decide(evaluation)
     assert decision.promoted
     assert lifecycle.serving(project) == evaluation.challenger
     assert "nDCG@10 0.500 → 0.550 (+0.050; 95 % interval +0.030 to +0.070" in decision.reason
@@ -61,7 +61,7 @@ def test_a_measurable_gain_is_promoted_and_serves(evaluated: Make, project: Proj
 
 def test_an_interval_that_holds_0_is_declined_with_its_numbers(evaluated: Make, project: Project) -> None:
     evaluation = evaluated(ndcg_at_10=figure(0.01))
-    decision = promoting.decide(evaluation)
+    decision = promotion_gate.decide(evaluation)
     assert not decision.promoted
     assert "the interval of nDCG@10 does not lie above 0" in decision.reason
     assert lifecycle.serving(project).number == 1
@@ -70,34 +70,34 @@ def test_an_interval_that_holds_0_is_declined_with_its_numbers(evaluated: Make, 
 
 
 def test_a_guard_that_got_worse_declines_a_gain(evaluated: Make) -> None:
-    decision = promoting.decide(evaluated(ndcg_at_10=figure(0.05), recall_at_20=figure(-0.03)))
+    decision = promotion_gate.decide(evaluated(ndcg_at_10=figure(0.05), recall_at_20=figure(-0.03)))
     assert not decision.promoted
     assert "Recall@20 fell by 0.030, more than the margin of 0.010" in decision.reason
 
 
 def test_the_margin_is_the_projects_own(evaluated: Make, project: Project) -> None:
     Policy.objects.create(project=project, guard_margin=0.05)
-    assert promoting.decide(evaluated(ndcg_at_10=figure(0.05), recall_at_20=figure(-0.03))).promoted
+    assert promotion_gate.decide(evaluated(ndcg_at_10=figure(0.05), recall_at_20=figure(-0.03))).promoted
 
 
 def test_a_generator_is_promoted_for_its_answers(evaluated: Make) -> None:
     evaluation = evaluated([Part.GENERATOR], ndcg_at_10=figure(0.0), f1=figure(0.2), em=figure(0.1))
-    decision = promoting.decide(evaluation)
+    decision = promotion_gate.decide(evaluation)
     assert decision.promoted
     assert "F1 0.500 → 0.700" in decision.reason
 
 
 def test_of_two_halves_neither_may_get_worse(evaluated: Make) -> None:
     both = [Part.RETRIEVER, Part.GENERATOR]
-    assert not promoting.decide(evaluated(both, ndcg_at_10=figure(0.05), f1=figure(-0.02))).promoted
-    assert promoting.decide(evaluated(both, ndcg_at_10=figure(0.05), f1=figure(0.0))).promoted
+    assert not promotion_gate.decide(evaluated(both, ndcg_at_10=figure(0.05), f1=figure(-0.02))).promoted
+    assert promotion_gate.decide(evaluated(both, ndcg_at_10=figure(0.05), f1=figure(0.0))).promoted
 
 
 def test_too_few_judged_passages_decline(evaluated: Make, project: Project) -> None:
     Policy.objects.create(project=project, least_judged=0.95)
     measures = {"ndcg_at_10": figure(0.05), "judged_at_10": figure(0.0, judged=0.4)}
     evaluation = evaluated(**measures)
-    decision = promoting.decide(evaluation)
+    decision = promotion_gate.decide(evaluation)
     assert not decision.promoted
     assert "only 40 % of the first ten passages were judged; 95 % are asked for" in decision.reason
     evaluation.challenger.refresh_from_db()
@@ -107,34 +107,34 @@ def test_too_few_judged_passages_decline(evaluated: Make, project: Project) -> N
 @pytest.mark.parametrize(("gate", "promoted"), [(Gate.ALWAYS, True), (Gate.NEVER, False)])
 def test_always_and_never_do_not_ask(evaluated: Make, gate: str, promoted: bool) -> None:
     difference = -0.2 if gate == Gate.ALWAYS else 0.2
-    assert promoting.decide(evaluated(ndcg_at_10=figure(difference)), gate).promoted is promoted
+    assert promotion_gate.decide(evaluated(ndcg_at_10=figure(difference)), gate).promoted is promoted
 
 
 def test_nothing_measured_is_nothing_promoted(evaluated: Make) -> None:
-    decision = promoting.decide(evaluated())
+    decision = promotion_gate.decide(evaluated())
     assert not decision.promoted
     assert "nothing could be measured" in decision.reason
 
 
 def test_deciding_twice_is_deciding_once(evaluated: Make, project: Project) -> None:
     evaluation = evaluated(ndcg_at_10=figure(0.05))
-    first = promoting.decide(evaluation)
+    first = promotion_gate.decide(evaluation)
     lifecycle.roll_back(project)
-    assert promoting.decide(evaluation) == first
+    assert promotion_gate.decide(evaluation) == first
     assert lifecycle.serving(project).number == 1  # and the roll-back stands
 
 
 def test_a_champion_that_no_longer_serves_makes_the_measures_stale(evaluated: Make, project: Project) -> None:
     evaluation = evaluated(ndcg_at_10=figure(0.05))
     lifecycle.switch(lifecycle.next_release(project, fusion_weight=0.1))
-    decision = promoting.decide(evaluation)
+    decision = promotion_gate.decide(evaluation)
     assert not decision.promoted
     assert "release 1, which it was measured against, no longer serves" in decision.reason
 
 
 def test_a_guard_whose_interval_could_be_told_is_judged_by_it(evaluated: Make) -> None:
     narrow = figure(-0.006, half_width=0.008)  # no wider than the margin of 0.01 to either side
-    decision = promoting.decide(evaluated(ndcg_at_10=figure(0.05), recall_at_20=narrow))
+    decision = promotion_gate.decide(evaluated(ndcg_at_10=figure(0.05), recall_at_20=narrow))
     assert not decision.promoted
     assert (
         "Recall@20 may have fallen by more than the margin of 0.010: its interval begins at -0.014" in decision.reason
@@ -142,7 +142,7 @@ def test_a_guard_whose_interval_could_be_told_is_judged_by_it(evaluated: Make) -
 
 
 def test_a_guard_that_cannot_be_told_is_judged_by_its_difference_and_named(evaluated: Make) -> None:
-    decision = promoting.decide(evaluated(ndcg_at_10=figure(0.05), recall_at_20=figure(-0.006, half_width=0.05)))
+    decision = promotion_gate.decide(evaluated(ndcg_at_10=figure(0.05), recall_at_20=figure(-0.006, half_width=0.05)))
     assert decision.promoted
     assert "so only their difference was asked: Recall@20." in decision.reason
     assert decision.numbers["gate"]["guard_rule"] == GuardRule.AUTO
@@ -151,7 +151,7 @@ def test_a_guard_that_cannot_be_told_is_judged_by_its_difference_and_named(evalu
 @pytest.mark.parametrize(("rule", "promoted"), [(GuardRule.INTERVAL, False), (GuardRule.DIFFERENCE, True)])
 def test_how_a_guard_is_judged_is_the_policys(evaluated: Make, project: Project, rule: str, promoted: bool) -> None:
     Policy.objects.create(project=project, guard_rule=rule)
-    decision = promoting.decide(evaluated(ndcg_at_10=figure(0.05), recall_at_20=figure(-0.006, half_width=0.05)))
+    decision = promotion_gate.decide(evaluated(ndcg_at_10=figure(0.05), recall_at_20=figure(-0.006, half_width=0.05)))
     assert decision.promoted is promoted
     assert "only their difference" not in decision.reason
 
@@ -161,7 +161,7 @@ def test_not_worse_is_enough_where_the_policy_says_so(
     evaluated: Make, project: Project, difference: float, promoted: bool
 ) -> None:
     Policy.objects.create(project=project, asks=Ask.NOT_WORSE)
-    decision = promoting.decide(evaluated(ndcg_at_10=figure(difference)))
+    decision = promotion_gate.decide(evaluated(ndcg_at_10=figure(difference)))
     assert decision.promoted is promoted
     told = "measurably not worse than by 0.010" if promoted else "the interval of nDCG@10 does not lie above -0.010"
     assert told in decision.reason
@@ -171,9 +171,9 @@ def test_a_guard_set_has_a_margin_of_its_own_and_a_reading_is_not_judged(evaluat
     of_set = {"margin": 0.03}
     reading = figure(-0.5) | {"margin": 0.03, "is_reading": True}
     fine = {"guard:general ndcg@10": figure(-0.025, half_width=0.05) | of_set, "guard:closed-book f1": reading}
-    assert promoting.decide(evaluated(ndcg_at_10=figure(0.05), **fine)).promoted
+    assert promotion_gate.decide(evaluated(ndcg_at_10=figure(0.05), **fine)).promoted
     forgot = {"guard:general ndcg@10": figure(-0.035) | of_set}
-    decision = promoting.decide(evaluated(ndcg_at_10=figure(0.05), **forgot))
+    decision = promotion_gate.decide(evaluated(ndcg_at_10=figure(0.05), **forgot))
     assert not decision.promoted
     assert "Guard set general: nDCG@10 fell by 0.035, more than the margin of 0.030" in decision.reason
 
@@ -183,12 +183,12 @@ def test_the_log_probability_of_remembered_answers_has_its_margin_in_nats(evalua
     for fall, promoted in ((0.15, True), (0.25, False)):
         forgot = {"guard:closed-book logprob": figure(-fall) | {"margin": 0.03}}
         evaluation = evaluated([Part.GENERATOR], f1=figure(0.1), **forgot)
-        assert promoting.decide(evaluation).promoted is promoted
+        assert promotion_gate.decide(evaluation).promoted is promoted
         lifecycle.switch(evaluation.champion)
 
 
 def test_a_measure_that_no_query_moved_is_said_to_be_the_same(evaluated: Make) -> None:
     still = figure(0.0, half_width=0.0) | {"p": 1.0, "smallest_visible": 0.0}
-    decision = promoting.decide(evaluated(ndcg_at_10=still))
+    decision = promotion_gate.decide(evaluated(ndcg_at_10=still))
     assert "nDCG@10 0.500 → 0.500, the same on each of 100 queries." in decision.reason
     assert "cannot see less than" not in decision.reason

@@ -14,10 +14,10 @@ from retrieval.engine.indexes import score_fusion
 from retrieval.index import index_builds
 from retrieval.models import IndexBuild
 from retrieval.search import search
-from tuning import choosing
 from tuning.datasets import collect
 from tuning.engine.data.examples import DEV
 from tuning.models import Part, Run, Turn
+from tuning.promotion import answer_mode
 from tuning.training import training_runs
 
 KEPT_BEFORE = 2  # releases before the serving one whose builds stay, to roll back to
@@ -49,7 +49,7 @@ def challenger(turn: Turn, worker: str, on_progress: Progress) -> Release:
         changes |= _reranker(turn, _tried(champion, changes), worker, on_progress)
     if Part.GENERATOR in runs:
         changes["generator"] = runs[Part.GENERATOR].generator
-        changes["answering"] = choosing.way(runs[Part.GENERATOR], _tried(champion, changes), on_progress)
+        changes["answering"] = answer_mode.way(runs[Part.GENERATOR], _tried(champion, changes), on_progress)
     return lifecycle.next_release(turn.project, **changes)
 
 

@@ -10,10 +10,11 @@ import pytest
 from curation.models import Generator, Project, Query, Release
 from curation.releases import lifecycle
 from tests.tiny import tiny_generator
-from tuning import challenging, choosing, turning
+from tuning import turning
 from tuning.datasets import collect
 from tuning.engine.data.examples import DEV
 from tuning.models import Part, Run
+from tuning.promotion import answer_mode, candidate
 from tuning.training import training_runs
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def run(project: Project, release: Release, settled: list[Query], tmp_path: Path, monkeypatch: Any) -> Run:
     """A generator's run as it is when it was trained; the release shows two passages."""
-    monkeypatch.setattr(choosing, "LEAST_QUERIES", 1)
+    monkeypatch.setattr(answer_mode, "LEAST_QUERIES", 1)
     Release.objects.filter(pk=release.pk).update(answer_passages=2)
     folder = tiny_generator(tmp_path / "tiny", window=4096)
     generator = Generator.objects.create(name="tiny", base_path=str(folder), sha256="1" * 64, parent=release.generator)
@@ -40,11 +41,11 @@ def run(project: Project, release: Release, settled: list[Query], tmp_path: Path
     [((0.2, 0.3), "parallel"), ((0.3, 0.2), "together"), ((0.3, 0.3), "together")],
 )
 def test_the_better_way_is_taken_and_of_equal_ones_the_cheaper(figures: tuple[float, float], expected: str) -> None:
-    assert choosing.Tried(9, *figures).better == expected
+    assert answer_mode.Tried(9, *figures).better == expected
 
 
 def test_a_challenger_answers_the_way_that_was_measured_to_be_better(run: Run) -> None:
-    challenger = challenging.challenger(run.turn, "test", lambda *_: None)
+    challenger = candidate.challenger(run.turn, "test", lambda *_: None)
     run.refresh_from_db()
     found = run.record["answering"]
     assert found["queries"] == len([row for row in collect.rows(run.dataset, DEV) if row.answer or row.is_unanswerable])
@@ -55,7 +56,7 @@ def test_a_challenger_answers_the_way_that_was_measured_to_be_better(run: Run) -
 
 def test_with_one_passage_there_is_nothing_to_choose(run: Run, release: Release) -> None:
     Release.objects.filter(pk=release.pk).update(answer_passages=1, answering=Release.Answering.PARALLEL)
-    challenger = challenging.challenger(run.turn, "test", lambda *_: None)
+    challenger = candidate.challenger(run.turn, "test", lambda *_: None)
     run.refresh_from_db()
     assert "answering" not in run.record
     assert challenger.answering == Release.Answering.PARALLEL
