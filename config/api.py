@@ -10,7 +10,7 @@ from rest_framework.views import exception_handler as default_handler
 
 from common.artifacts import Damaged
 from curation.core.errors import CurationError
-from tuning.turning import AlreadyTurning
+from tuning.cycles.training_cycle import AlreadyTurning
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:

@@ -4,7 +4,8 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from curation import api as curation_api
-from tuning.api import learning, turns
+from tuning.api import learning
+from tuning.cycles import api as cycles_api
 from tuning.datasets import api as datasets_api
 from tuning.evaluation import api as evaluation_api
 
@@ -24,9 +25,9 @@ in_a_project = [
     path("datasets/", datasets_api.Datasets.as_view(), name="datasets"),
     path("datasets/<int:number>/", datasets_api.OneDataset.as_view(), name="dataset"),
     path("datasets/<int:number>/changes/", datasets_api.DatasetChanges.as_view(), name="dataset_changes"),
-    path("turns/", turns.Turns.as_view(), name="turns"),
-    path("turns/<int:pk>/", turns.OneTurn.as_view(), name="turn"),
-    path("runs/<int:pk>/curves/", turns.RunCurves.as_view(), name="run_curves"),
+    path("turns/", cycles_api.Turns.as_view(), name="turns"),
+    path("turns/<int:pk>/", cycles_api.OneTurn.as_view(), name="turn"),
+    path("runs/<int:pk>/curves/", cycles_api.RunCurves.as_view(), name="run_curves"),
     path("learning-curves/", learning.Curves.as_view(), name="learning_curves"),
     path("learning-curves/<int:pk>/", learning.OneCurve.as_view(), name="learning_curve"),
 ]

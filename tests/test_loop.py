@@ -21,7 +21,8 @@ from retrieval.index import index_builds
 from retrieval.models import Corpus, Passage
 from retrieval.search import search
 from tests.tuning.conftest import ASKED
-from tuning import tasks, turning
+from tuning import tasks
+from tuning.cycles import training_cycle
 from tuning.datasets import collect
 from tuning.evaluation import guardrails
 from tuning.models import DatasetQuery, Gate, Part, Turn
@@ -66,7 +67,7 @@ def test_a_question_goes_all_the_way_round(
 
     guardrails.sets_of(project)
     project.guard_sets.filter(name="closed-book").update(is_active=False)  # eighty more answers; test_guarding has them
-    turn = turning.start(project, gate=Gate.ALWAYS, settings=LITTLE)
+    turn = training_cycle.start(project, gate=Gate.ALWAYS, settings=LITTLE)
     start_worker()
     enqueue(tasks.advance, turn.pk)
     over = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)

@@ -2,7 +2,7 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
-from tuning import ruling
+from tuning.cycles import policies
 from tuning.models import Curve, Dataset, DatasetQuery, Decision, Evaluation, GuardSet, Pair, Policy, Run, Turn, Vote
 
 
@@ -81,7 +81,7 @@ class PolicyAdmin(admin.ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: Policy, form: forms.ModelForm, change: bool) -> None:
         wanted = {name: form.cleaned_data[name] for name in form.changed_data if name != "project"}
-        obj.pk = ruling.change_policy(obj.project, wanted, actor=request.user).pk
+        obj.pk = policies.change_policy(obj.project, wanted, actor=request.user).pk
 
 
 @admin.register(GuardSet)

@@ -32,7 +32,7 @@ from curation.releases import lifecycle
 from retrieval.engine.encoders.bi_encoder import TextEncoder
 from retrieval.index import index_builds
 from retrieval.models import Passage
-from tuning import turning
+from tuning.cycles import training_cycle
 from tuning.datasets import collect
 from tuning.engine.data.examples import TEST, TRAIN, JudgedQuery, write_queries
 from tuning.engine.metrics import extrapolation, ranking_metrics
@@ -60,7 +60,7 @@ class CannotLearn(CurationError):
     """A learning curve cannot be drawn, with the reason."""
 
 
-REASONS: tuple[type[Exception], ...] = (*turning.REASONS, CannotLearn)
+REASONS: tuple[type[Exception], ...] = (*training_cycle.REASONS, CannotLearn)
 
 
 def start(

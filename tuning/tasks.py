@@ -6,7 +6,8 @@ from celery import shared_task
 
 from common.jobs import JobState, enqueue, worker_name
 from retrieval.tasks import take_up_lost
-from tuning import learning, scheduling, turning
+from tuning import learning
+from tuning.cycles import cycle_schedule, training_cycle
 from tuning.models import Curve, Run, Turn
 from tuning.training import merged_weights
 
@@ -15,7 +16,7 @@ from tuning.training import merged_weights
 def advance(turn_id: int) -> None:
     """Do the step the turn stands at and ask for the next. Safe to be sent twice: the row is claimed once."""
     turn = Turn.objects.filter(pk=turn_id).first()
-    if turn is not None and turning.advance(turn, worker_name()) and turn.state == JobState.QUEUED:
+    if turn is not None and training_cycle.advance(turn, worker_name()) and turn.state == JobState.QUEUED:
         enqueue(advance, turn.pk)
 
 
@@ -41,12 +42,12 @@ def sweep() -> None:
     take_up_lost()
     for curve in learning.sweep():
         enqueue(learn, curve.pk, queue="compute")
-    for turn in turning.sweep():
+    for turn in training_cycle.sweep():
         enqueue(advance, turn.pk)
 
 
 @shared_task
 def schedule() -> None:
     """Start the turns that policies ask for."""
-    for turn in scheduling.start_due():
+    for turn in cycle_schedule.start_due():
         enqueue(advance, turn.pk)

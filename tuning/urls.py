@@ -2,25 +2,26 @@
 
 from django.urls import path
 
+from tuning.cycles import views as cycles_views
 from tuning.datasets import views as datasets_views
 from tuning.evaluation import views as evaluation_views
 from tuning.training import views as training_views
-from tuning.views import learning, runs
+from tuning.views import learning
 
 app_name = "tuning"
 
 urlpatterns = [
-    path("runs/", runs.runs, name="runs"),
-    path("runs/start/", runs.start, name="start"),
-    path("runs/policy/", runs.policy, name="policy"),
+    path("runs/", cycles_views.runs, name="runs"),
+    path("runs/start/", cycles_views.start, name="start"),
+    path("runs/policy/", cycles_views.policy, name="policy"),
     path("runs/guards/", evaluation_views.guards, name="guards"),
     path("runs/guards/<int:pk>/", evaluation_views.change_guard, name="change_guard"),
-    path("runs/<int:pk>/", runs.run, name="run"),
-    path("runs/<int:pk>/curves/", runs.run_curves, name="run_curves"),
+    path("runs/<int:pk>/", cycles_views.run, name="run"),
+    path("runs/<int:pk>/curves/", cycles_views.run_curves, name="run_curves"),
     path("runs/<int:pk>/<str:kind>.tar", training_views.weights, name="weights"),
     path("runs/<int:pk>/merge/", training_views.merge, name="merge"),
-    path("turns/<int:pk>/", runs.turn, name="turn"),
-    path("turns/<int:pk>/cancel/", runs.cancel, name="cancel"),
+    path("turns/<int:pk>/", cycles_views.turn, name="turn"),
+    path("turns/<int:pk>/cancel/", cycles_views.cancel, name="cancel"),
     path("learning/", learning.learning, name="learning"),
     path("learning/<int:pk>/", learning.curve, name="curve"),
     path("learning/<int:pk>/points/", learning.curve_points, name="curve_points"),

@@ -7,14 +7,14 @@ from typing import Any
 
 from common.jobs import JobState
 from curation.models import Project
-from tuning import turning
+from tuning.cycles import training_cycle
 from tuning.models import Part, Turn
 
 
 def go_round(project: Project, settings: Mapping[str, Any]) -> Turn:
     """The turn of the retriever, done; its steps are taken one after the other."""
-    turn = turning.start(project, only=Part.RETRIEVER, settings=dict(settings))
+    turn = training_cycle.start(project, only=Part.RETRIEVER, settings=dict(settings))
     while turn.state == JobState.QUEUED:
-        assert turning.advance(turn, "test")
+        assert training_cycle.advance(turn, "test")
     assert turn.state == JobState.DONE, turn.reason
     return turn

@@ -15,7 +15,8 @@ from common.jobs import JobState
 from common.messages import say
 from curation.models import Event, Project, Query, Release
 from tests.measured import challenge
-from tuning import labels, turning
+from tuning import labels
+from tuning.cycles import training_cycle
 from tuning.engine.process.checkpoints import Bookmark
 from tuning.engine.process.training_loop import Course, Lesson
 from tuning.engine.process.training_process import Log
@@ -66,9 +67,9 @@ def test_a_turn_s_reason_and_note_over_the_api(
     client: Client, project: Project, release: Release, settle: Callable[..., Query], erin: User
 ) -> None:
     settle("One question", {"lion": 1})
-    turn = turning.start(project)
+    turn = training_cycle.start(project)
     with translation.override("zh-hans"):
-        assert turning.advance(turn, "test")
+        assert training_cycle.advance(turn, "test")
     Turn.objects.update(progress_note=say("searching", number=3))
     client.force_login(erin)
     english = client.get(f"/api/v1/projects/zoo/turns/{turn.pk}/").json()

@@ -18,7 +18,7 @@ from curation.core.errors import CurationError
 from curation.core.http import MemberRequest
 from curation.core.permissions import require
 from curation.models import Judgement, Membership, Project, Query
-from tuning import ruling
+from tuning.cycles import policies
 from tuning.datasets import dataset_card as cards
 from tuning.datasets import diff, lineage
 from tuning.forms import LicenceForm
@@ -43,7 +43,7 @@ def licence(request: MemberRequest, project: Project) -> HttpResponse:
     """What the texts of the corpus may be used for, as the cards will say."""
     form = LicenceForm(request.POST, instance=project.corpus)
     if form.is_valid():
-        ruling.change_licence(project.corpus, form.cleaned_data["licence"], actor=request.user)
+        policies.change_licence(project.corpus, form.cleaned_data["licence"], actor=request.user)
         messages.success(request, _("Saved."))
     else:
         messages.warning(request, " ".join(error for errors in form.errors.values() for error in errors))

@@ -17,7 +17,7 @@ from common.text_files import BadInput
 from curation.core.http import MemberRequest
 from curation.core.permissions import may, require
 from curation.models import Membership, Project
-from tuning import ruling
+from tuning.cycles import policies
 from tuning.evaluation import guardrails, preference_votes
 from tuning.forms import GuardForm, NewGuardForm
 from tuning.models import GuardSet, Pair, Vote
@@ -50,7 +50,7 @@ def change_guard(request: MemberRequest, project: Project, pk: int) -> HttpRespo
     found = get_object_or_404(project.guard_sets, pk=pk)
     form = GuardForm(request.POST, instance=found)
     if form.is_valid():
-        ruling.change_guard(found, form.cleaned_data, actor=request.user)
+        policies.change_guard(found, form.cleaned_data, actor=request.user)
         messages.success(request, _("Saved."))
         return redirect("tuning:guards", project.slug)
     new = NewGuardForm(sources=_sources(request, project))

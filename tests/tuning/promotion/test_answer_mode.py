@@ -10,7 +10,7 @@ import pytest
 from curation.models import Generator, Project, Query, Release
 from curation.releases import lifecycle
 from tests.tiny import tiny_generator
-from tuning import turning
+from tuning.cycles import training_cycle
 from tuning.datasets import collect
 from tuning.engine.data.examples import DEV
 from tuning.models import Part, Run
@@ -27,8 +27,8 @@ def run(project: Project, release: Release, settled: list[Query], tmp_path: Path
     Release.objects.filter(pk=release.pk).update(answer_passages=2)
     folder = tiny_generator(tmp_path / "tiny", window=4096)
     generator = Generator.objects.create(name="tiny", base_path=str(folder), sha256="1" * 64, parent=release.generator)
-    turn = turning.start(project, only=Part.GENERATOR)
-    assert turning.advance(turn, "test"), turn.reason
+    turn = training_cycle.start(project, only=Part.GENERATOR)
+    assert training_cycle.advance(turn, "test"), turn.reason
     (found,) = training_runs.prepare(turn)
     found.generator = generator
     found.save(update_fields=["generator"])

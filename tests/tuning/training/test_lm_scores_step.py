@@ -10,7 +10,7 @@ from common import messages
 from curation.models import Generator, Project, Query, Release
 from tests.parrot import serving
 from tests.tuning.conftest import Settle
-from tuning import turning
+from tuning.cycles import training_cycle
 from tuning.models import Part
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
@@ -43,8 +43,8 @@ def test_the_run_says_what_the_server_scored_and_if_not_why(
             name="parrot", kind=Generator.Kind.API, base_path=server.url, sha256="2" * 64
         )
         Release.objects.filter(pk=release.pk).update(generator=elsewhere)
-        turn = turning.start(project, only=Part.RETRIEVER)
+        turn = training_cycle.start(project, only=Part.RETRIEVER)
         for _step in ("collect", "train"):
-            assert turning.advance(turn, "test"), turn.reason
+            assert training_cycle.advance(turn, "test"), turn.reason
     run = turn.runs.get()
     assert str(messages.read(run.record["taught_by"])).startswith(told)

@@ -13,7 +13,7 @@ from curation.models import Answer, Draft, Project, Query, Ranking, Release, Sho
 from curation.releases import lifecycle
 from retrieval.models import Passage
 from tests.tiny import tiny_generator
-from tuning import turning
+from tuning.cycles import training_cycle
 from tuning.engine.data.examples import TEST, read_passages, read_queries
 from tuning.engine.data.instances import Recipe, make, read_candidates
 from tuning.engine.generator import preference_pairs
@@ -36,8 +36,8 @@ def run(project: Project, release: Release, settled: list[Query], passages: dict
     """A generator's run; each query's draft but the last was written from two passages, and edited."""
     for query in settled[:-1]:
         drafted(query, release, [passages["whale"], passages["otter"]], "Nobody has ever said so.")
-    turn = turning.start(project, only=Part.GENERATOR)
-    assert turning.advance(turn, "test"), turn.reason
+    turn = training_cycle.start(project, only=Part.GENERATOR)
+    assert training_cycle.advance(turn, "test"), turn.reason
     (found,) = training_runs.prepare(turn)
     return found
 

@@ -11,7 +11,7 @@ from common.jobs import JobState, worker_name
 from common.messages import say
 from curation.core.project_command import ProjectCommand
 from curation.models import Project
-from tuning import turning
+from tuning.cycles import training_cycle
 from tuning.models import HALVES, Gate, Part, Turn
 from tuning.training import run_record, training_runs
 
@@ -22,7 +22,7 @@ class TurnFailed(Exception):
 
 class Command(ProjectCommand):
     help = "Collect settled work, train, evaluate, decide and put the better pair in service."
-    errors = (turning.AlreadyTurning, TurnFailed, *turning.REASONS)
+    errors = (training_cycle.AlreadyTurning, TurnFailed, *training_cycle.REASONS)
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -39,11 +39,11 @@ class Command(ProjectCommand):
         settings = {} if options["budget"] is None else {"budget_seconds": options["budget"]}
         settings = training_runs.with_reranker(settings, options["reranker"])
         wanted = {"only": options["only"], "gate": options["gate"], "seed": options["seed"], "settings": settings}
-        turn = self._take_up(project, wanted) or turning.start(project, **wanted)
+        turn = self._take_up(project, wanted) or training_cycle.start(project, **wanted)
         try:
             self._go_round(turn)
         except KeyboardInterrupt:
-            turning.cancel(turn, say("stopped_at_keyboard"))
+            training_cycle.cancel(turn, say("stopped_at_keyboard"))
             raise TurnFailed("stopped at the keyboard") from None
         if turn.state != JobState.DONE:
             raise TurnFailed(turn.reason or f"the turn is {turn.get_state_display()}")
@@ -51,13 +51,13 @@ class Command(ProjectCommand):
 
     def _take_up(self, project: Project, wanted: dict[str, Any]) -> Turn | None:
         """The turn a killed process left, if it is the one wanted; another one is given up, with the reason."""
-        left = turning.left_behind(project)
+        left = training_cycle.left_behind(project)
         if left is None:
             return None
         if all(getattr(left, name) == value for name, value in wanted.items()):
             self.say(f"going on with turn {left.pk}, which lost its worker while {left.get_step_display()}")
             return left
-        turning.cancel(left, say("given_up"))
+        training_cycle.cancel(left, say("given_up"))
         return None
 
     def _go_round(self, turn: Turn) -> None:
@@ -65,7 +65,7 @@ class Command(ProjectCommand):
         worker = worker_name()
         while turn.state == JobState.QUEUED:
             step = Turn.Step(turn.step)
-            if not turning.advance(turn, worker, self.progress):
+            if not training_cycle.advance(turn, worker, self.progress):
                 raise TurnFailed("another worker has taken the turn up; see its page")
             if turn.state in (JobState.QUEUED, JobState.DONE):
                 self.say(f"{step.label}: {_TOLD[step](turn)}")

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from common.jobs import JobState
 from curation.models import Release
-from tuning import turning
+from tuning.cycles import training_cycle
 from tuning.models import Policy, Turn
 
 
@@ -43,7 +43,9 @@ def start_due(now: datetime | None = None) -> list[Turn]:
         if not due(policy, now):
             continue
         try:
-            started.append(turning.start(policy.project, only=policy.only, gate=policy.gate, settings=policy.settings))
-        except turning.AlreadyTurning:  # somebody started one this very moment
+            started.append(
+                training_cycle.start(policy.project, only=policy.only, gate=policy.gate, settings=policy.settings)
+            )
+        except training_cycle.AlreadyTurning:  # somebody started one this very moment
             continue
     return started

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from curation.models import Project, Query, Release
-from tuning import scheduling, turning
+from tuning.cycles import cycle_schedule, training_cycle
 from tuning.models import Policy, Turn
 
 
@@ -18,52 +18,52 @@ def policy(project: Project, release: Release, settled: list[Query]) -> Policy:
 
 
 def test_enough_new_work_is_due(policy: Policy) -> None:
-    assert scheduling.due(policy)
+    assert cycle_schedule.due(policy)
 
 
 def test_too_little_new_work_is_not_due(policy: Policy) -> None:
     policy.least_new_queries = 15  # there are 14
-    assert not scheduling.due(policy)
+    assert not cycle_schedule.due(policy)
 
 
 def test_an_inactive_policy_is_never_due(policy: Policy) -> None:
     policy.is_active = False
-    assert not scheduling.due(policy)
+    assert not cycle_schedule.due(policy)
 
 
 def test_nothing_is_due_while_a_turn_is_under_way(policy: Policy) -> None:
-    turning.start(policy.project)
-    assert not scheduling.due(policy)
-    assert scheduling.start_due() == []
+    training_cycle.start(policy.project)
+    assert not cycle_schedule.due(policy)
+    assert cycle_schedule.start_due() == []
 
 
 def test_only_work_since_the_last_turn_is_new(policy: Policy) -> None:
     later = timezone.now() + timedelta(hours=25)
     turn = Turn.objects.create(project=policy.project, state="failed")
-    assert not scheduling.due(policy, later)  # nothing new since, though the last one failed
+    assert not cycle_schedule.due(policy, later)  # nothing new since, though the last one failed
     Query.objects.update(settled_at=turn.created_at + timedelta(hours=1))
-    assert scheduling.due(policy, later)
+    assert cycle_schedule.due(policy, later)
 
 
 def test_turns_keep_their_distance(policy: Policy) -> None:
     turn = Turn.objects.create(project=policy.project, state="done")
     Query.objects.update(settled_at=turn.created_at + timedelta(seconds=1))
-    assert not scheduling.due(policy, turn.created_at + timedelta(hours=23))
-    assert scheduling.due(policy, turn.created_at + timedelta(hours=25))
+    assert not cycle_schedule.due(policy, turn.created_at + timedelta(hours=23))
+    assert cycle_schedule.due(policy, turn.created_at + timedelta(hours=25))
 
 
 def test_a_cancelled_turn_does_not_count(policy: Policy) -> None:
     Turn.objects.create(project=policy.project, state="cancelled")
-    assert scheduling.due(policy)
+    assert cycle_schedule.due(policy)
 
 
 def test_a_project_that_serves_nothing_is_not_due(policy: Policy) -> None:
     Release.objects.update(state=Release.State.RETIRED)
-    assert not scheduling.due(policy)
+    assert not cycle_schedule.due(policy)
 
 
 def test_a_due_policy_starts_a_turn_as_it_says(policy: Policy) -> None:
     Policy.objects.update(only="retriever", gate="never", settings={"budget_seconds": 60})
-    (turn,) = scheduling.start_due()
+    (turn,) = cycle_schedule.start_due()
     assert (turn.only, turn.gate, turn.settings) == ("retriever", "never", {"budget_seconds": 60})
-    assert scheduling.start_due() == []
+    assert cycle_schedule.start_due() == []

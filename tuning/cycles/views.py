@@ -18,7 +18,8 @@ from common.messages import read, say
 from curation.core.http import MemberRequest
 from curation.core.permissions import require
 from curation.models import Membership, Project
-from tuning import labels, ruling, scheduling, tasks, turning
+from tuning import labels, tasks
+from tuning.cycles import cycle_schedule, policies, training_cycle
 from tuning.datasets import collect
 from tuning.forms import PolicyForm, StartForm
 from tuning.models import Policy, Run, Split, Turn
@@ -40,8 +41,8 @@ def start(request: MemberRequest, project: Project) -> HttpResponse:
     form = StartForm(request.POST)
     if form.is_valid():
         try:
-            turn = turning.start(project, **form.wanted())
-        except turning.AlreadyTurning as error:
+            turn = training_cycle.start(project, **form.wanted())
+        except training_cycle.AlreadyTurning as error:
             form.add_error(None, str(error))
         else:
             enqueue(tasks.advance, turn.pk)
@@ -63,7 +64,7 @@ def turn(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
 def cancel(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
     found = get_object_or_404(_turns(project), pk=pk)
     if request.method == "POST":
-        if turning.cancel(found, reason=say("cancelled_by", person=request.user.get_username())):
+        if training_cycle.cancel(found, reason=say("cancelled_by", person=request.user.get_username())):
             messages.success(request, _("The turn is being stopped."))
         else:
             messages.warning(request, _("The turn had already ended."))
@@ -99,7 +100,7 @@ def policy(request: MemberRequest, project: Project) -> HttpResponse:
     held = Policy.of(project)
     form = PolicyForm(request.POST or None, instance=held)
     if request.method == "POST" and form.is_valid():
-        ruling.change_policy(project, form.cleaned_data, actor=request.user)
+        policies.change_policy(project, form.cleaned_data, actor=request.user)
         messages.success(request, _("Saved."))
         return redirect("tuning:policy", project.slug)
     status = 422 if request.method == "POST" else 200
@@ -117,7 +118,7 @@ def _runs(request: MemberRequest, project: Project, form: StartForm, status: int
         "page": page,
         "form": form,
         "policy": held,
-        "new_queries": scheduling.new_queries(held or Policy(project=project), last),
+        "new_queries": cycle_schedule.new_queries(held or Policy(project=project), last),
         "can_start": settled >= collect.LEAST_QUERIES and project.serves,
         "settled": settled,
         "least": collect.LEAST_QUERIES,

@@ -20,7 +20,7 @@ from common.jobs import JobState
 from curation.models import Project, Query, Release
 from curation.releases import lifecycle
 from tests.conftest import process_environment
-from tuning import turning
+from tuning.cycles import training_cycle
 from tuning.models import Run, Turn
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -52,7 +52,7 @@ def test_a_turn_that_fails_ends_with_status_1_and_its_reason(project: Project, r
 
 
 def test_a_project_that_turns_already_is_told_so(project: Project, release: Release) -> None:
-    turning.start(project)
+    training_cycle.start(project)
     with pytest.raises(CommandError, match="already has an unfinished turn") as error:
         call_command("loop", project="zoo")
     assert error.value.returncode == 1
@@ -82,7 +82,7 @@ def test_ctrl_c_ends_the_training_and_cancels_the_turn(
         "from django.core.management import execute_from_command_line\n"
         "execute_from_command_line(['manage.py', 'loop', '--project', 'zoo', '--only', 'retriever'])\n"
     )
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     command = [sys.executable, str(tmp_path / "go.py")]
     process = subprocess.Popen(
         command, cwd=root, env=environment | {"PYTHONPATH": str(root)}, stderr=subprocess.PIPE, start_new_session=True
@@ -102,7 +102,7 @@ def _orphan(project: Project, **wanted: Any) -> Turn:
     """A turn as a killed process leaves it: running, held by a process that is no more."""
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    turn = turning.start(project, **wanted)
+    turn = training_cycle.start(project, **wanted)
     assert turn.claim(f"{socket.gethostname()[:60]}:{dead.pid}:0000")
     return turn
 

@@ -11,7 +11,8 @@ from rest_framework.response import Response
 from common.jobs import enqueue
 from curation.api import ProjectMixin
 from curation.models import Membership
-from tuning import tasks, turning
+from tuning import tasks
+from tuning.cycles import training_cycle
 from tuning.models import HALVES, Gate, Run, Turn
 from tuning.training import training_curves, training_runs
 
@@ -72,7 +73,7 @@ class Turns(ProjectMixin, generics.ListAPIView[Turn]):
         wanted.is_valid(raise_exception=True)
         given = dict(wanted.validated_data)
         settings = training_runs.with_reranker({}, given.pop("reranker"))
-        turn = turning.start(project, settings=settings, **given)
+        turn = training_cycle.start(project, settings=settings, **given)
         enqueue(tasks.advance, turn.pk)
         return Response(TurnSerializer(turn).data, status=status.HTTP_201_CREATED)
 

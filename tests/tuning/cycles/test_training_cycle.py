@@ -24,7 +24,8 @@ from curation.models import Project, Query, Release
 from curation.releases import lifecycle
 from retrieval.models import IndexBuild
 from retrieval.search import search
-from tuning import tasks, turning
+from tuning import tasks
+from tuning.cycles import training_cycle
 from tuning.models import Decision, Evaluation, Part, Run, Turn
 from tuning.promotion import candidate
 from tuning.training import training_runs
@@ -42,7 +43,7 @@ def stand_in(settings: Any) -> None:
 
 
 def start(project: Project, **retriever: object) -> Turn:
-    return turning.start(project, only=Part.RETRIEVER, settings={"retriever": retriever})
+    return training_cycle.start(project, only=Part.RETRIEVER, settings={"retriever": retriever})
 
 
 def go_round(turn: Turn) -> list[str]:
@@ -50,7 +51,7 @@ def go_round(turn: Turn) -> list[str]:
     steps = []
     while turn.state == JobState.QUEUED:
         steps.append(turn.step)
-        assert turning.advance(turn, "test")
+        assert training_cycle.advance(turn, "test")
     return steps
 
 
@@ -86,7 +87,7 @@ def test_a_turn_goes_through_its_steps_and_ends_with_a_decision(
 def test_always_promotes_and_the_release_before_can_come_back(
     project: Project, release: Release, settled: list[Query]
 ) -> None:
-    turn = turning.start(project, only=Part.RETRIEVER, gate="always")
+    turn = training_cycle.start(project, only=Part.RETRIEVER, gate="always")
     go_round(turn)
     assert lifecycle.serving(project) == turn.challenger
     assert search.search(lifecycle.serving(project).build, "bamboo", 3)
@@ -95,9 +96,9 @@ def test_always_promotes_and_the_release_before_can_come_back(
 
 
 def test_a_project_has_one_unfinished_turn(project: Project) -> None:
-    turning.start(project)
-    with pytest.raises(turning.AlreadyTurning):
-        turning.start(project)
+    training_cycle.start(project)
+    with pytest.raises(training_cycle.AlreadyTurning):
+        training_cycle.start(project)
 
 
 def test_too_little_work_fails_the_turn_with_its_reason(
@@ -108,7 +109,7 @@ def test_too_little_work_fails_the_turn_with_its_reason(
     go_round(turn)
     assert turn.state == JobState.FAILED
     assert "1 settled queries teach something" in turn.reason
-    turning.start(project)  # the way is free again
+    training_cycle.start(project)  # the way is free again
 
 
 def test_a_training_that_gives_up_fails_the_turn_with_its_reason(
@@ -127,7 +128,7 @@ def test_a_half_without_anything_to_learn_from_is_left_out(
     for n, name in enumerate(["lion", "tiger", "zebra", "panda", "otter", "eagle", "crow", "shark", "whale", "snail"]):
         query = settle(f"{name} {n}", {name: 3}, "x")
         query.reviews.update(answer="")
-    turn = turning.start(project)
+    turn = training_cycle.start(project)
     go_round(turn)
     assert turn.state == JobState.DONE, turn.reason
     assert [run.part for run in turn.runs.all()] == [Part.RETRIEVER]
@@ -137,14 +138,14 @@ def test_a_half_without_anything_to_learn_from_is_left_out(
 
 def test_cancelling_ends_the_training(project: Project, release: Release, settled: list[Query], until: Until) -> None:
     turn = start(project, seconds=60)
-    turning.advance(turn, "test")
+    training_cycle.advance(turn, "test")
     worker = threading.Thread(target=_advance_and_close, args=(turn.pk,))
     worker.start()
     try:
         until(lambda: Run.objects.filter(turn=turn, pid__isnull=False).exists(), 30, "the training")
         run = Run.objects.get(turn=turn)
         until(lambda: starts(run), 30, "its start")
-        assert turning.cancel(turn, "no longer wanted")
+        assert training_cycle.cancel(turn, "no longer wanted")
         worker.join(30)
         assert not worker.is_alive()
         assert not alive(starts(run)[0])
@@ -156,7 +157,7 @@ def test_cancelling_ends_the_training(project: Project, release: Release, settle
 
 
 def _advance_and_close(turn_id: int) -> None:
-    turning.advance(Turn.objects.get(pk=turn_id), "worker")
+    training_cycle.advance(Turn.objects.get(pk=turn_id), "worker")
     connections.close_all()
 
 
@@ -165,14 +166,14 @@ def test_a_step_done_before_the_worker_died_is_not_done_again(
 ) -> None:
     turn = start(project)
     for _step in ("collect", "train", "index", "evaluate"):
-        turning.advance(turn, "test")
+        training_cycle.advance(turn, "test")
         done = turn.step
     assert done == "decide"
     # as if the worker had died after each step's work and before moving on
     for step in ("train", "index", "evaluate"):
         Turn.objects.update(step=step)
         turn.refresh_from_db()
-        turning.advance(turn, "test")
+        training_cycle.advance(turn, "test")
         assert turn.state == JobState.QUEUED, turn.reason
     assert len(starts(turn.runs.get())) == 1
     assert IndexBuild.objects.count() == 2
@@ -184,13 +185,13 @@ def test_a_result_whose_registration_was_lost_is_registered_without_training_aga
     project: Project, release: Release, settled: list[Query]
 ) -> None:
     turn = start(project)
-    turning.advance(turn, "test")
-    turning.advance(turn, "test")
+    training_cycle.advance(turn, "test")
+    training_cycle.advance(turn, "test")
     run = turn.runs.get()
     Run.objects.update(state=JobState.RUNNING, encoder=None, worker="gone")
     Turn.objects.update(step="train")
     turn.refresh_from_db()
-    turning.advance(turn, "test")
+    training_cycle.advance(turn, "test")
     run.refresh_from_db()
     assert (run.state, run.encoder is not None, len(starts(run))) == (JobState.DONE, True, 1)
 
@@ -199,13 +200,13 @@ def test_a_checkpoint_that_was_changed_on_disk_is_refused(
     project: Project, release: Release, settled: list[Query]
 ) -> None:
     turn = start(project)
-    turning.advance(turn, "test")
-    turning.advance(turn, "test")
+    training_cycle.advance(turn, "test")
+    training_cycle.advance(turn, "test")
     (training_runs.folder(turn.runs.get()) / "checkpoint" / "modules.json").write_text("[]")
     Run.objects.update(state=JobState.RUNNING, encoder=None, worker="gone")
     Turn.objects.update(step="train")
     turn.refresh_from_db()
-    turning.advance(turn, "test")
+    training_cycle.advance(turn, "test")
     assert turn.state == JobState.FAILED
     assert "is not what was written" in turn.reason
 
@@ -218,25 +219,25 @@ def test_a_worker_that_is_lost_too_often_fails_the_turn(
     for _attempt in range(Turn.MOST_ATTEMPTS):
         assert turn.claim("doomed")
         Turn.objects.update(heartbeat_at=long_ago)
-        turning.sweep()
+        training_cycle.sweep()
         turn.refresh_from_db()
     assert turn.state == JobState.FAILED
     assert "its worker fell silent while collecting" in turn.reason
 
 
 def test_a_sweep_names_a_waiting_turn_once_until_it_is_silent_again(project: Project) -> None:
-    turn = turning.start(project)
-    assert turning.sweep() == []  # its message has just been sent
+    turn = training_cycle.start(project)
+    assert training_cycle.sweep() == []  # its message has just been sent
     Turn.objects.update(created_at=timezone.now() - timedelta(hours=1))
-    assert turning.sweep() == [turn]
-    assert turning.sweep() == []
+    assert training_cycle.sweep() == [turn]
+    assert training_cycle.sweep() == []
 
 
 def test_old_builds_give_their_disk_back_but_base_and_the_two_before_stay(
     project: Project, release: Release, settled: list[Query]
 ) -> None:
     for mark in "abcd":
-        turn = turning.start(project, only=Part.RETRIEVER, gate="always", settings={"retriever": {"mark": mark}})
+        turn = training_cycle.start(project, only=Part.RETRIEVER, gate="always", settings={"retriever": {"mark": mark}})
         go_round(turn)
         assert turn.state == JobState.DONE, turn.reason
     kept = IndexBuild.objects.searchable().order_by("number").values_list("number", flat=True)
@@ -276,8 +277,8 @@ def test_a_worker_killed_while_building_the_index_leaves_one_build_that_is_taken
     quick = {"HEARTBEAT_SECONDS": "1", "STALE_SECONDS": "4"}
     slow = quick | {"DJANGO_SETTINGS_MODULE": "tests.tuning.slow_build_settings"}
     turn = start(project)
-    turning.advance(turn, "test")
-    turning.advance(turn, "test")
+    training_cycle.advance(turn, "test")
+    training_cycle.advance(turn, "test")
     worker = start_worker(**slow)
     enqueue(tasks.advance, turn.pk)
     until(lambda: IndexBuild.objects.running().exists(), 60, "the build")

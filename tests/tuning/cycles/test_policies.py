@@ -12,7 +12,7 @@ from django.utils import translation
 from curation.models import Event, Project
 from retrieval.models import Corpus
 from tests.tuning.evaluation.test_guardrails import write_set
-from tuning import ruling
+from tuning.cycles import policies
 from tuning.evaluation import guardrails
 from tuning.models import Policy
 
@@ -26,7 +26,7 @@ def manager(client: Client, mona: User) -> Client:
 
 
 def test_a_policy_says_what_was_and_what_is(manager: Client, project: Project, mona: User) -> None:
-    made = ruling.change_policy(project, {"gate": "never", "is_active": True, "reranker": True}, actor=mona)
+    made = policies.change_policy(project, {"gate": "never", "is_active": True, "reranker": True}, actor=mona)
     assert (made.pk, made.gate, made.settings) == (Policy.objects.get().pk, "never", {"reranker": {"enabled": True}})
     page = manager.get(RECORD).text
     assert "mona changed when the loop turns and what its gate asks: " in page
@@ -43,17 +43,17 @@ def test_a_policy_says_what_was_and_what_is(manager: Client, project: Project, m
 
 
 def test_the_same_policy_again_is_no_line(project: Project, mona: User) -> None:
-    ruling.change_policy(project, {"gate": "auto", "reranker": False}, actor=mona)
+    policies.change_policy(project, {"gate": "auto", "reranker": False}, actor=mona)
     assert Policy.objects.get().settings == {}
-    ruling.change_policy(project, {"guard_margin": 0.02}, actor=mona)
-    ruling.change_policy(project, {"guard_margin": 0.02}, actor=mona)
+    policies.change_policy(project, {"guard_margin": 0.02}, actor=mona)
+    policies.change_policy(project, {"guard_margin": 0.02}, actor=mona)
     (event,) = Event.objects.filter(verb="policy_changed")
     assert event.data == {"was": {"guard_margin": 0.01}, "now": {"guard_margin": 0.02}}
 
 
 def test_a_reranker_s_other_settings_stay(project: Project, mona: User) -> None:
     Policy.objects.create(project=project, settings={"reranker": {"epochs": 3}, "budget_seconds": 9})
-    ruling.change_policy(project, {"reranker": True}, actor=mona)
+    policies.change_policy(project, {"reranker": True}, actor=mona)
     assert Policy.objects.get().settings == {"reranker": {"epochs": 3, "enabled": True}, "budget_seconds": 9}
 
 
@@ -62,7 +62,7 @@ def test_a_guard_set_is_added_and_changed_by_name(
 ) -> None:
     made = guardrails.from_folder(project, write_set(tmp_path), "zoo-at-home", actor=mona)
     guardrails.from_folder(project, tmp_path, "by-hand")
-    ruling.change_guard(made, {"is_active": True, "margin": 0.1}, actor=mona)
+    policies.change_guard(made, {"is_active": True, "margin": 0.1}, actor=mona)
     manager.post(f"/p/zoo/runs/guards/{made.pk}/", {"margin": "0.1"})
     page = manager.get(RECORD).text
     assert "mona added a guard set: zoo-at-home" in page and "A guard set was added: by-hand" in page
