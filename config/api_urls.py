@@ -4,10 +4,10 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from curation import api as curation_api
-from tuning.api import learning
 from tuning.cycles import api as cycles_api
 from tuning.datasets import api as datasets_api
 from tuning.evaluation import api as evaluation_api
+from tuning.learning_curves import api as learning_curves_api
 
 in_a_project = [
     path("queries/", curation_api.Queries.as_view(), name="queries"),
@@ -28,8 +28,8 @@ in_a_project = [
     path("turns/", cycles_api.Turns.as_view(), name="turns"),
     path("turns/<int:pk>/", cycles_api.OneTurn.as_view(), name="turn"),
     path("runs/<int:pk>/curves/", cycles_api.RunCurves.as_view(), name="run_curves"),
-    path("learning-curves/", learning.Curves.as_view(), name="learning_curves"),
-    path("learning-curves/<int:pk>/", learning.OneCurve.as_view(), name="learning_curve"),
+    path("learning-curves/", learning_curves_api.Curves.as_view(), name="learning_curves"),
+    path("learning-curves/<int:pk>/", learning_curves_api.OneCurve.as_view(), name="learning_curve"),
 ]
 
 version_1 = [

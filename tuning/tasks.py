@@ -6,8 +6,8 @@ from celery import shared_task
 
 from common.jobs import JobState, enqueue, worker_name
 from retrieval.tasks import take_up_lost
-from tuning import learning
 from tuning.cycles import cycle_schedule, training_cycle
+from tuning.learning_curves import learning_curve
 from tuning.models import Curve, Run, Turn
 from tuning.training import merged_weights
 
@@ -25,7 +25,7 @@ def learn(curve_id: int) -> None:
     """Draw a learning curve. Safe to be sent twice: the row is claimed once."""
     curve = Curve.objects.filter(pk=curve_id).first()
     if curve is not None:
-        learning.draw(curve, worker_name())
+        learning_curve.draw(curve, worker_name())
 
 
 @shared_task
@@ -40,7 +40,7 @@ def merge(run_id: int) -> None:
 def sweep() -> None:
     """Take up what lost its worker or its message: builds, turns and learning curves."""
     take_up_lost()
-    for curve in learning.sweep():
+    for curve in learning_curve.sweep():
         enqueue(learn, curve.pk, queue="compute")
     for turn in training_cycle.sweep():
         enqueue(advance, turn.pk)

@@ -5,8 +5,8 @@ from django.urls import path
 from tuning.cycles import views as cycles_views
 from tuning.datasets import views as datasets_views
 from tuning.evaluation import views as evaluation_views
+from tuning.learning_curves import views as learning_curves_views
 from tuning.training import views as training_views
-from tuning.views import learning
 
 app_name = "tuning"
 
@@ -22,10 +22,10 @@ urlpatterns = [
     path("runs/<int:pk>/merge/", training_views.merge, name="merge"),
     path("turns/<int:pk>/", cycles_views.turn, name="turn"),
     path("turns/<int:pk>/cancel/", cycles_views.cancel, name="cancel"),
-    path("learning/", learning.learning, name="learning"),
-    path("learning/<int:pk>/", learning.curve, name="curve"),
-    path("learning/<int:pk>/points/", learning.curve_points, name="curve_points"),
-    path("learning/<int:pk>/cancel/", learning.cancel_curve, name="cancel_curve"),
+    path("learning/", learning_curves_views.learning, name="learning"),
+    path("learning/<int:pk>/", learning_curves_views.curve, name="curve"),
+    path("learning/<int:pk>/points/", learning_curves_views.curve_points, name="curve_points"),
+    path("learning/<int:pk>/cancel/", learning_curves_views.cancel_curve, name="cancel_curve"),
     path("datasets/", datasets_views.datasets, name="datasets"),
     path("datasets/licence/", datasets_views.licence, name="licence"),
     path("datasets/<int:number>/", datasets_views.dataset, name="dataset"),

@@ -9,7 +9,7 @@ from django.core.management.base import CommandParser
 from common.jobs import JobState, worker_name
 from common.messages import say
 from curation.core.project_command import ProjectCommand
-from tuning import learning
+from tuning.learning_curves import learning_curve
 from tuning.models import HALVES, Curve, Part
 
 
@@ -19,7 +19,7 @@ class NotDrawn(Exception):
 
 class Command(ProjectCommand):
     help = "Train on nested parts of the settled work, measure each, say what the next hundred queries would bring."
-    errors = (learning.AlreadyLearning, NotDrawn)
+    errors = (learning_curve.AlreadyLearning, NotDrawn)
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -37,9 +37,9 @@ class Command(ProjectCommand):
             self.usage("--sizes are whole numbers, with commas between them")
         settings = {} if options["budget"] is None else {"budget_seconds": options["budget"]}
         wanted = {"sizes": [int(size) for size in sizes], "seed": options["seed"], "settings": settings}
-        curve = learning.start(project, options["part"], **wanted)
+        curve = learning_curve.start(project, options["part"], **wanted)
         try:
-            learning.draw(curve, worker_name(), self.progress)
+            learning_curve.draw(curve, worker_name(), self.progress)
         except KeyboardInterrupt:
             curve.cancel(say("stopped_at_keyboard"))
             raise
@@ -52,7 +52,7 @@ class Command(ProjectCommand):
         points = [{name: value for name, value in point.items() if name != "per_query"} for point in curve.points]
         for point in points:
             self.say(f"{point['queries']:>6} queries: {curve.measure} {point['value']:.3f}")
-        outlook = learning.outlook(curve)
+        outlook = learning_curve.outlook(curve)
         if outlook is None:
             self.say("too few points to say what more would bring")
             return {"curve": curve.pk, "measure": curve.measure, "points": points, "next": None}

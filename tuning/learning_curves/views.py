@@ -18,9 +18,9 @@ from curation.core import labels
 from curation.core.http import MemberRequest
 from curation.core.permissions import require
 from curation.models import Membership, Project
-from tuning import learning as acts
 from tuning import tasks
 from tuning.forms import LearnForm
+from tuning.learning_curves import learning_curve as acts
 from tuning.models import Curve
 
 PER_PAGE = 20

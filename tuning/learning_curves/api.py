@@ -13,8 +13,9 @@ from rest_framework.response import Response
 from common.jobs import enqueue
 from curation.api import ProjectMixin
 from curation.models import Membership
-from tuning import learning, tasks
+from tuning import tasks
 from tuning.engine.metrics.extrapolation import LEAST, Growth
+from tuning.learning_curves import learning_curve
 from tuning.models import HALVES, Curve, Part
 
 
@@ -68,11 +69,11 @@ class DrawnCurveSerializer(CurveSerializer):
     @extend_schema_field(GainSerializer(many=True))
     def get_gains(self, curve: Curve) -> object:
         names = ("gain", "low", "high")
-        return [dict(zip(names, found, strict=True)) for found in learning.gains(curve)]
+        return [dict(zip(names, found, strict=True)) for found in learning_curve.gains(curve)]
 
     @extend_schema_field(OutlookSerializer(allow_null=True))
     def get_next(self, curve: Curve) -> object:
-        found = learning.outlook(curve)
+        found = learning_curve.outlook(curve)
         return OutlookSerializer(found).data if found else None
 
 
@@ -109,7 +110,9 @@ class Curves(ProjectMixin, generics.ListAPIView[Curve]):
         wanted.is_valid(raise_exception=True)
         asked: dict[str, Any] = wanted.validated_data
         settings = {"budget_seconds": asked["minutes"] * 60}
-        curve = learning.start(project, asked["part"], sizes=asked["sizes"], seed=asked["seed"], settings=settings)
+        curve = learning_curve.start(
+            project, asked["part"], sizes=asked["sizes"], seed=asked["seed"], settings=settings
+        )
         enqueue(tasks.learn, curve.pk, queue="compute")
         return Response(CurveSerializer(curve).data, status=status.HTTP_201_CREATED)
 

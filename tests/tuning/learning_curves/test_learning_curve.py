@@ -14,7 +14,8 @@ from django.utils import timezone
 
 from common.jobs import JobState
 from curation.models import Project, Query, Release
-from tuning import learning, tasks
+from tuning import tasks
+from tuning.learning_curves import learning_curve
 from tuning.models import Curve, Run, Turn
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -29,8 +30,8 @@ def stand_in(settings: Any) -> None:
 def test_every_size_becomes_a_point_and_nothing_else_is_left(
     project: Project, release: Release, settled: list[Query], settings: Any
 ) -> None:
-    curve = learning.start(project, sizes=[5, 7, 900])
-    assert learning.draw(curve, "test")
+    curve = learning_curve.start(project, sizes=[5, 7, 900])
+    assert learning_curve.draw(curve, "test")
     assert curve.state == JobState.DONE, curve.reason
     assert [point["queries"] for point in curve.points] == [0, 5, 7]
     values = {point["value"] for point in curve.points}
@@ -38,49 +39,49 @@ def test_every_size_becomes_a_point_and_nothing_else_is_left(
     assert curve.points[1]["grades"] < curve.points[2]["grades"]
     assert not Run.objects.exists() and not Turn.objects.exists()
     assert not list((settings.DATA_DIR / "learning").iterdir())
-    assert learning.outlook(curve) is None  # two trainings
-    assert [gain for gain, _low, _high in learning.gains(curve)] == [0.0, 0.0]
+    assert learning_curve.outlook(curve) is None  # two trainings
+    assert [gain for gain, _low, _high in learning_curve.gains(curve)] == [0.0, 0.0]
 
 
 def test_a_curve_taken_up_again_goes_on_after_its_last_point(
     project: Project, release: Release, settled: list[Query]
 ) -> None:
-    curve = learning.start(project, sizes=[5, 6, 7])
-    learning.draw(curve, "test")
+    curve = learning_curve.start(project, sizes=[5, 6, 7])
+    learning_curve.draw(curve, "test")
     kept = curve.points[:2]
     Curve.objects.update(points=kept, state=JobState.QUEUED)
     curve.refresh_from_db()
-    assert learning.draw(curve, "other")
+    assert learning_curve.draw(curve, "other")
     assert curve.points[:2] == kept and len(curve.points) == 4
 
 
 def test_a_training_that_fails_says_why_and_keeps_its_points(
     project: Project, release: Release, settled: list[Query]
 ) -> None:
-    curve = learning.start(project, sizes=[5], settings={"retriever": {"fail": "the loss is not a number"}})
-    learning.draw(curve, "test")
+    curve = learning_curve.start(project, sizes=[5], settings={"retriever": {"fail": "the loss is not a number"}})
+    learning_curve.draw(curve, "test")
     assert (curve.state, curve.reason) == (JobState.FAILED, "the loss is not a number")
     assert len(curve.points) == 1
 
 
 def test_too_little_work_is_said(project: Project, release: Release) -> None:
-    curve = learning.start(project)
-    learning.draw(curve, "test")
+    curve = learning_curve.start(project)
+    learning_curve.draw(curve, "test")
     assert curve.state == JobState.FAILED and "a dataset needs 8" in curve.reason
 
 
 def test_one_at_a_time(project: Project) -> None:
-    learning.start(project)
-    with pytest.raises(learning.AlreadyLearning):
-        learning.start(project)
+    learning_curve.start(project)
+    with pytest.raises(learning_curve.AlreadyLearning):
+        learning_curve.start(project)
 
 
 def test_a_curve_whose_worker_fell_silent_is_given_again_once(project: Project) -> None:
-    curve = learning.start(project)
+    curve = learning_curve.start(project)
     assert curve.claim("lost")
     Curve.objects.update(heartbeat_at=timezone.now() - timedelta(hours=1))
-    assert learning.sweep() == [curve]
-    assert learning.sweep() == []
+    assert learning_curve.sweep() == [curve]
+    assert learning_curve.sweep() == []
 
 
 def test_the_command_tells_the_points(
