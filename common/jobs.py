@@ -115,6 +115,11 @@ class Job(models.Model):
     class Meta:
         abstract = True
 
+    @property
+    def is_live(self) -> bool:
+        """Whether it still waits or runs."""
+        return self.state in (JobState.QUEUED, JobState.RUNNING)
+
     def claim(self, worker: str) -> bool:
         """Take the row for this worker: true for exactly one of any number of callers."""
         now = timezone.now()

@@ -3,19 +3,23 @@
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from curation import api as curation_api
+from curation.projects import api as projects_api
+from curation.propagation import api as propagation_api
+from curation.queries import api as queries_api
+from curation.releases import api as releases_api
 from tuning.cycles import api as cycles_api
 from tuning.datasets import api as datasets_api
 from tuning.evaluation import api as evaluation_api
 from tuning.learning_curves import api as learning_curves_api
+from tuning.training import api as training_api
 
 in_a_project = [
-    path("queries/", curation_api.Queries.as_view(), name="queries"),
-    path("queries/<int:pk>/", curation_api.OneQuery.as_view(), name="query"),
+    path("queries/", queries_api.Queries.as_view(), name="queries"),
+    path("queries/<int:pk>/", queries_api.OneQuery.as_view(), name="query"),
     path("queries/<int:pk>/lineage/", datasets_api.AnswerLineage.as_view(), name="answer_lineage"),
-    path("provisional-grades/", curation_api.ProvisionalGrades.as_view(), name="provisional_grades"),
+    path("provisional-grades/", propagation_api.ProvisionalGrades.as_view(), name="provisional_grades"),
     path("judgements/<int:pk>/lineage/", datasets_api.JudgementLineage.as_view(), name="judgement_lineage"),
-    path("releases/", curation_api.Releases.as_view(), name="releases"),
+    path("releases/", releases_api.Releases.as_view(), name="releases"),
     path("releases/<int:number>/lineage/", datasets_api.ReleaseLineage.as_view(), name="release_lineage"),
     path("releases/<int:number>/judgements/", datasets_api.ReleaseJudgements.as_view(), name="release_judgements"),
     path("releases/<int:number>/votes/", evaluation_api.ReleaseVotes.as_view(), name="release_votes"),
@@ -27,13 +31,13 @@ in_a_project = [
     path("datasets/<int:number>/changes/", datasets_api.DatasetChanges.as_view(), name="dataset_changes"),
     path("turns/", cycles_api.Turns.as_view(), name="turns"),
     path("turns/<int:pk>/", cycles_api.OneTurn.as_view(), name="turn"),
-    path("runs/<int:pk>/curves/", cycles_api.RunCurves.as_view(), name="run_curves"),
+    path("runs/<int:pk>/curves/", training_api.RunCurves.as_view(), name="run_curves"),
     path("learning-curves/", learning_curves_api.Curves.as_view(), name="learning_curves"),
     path("learning-curves/<int:pk>/", learning_curves_api.OneCurve.as_view(), name="learning_curve"),
 ]
 
 version_1 = [
-    path("projects/", curation_api.Projects.as_view(), name="projects"),
+    path("projects/", projects_api.Projects.as_view(), name="projects"),
     path("projects/<slug:slug>/", include(in_a_project)),
 ]
 

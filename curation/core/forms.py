@@ -10,10 +10,9 @@ from django.utils.translation import gettext_lazy as _
 
 from curation.core import labels
 from curation.models import Project
-from curation.projects.forms import ProjectForm
 
 # What a line of the record changed, by its verb: the form knows what the fields are called, and what a choice means.
-FORMS: dict[str, type[forms.BaseForm]] = {"settings_changed": ProjectForm}
+FORMS: dict[str, type[forms.BaseForm]] = {}
 
 
 class RecordForm(forms.Form):

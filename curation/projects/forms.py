@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from curation.core import forms as core_forms
 from curation.models import Judgement, Membership, Preferences, Project
 from curation.projects.keyboard_shortcuts import DEFAULTS, LABELS, is_key
 
@@ -165,3 +166,6 @@ class PreferencesForm(forms.ModelForm):
 
     def key_fields(self) -> list[forms.BoundField]:
         return [self[f"key-{action}"] for action in DEFAULTS]
+
+
+core_forms.FORMS["settings_changed"] = ProjectForm

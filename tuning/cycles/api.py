@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema, extend_schema_field
+from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from common.jobs import enqueue
-from curation.api import ProjectMixin
+from curation.core.api import ProjectMixin
 from curation.models import Membership
 from tuning import tasks
 from tuning.cycles import training_cycle
-from tuning.models import HALVES, Gate, Run, Turn
-from tuning.training import training_curves, training_runs
+from tuning.models import HALVES, Gate, Turn
+from tuning.training import training_runs
 
 
 class TurnSerializer(serializers.ModelSerializer[Turn]):
@@ -24,26 +24,6 @@ class TurnSerializer(serializers.ModelSerializer[Turn]):
         model = Turn
         fields = ["id", "state", "step", "only", "gate", "seed", "reason", "challenger"]
         fields += ["progress_done", "progress_total", "progress_note", "created_at", "started_at", "finished_at"]
-
-
-class LineSerializer(serializers.Serializer[training_curves.Curve]):
-    """One line of a chart. points: [step, value], step ascending."""
-
-    name = serializers.CharField()
-    kind = serializers.ChoiceField(choices=["loss", "dev"])
-    points = serializers.ListField(child=serializers.ListField(child=serializers.FloatField()))
-
-
-class RunCurvesSerializer(serializers.ModelSerializer[Run]):
-    curves = serializers.SerializerMethodField()
-
-    class Meta:
-        model = Run
-        fields = ["id", "part", "state", "curves"]
-
-    @extend_schema_field(LineSerializer(many=True))
-    def get_curves(self, run: Run) -> list[training_curves.Curve]:
-        return training_curves.read(run)
 
 
 class StartSerializer(serializers.Serializer[Turn]):
@@ -87,14 +67,3 @@ class OneTurn(ProjectMixin, generics.RetrieveAPIView[Turn]):
 
     def get_queryset(self) -> QuerySet[Turn]:
         return self.project().turns.select_related("challenger")
-
-
-class RunCurves(ProjectMixin, generics.RetrieveAPIView[Run]):
-    """What one training measured as it went: its loss, and its measure on dev."""
-
-    role = Membership.Role.ENGINEER
-    serializer_class = RunCurvesSerializer
-    queryset = Run.objects.none()
-
-    def get_queryset(self) -> QuerySet[Run]:
-        return Run.objects.filter(turn__project=self.project())

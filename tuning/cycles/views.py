@@ -7,23 +7,22 @@ from typing import Any
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Prefetch
-from django.http import HttpResponse, JsonResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
 from common.jobs import JobState, enqueue
-from common.messages import read, say
+from common.messages import say
 from curation.core.http import MemberRequest
 from curation.core.permissions import require
 from curation.models import Membership, Project
-from tuning import labels, tasks
+from tuning import tasks
 from tuning.cycles import cycle_schedule, policies, training_cycle
+from tuning.cycles.forms import PolicyForm, StartForm
 from tuning.datasets import collect
-from tuning.forms import PolicyForm, StartForm
 from tuning.models import Policy, Run, Split, Turn
-from tuning.training import run_record, training_curves
 
 PER_PAGE = 20
 
@@ -72,28 +71,6 @@ def cancel(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
     return render(request, "tuning/cancel.html", {"project": project, "turn": found})
 
 
-@require_safe
-@vary_on_headers("HX-Request")
-@require(Membership.Role.ENGINEER)
-def run(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
-    found = get_object_or_404(_run_rows(project), pk=pk)
-    template = "tuning/run.html#run" if request.htmx else "tuning/run.html"
-    context = {"project": project, "run": found, "is_live": _is_live(found)}
-    if not request.htmx:
-        context |= {"curves": training_curves.read(found), "recorded": run_record.groups(found)}
-        context["choice"] = labels.chosen(found.record.get("choice", ""))
-        context["evaluation"] = getattr(found.turn, "evaluation", None)
-        context["merged"] = {name: read(value) for name, value in found.record.get("merged", {}).items()}
-    return render(request, template, context)
-
-
-@require_safe
-@require(Membership.Role.ENGINEER)
-def run_curves(request: MemberRequest, project: Project, pk: int) -> JsonResponse:
-    found = get_object_or_404(_run_rows(project), pk=pk)
-    return JsonResponse({"curves": training_curves.read(found), "is_live": _is_live(found)})
-
-
 @require_http_methods(["GET", "HEAD", "POST"])
 @require(Membership.Role.MANAGER)
 def policy(request: MemberRequest, project: Project) -> HttpResponse:
@@ -109,7 +86,7 @@ def policy(request: MemberRequest, project: Project) -> HttpResponse:
 
 def _runs(request: MemberRequest, project: Project, form: StartForm, status: int = 200) -> HttpResponse:
     page = Paginator(_turns(project), PER_PAGE).get_page(request.GET.get("page"))
-    current = next((row for row in page if _is_live(row)), None) if page.number == 1 else None
+    current = next((row for row in page if row.is_live), None) if page.number == 1 else None
     held = Policy.objects.filter(project=project).first()
     last = project.turns.exclude(state=JobState.CANCELLED).first()
     settled = project.queries.settled().count()
@@ -132,17 +109,6 @@ def _turns(project: Project) -> Any:
     return parts.prefetch_related(Prefetch("runs", Run.objects.order_by("-part"))).order_by("-pk")
 
 
-def _run_rows(project: Project) -> Any:
-    parts = Run.objects.filter(turn__project=project)
-    return parts.select_related(
-        *("turn__evaluation", "dataset", "encoder", "generator", "reranker", "parent_encoder", "parent_generator")
-    )
-
-
-def _is_live(row: Turn | Run) -> bool:
-    return row.state in (JobState.QUEUED, JobState.RUNNING)
-
-
 def _watched(turn: Turn) -> dict[str, Any]:
     """What a page that follows a turn shows."""
     steps = Turn.Step.values
@@ -151,7 +117,7 @@ def _watched(turn: Turn) -> dict[str, Any]:
     counts = turn.dataset.counts if turn.dataset else {}
     return {
         "turn": turn,
-        "is_live": _is_live(turn),
+        "is_live": turn.is_live,
         "steps": [
             (label, "is-done" if place < at else "is-now" if place == at else "")
             for place, label in enumerate(Turn.Step.labels)

@@ -11,11 +11,27 @@ from rest_framework import generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from curation.api import ProjectMixin
+from curation.core.api import ProjectMixin
 from curation.models import Draft, Judgement, Membership, Query, Release
 from tuning.datasets import dataset_card, diff, lineage
-from tuning.datasets.api import NumberedReleaseSerializer, RunSerializer
 from tuning.models import Dataset, DatasetQuery, Run
+
+
+class RunSerializer(serializers.ModelSerializer[Run]):
+    dataset = serializers.IntegerField(source="dataset.number")
+    encoder = serializers.CharField(source="encoder.name", default=None, allow_null=True)
+    generator = serializers.CharField(source="generator.name", default=None, allow_null=True)
+    reranker = serializers.CharField(source="reranker.name", default=None, allow_null=True)
+
+    class Meta:
+        model = Run
+        fields = ["id", "part", "dataset", "seed", "encoder", "generator", "reranker"]
+
+
+class NumberedReleaseSerializer(serializers.ModelSerializer[Release]):
+    class Meta:
+        model = Release
+        fields = ["number", "state"]
 
 
 class DatasetSerializer(serializers.ModelSerializer[Dataset]):
@@ -144,23 +160,6 @@ class JudgementSerializer(serializers.ModelSerializer[Judgement]):
     class Meta:
         model = Judgement
         fields = ["id", "query", "passage", "curator", "grade", "changed_at", "withdrawn_at"]
-
-
-class RunSerializer(serializers.ModelSerializer[Run]):
-    dataset = serializers.IntegerField(source="dataset.number")
-    encoder = serializers.CharField(source="encoder.name", default=None, allow_null=True)
-    generator = serializers.CharField(source="generator.name", default=None, allow_null=True)
-    reranker = serializers.CharField(source="reranker.name", default=None, allow_null=True)
-
-    class Meta:
-        model = Run
-        fields = ["id", "part", "dataset", "seed", "encoder", "generator", "reranker"]
-
-
-class NumberedReleaseSerializer(serializers.ModelSerializer[Release]):
-    class Meta:
-        model = Release
-        fields = ["number", "state"]
 
 
 class RowSerializer(serializers.ModelSerializer[DatasetQuery]):

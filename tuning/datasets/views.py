@@ -21,7 +21,7 @@ from curation.models import Judgement, Membership, Project, Query
 from tuning.cycles import policies
 from tuning.datasets import dataset_card as cards
 from tuning.datasets import diff, lineage
-from tuning.forms import LicenceForm
+from tuning.datasets.forms import LicenceForm
 from tuning.models import Dataset, Split
 
 PER_PAGE = 30
@@ -124,7 +124,7 @@ def _parts(found: diff.Difference) -> list[dict[str, Any]]:
     ]
 
 
-PER_PAGE = 50
+JUDGEMENTS_PER_PAGE = 50
 
 
 @require_safe
@@ -165,7 +165,7 @@ def release_judgements(request: MemberRequest, project: Project, number: int) ->
     """The judgements behind a release, newest first."""
     release = get_object_or_404(project.releases.select_related("build"), number=number)
     rows = lineage.behind(release).select_related("query", "passage", "curator")
-    page = Paginator(rows, PER_PAGE).get_page(request.GET.get("page"))
+    page = Paginator(rows, JUDGEMENTS_PER_PAGE).get_page(request.GET.get("page"))
     runs = lineage.runs_of(release).select_related("dataset")
     context = {"project": project, "release": release, "page": page, "runs": runs}
     return render(request, "tuning/release_judgements.html", context)

@@ -9,7 +9,7 @@ from rest_framework import generics, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from curation.api import ProjectMixin
+from curation.core.api import ProjectMixin
 from curation.models import Membership, Release
 from curation.releases import evaluation_report
 from retrieval.models import Passage

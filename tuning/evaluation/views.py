@@ -19,7 +19,7 @@ from curation.core.permissions import may, require
 from curation.models import Membership, Project
 from tuning.cycles import policies
 from tuning.evaluation import guardrails, preference_votes
-from tuning.forms import GuardForm, NewGuardForm
+from tuning.evaluation.forms import GuardForm, NewGuardForm
 from tuning.models import GuardSet, Pair, Vote
 
 

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from common.jobs import enqueue
-from curation.api import ProjectMixin
+from curation.core.api import ProjectMixin
 from curation.models import Membership
 from tuning import tasks
 from tuning.engine.metrics.extrapolation import LEAST, Growth

@@ -12,15 +12,15 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 from django.views.decorators.vary import vary_on_headers
 
-from common.jobs import JobState, enqueue
+from common.jobs import enqueue
 from common.messages import say
 from curation.core import labels
 from curation.core.http import MemberRequest
 from curation.core.permissions import require
 from curation.models import Membership, Project
 from tuning import tasks
-from tuning.forms import LearnForm
 from tuning.learning_curves import learning_curve as acts
+from tuning.learning_curves.forms import LearnForm
 from tuning.models import Curve
 
 PER_PAGE = 20
@@ -70,7 +70,7 @@ def curve_points(request: MemberRequest, project: Project, pk: int) -> JsonRespo
         trained = [point["queries"] for point in found.points if point["queries"]]
         at = [*trained, trained[-1] + MORE]
         lines.append({"name": _("fitted"), "kind": "dev", "points": [[n, outlook.at(n)] for n in at]})
-    return JsonResponse({"curves": lines, "is_live": _is_live(found)})
+    return JsonResponse({"curves": lines, "is_live": found.is_live})
 
 
 @require_POST
@@ -84,16 +84,12 @@ def cancel_curve(request: MemberRequest, project: Project, pk: int) -> HttpRespo
     return redirect("tuning:curve", project.slug, pk)
 
 
-def _is_live(found: Curve) -> bool:
-    return found.state in (JobState.QUEUED, JobState.RUNNING)
-
-
 def _told(found: Curve) -> dict[str, Any]:
     last = found.points[-1] if found.points else None
     gains = [None, *acts.gains(found)] if len(found.points) > 1 else [None] * len(found.points)
     return {
         "curve": found,
-        "is_live": _is_live(found),
+        "is_live": found.is_live,
         "points": list(zip(found.points, gains, strict=True)),
         "outlook": acts.outlook(found, MORE),
         "grades_a_query": last["grades"] / last["queries"] if last and last["queries"] else None,

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from django.contrib import messages
-from django.http import Http404, HttpResponse, HttpResponseBase, StreamingHttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.http import Http404, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.vary import vary_on_headers
 
 from common import tar_stream
 from common.jobs import enqueue
+from common.messages import read
 from curation.core.http import MemberRequest
 from curation.core.permissions import require
 from curation.models import Membership, Project
-from tuning import tasks
+from tuning import labels, tasks
 from tuning.models import Run
-from tuning.training import merged_weights
+from tuning.training import merged_weights, run_record, training_curves
 
 KINDS: dict[str, Callable[[Run], Path | None]] = {"trained": merged_weights.trained, "merged": merged_weights.merged}
 
@@ -60,3 +63,32 @@ def merge(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
 def _found(project: Project, pk: int) -> Run:
     rows = Run.objects.select_related("generator", "encoder", "reranker").filter(turn__project=project)
     return get_object_or_404(rows, pk=pk)
+
+
+@require_safe
+@vary_on_headers("HX-Request")
+@require(Membership.Role.ENGINEER)
+def run(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
+    found = get_object_or_404(_run_rows(project), pk=pk)
+    template = "tuning/run.html#run" if request.htmx else "tuning/run.html"
+    context = {"project": project, "run": found, "is_live": found.is_live}
+    if not request.htmx:
+        context |= {"curves": training_curves.read(found), "recorded": run_record.groups(found)}
+        context["choice"] = labels.chosen(found.record.get("choice", ""))
+        context["evaluation"] = getattr(found.turn, "evaluation", None)
+        context["merged"] = {name: read(value) for name, value in found.record.get("merged", {}).items()}
+    return render(request, template, context)
+
+
+@require_safe
+@require(Membership.Role.ENGINEER)
+def run_curves(request: MemberRequest, project: Project, pk: int) -> JsonResponse:
+    found = get_object_or_404(_run_rows(project), pk=pk)
+    return JsonResponse({"curves": training_curves.read(found), "is_live": found.is_live})
+
+
+def _run_rows(project: Project) -> Any:
+    parts = Run.objects.filter(turn__project=project)
+    return parts.select_related(
+        *("turn__evaluation", "dataset", "encoder", "generator", "reranker", "parent_encoder", "parent_generator")
+    )

@@ -24,12 +24,12 @@ from tests.conftest import ZOO, process_environment
 KILLED_AT = """
 import os, signal, sys, django
 django.setup()
-from retrieval import indexing
+from retrieval.index import index_builds
 from retrieval.models import IndexBuild
 def progress(done, total, note):
     if str(note) == sys.argv[2] and done >= int(sys.argv[3]):
         os.kill(os.getpid(), signal.SIGKILL)
-indexing.build(IndexBuild.objects.get(pk=sys.argv[1]), worker="killed", on_progress=progress)
+index_builds.build(IndexBuild.objects.get(pk=sys.argv[1]), worker="killed", on_progress=progress)
 """
 
 

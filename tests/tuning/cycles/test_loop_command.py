@@ -76,9 +76,9 @@ def test_ctrl_c_ends_the_training_and_cancels_the_turn(
     Path(tmp_path / "go.py").write_text(
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background shell is deaf to it
         "import django; django.setup()\n"
-        "from tuning import turning\n"
-        "whole = turning.start\n"
-        "turning.start = lambda *a, **k: whole(*a, **k | {'settings': {'retriever': {'seconds': 30}}})\n"
+        "from tuning.cycles import training_cycle\n"
+        "whole = training_cycle.start\n"
+        "training_cycle.start = lambda *a, **k: whole(*a, **k | {'settings': {'retriever': {'seconds': 30}}})\n"
         "from django.core.management import execute_from_command_line\n"
         "execute_from_command_line(['manage.py', 'loop', '--project', 'zoo', '--only', 'retriever'])\n"
     )

@@ -1,8 +1,9 @@
 """Run a module that may not outlive the process which started it.
 
-`python -m tuning.engine.process.exit_with_parent PARENT_PID MODULE ARGUMENTS…`: a training whose worker was killed must end at
-once, or the worker that takes the run up again would train it a second time at the same moment. Linux kills
-the child by itself (prctl); a thread that watches the parent does it everywhere else.
+    python -m tuning.engine.process.exit_with_parent PARENT_PID MODULE ARGUMENTS…
+
+A training whose worker was killed must end at once. Otherwise the worker that resumes the run would train it a
+second time at the same moment. Linux kills the child by itself (prctl); elsewhere a thread watches the parent.
 """
 
 from __future__ import annotations

@@ -152,12 +152,13 @@ def test_in_a_limited_time_the_first_queries_are_whole_before_all_are_begun(
         assert len(list(found)) == 1
 
 
-# As `python -m tuning.engine.generator.lm_scores` does; a generator elsewhere is no reason to load torch, which takes seconds.
+# As `python -m tuning.engine.generator.lm_scores` does; for a generator behind an API it must not load torch.
 SCORES = """
 import sys
-from tuning.engine import fitting, scores
+from tuning.engine.generator import lm_scores
+from tuning.engine.process import training_process
 
-status = fitting.run(scores.fit, sys.argv[1:])
+status = training_process.run(lm_scores.fit, sys.argv[1:])
 assert "torch" not in sys.modules
 sys.exit(status)
 """

@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parents[4]
 SLEEPER = "import sys, os, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(60)"
 PARENT = """
 import os, subprocess, sys, time
-subprocess.Popen([sys.executable, "-m", "tuning.engine.process.exit_with_parent", str(os.getpid()), "sleeper", sys.argv[1]],
-                 process_group=0)
+module = "tuning.engine.process.exit_with_parent"
+subprocess.Popen([sys.executable, "-m", module, str(os.getpid()), "sleeper", sys.argv[1]], process_group=0)
 time.sleep(60)
 """
 

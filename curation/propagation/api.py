@@ -1,0 +1,62 @@
+"""The API of suggested grades: list them, confirm or refuse them."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import generics, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from curation.core.api import ProjectMixin
+from curation.models import (
+    Assignment,
+    Membership,
+    ProvisionalGrade,
+)
+from curation.propagation import suggestion_review
+
+
+class ProvisionalGradeSerializer(serializers.ModelSerializer[ProvisionalGrade]):
+    query = serializers.CharField(source="query.external_id")
+    passage = serializers.CharField(source="passage.external_id")
+    from_query = serializers.CharField(source="from_query.external_id")
+    from_passage = serializers.CharField(source="from_passage.external_id")
+
+    class Meta:
+        model = ProvisionalGrade
+        fields = ["id", "query", "passage", "grade", "kind", "from_query", "from_passage", "likeness", "state"]
+
+
+class DecideSerializer(serializers.Serializer[ProvisionalGrade]):
+    ids = serializers.ListField(child=serializers.IntegerField(min_value=1), min_length=1, max_length=500)
+    decision = serializers.ChoiceField(choices=["confirm", "refuse", "take_back"])
+
+
+class DecidedSerializer(serializers.Serializer[ProvisionalGrade]):
+    done = serializers.IntegerField()
+    overtaken = serializers.IntegerField(help_text="Judged meanwhile, or the source is no longer settled so.")
+    left = serializers.IntegerField(help_text="You are judging these queries, or gave them back.")
+
+
+class ProvisionalGrades(ProjectMixin, generics.ListAPIView[ProvisionalGrade]):
+    """Grades that near-duplicates and paraphrases may take over and that wait for a person; confirm or refuse some."""
+
+    role = Membership.Role.REVIEWER
+    serializer_class = ProvisionalGradeSerializer
+    queryset = ProvisionalGrade.objects.none()
+
+    def get_queryset(self) -> QuerySet[ProvisionalGrade]:
+        held = Assignment.objects.held_by(self.request.user).values("query")
+        waiting = ProvisionalGrade.objects.waiting().filter(project=self.project()).exclude(query__in=held)
+        return waiting.select_related("query", "passage", "from_query", "from_passage").order_by("pk")
+
+    @extend_schema(request=DecideSerializer, responses=DecidedSerializer)
+    def post(self, request: Request, slug: str) -> Response:
+        """Decide a batch. What is not the project's, or has been decided already, changes nothing."""
+        project = self.project()
+        wanted = DecideSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        act = getattr(suggestion_review, wanted.validated_data["decision"])
+        done = act(project, wanted.validated_data["ids"], request.user)
+        return Response(DecidedSerializer(done).data)

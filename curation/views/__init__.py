@@ -1,1 +1,0 @@
-"""Pages, one module per kind of work. Each view: find, permit, form, one act, render."""

@@ -1,0 +1,80 @@
+"""Forms of training cycles: start one, and the policy that starts them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from curation.core import forms as core_forms
+from tuning.models import HALVES, Gate, Policy
+from tuning.training import training_runs
+
+BOTH = [("", _("both halves")), *HALVES]
+RERANKER = _("Train a reranker after the retriever")
+RERANKER_HELP = _("It stays only where it is measured to pay for its milliseconds.")
+
+
+class StartForm(forms.Form):
+    only = forms.ChoiceField(required=False, choices=BOTH, label=_("What learns"))
+    gate = forms.ChoiceField(choices=Gate.choices, initial=Gate.AUTO, label=_("Then"))
+    seed = forms.IntegerField(
+        min_value=0,
+        max_value=2**31 - 1,
+        initial=0,
+        required=False,
+        label=_("Seed"),
+        help_text=_("The same work, settings and seed give the same result."),
+    )
+
+    reranker = forms.BooleanField(required=False, label=RERANKER, help_text=RERANKER_HELP)
+
+    def clean_seed(self) -> int:
+        return self.cleaned_data["seed"] or 0
+
+    def wanted(self) -> dict[str, Any]:
+        """What `turning.start` is asked for."""
+        given = dict(self.cleaned_data)
+        settings = training_runs.with_reranker({}, given.pop("reranker"))
+        return given | {"settings": settings}
+
+
+class PolicyForm(forms.ModelForm):
+    only = forms.ChoiceField(required=False, choices=BOTH, label=_("What learns"))
+    reranker = forms.BooleanField(required=False, label=RERANKER, help_text=RERANKER_HELP)
+
+    class Meta:
+        model = Policy
+        fields = [
+            "is_active",
+            "least_new_queries",
+            "most_every_hours",
+            "only",
+            "gate",
+            "asks",
+            "guard_rule",
+            "guard_margin",
+            "log_margin",
+            "least_judged",
+            "most_rerank_ms",
+        ]
+        labels = {
+            "is_active": _("Turn by itself"),
+            "least_new_queries": _("After so many newly settled queries"),
+            "most_every_hours": _("At most every so many hours"),
+            "gate": _("Then"),
+            "asks": _("What the gate asks of the measure that was trained for"),
+            "guard_rule": _("How a guard is judged"),
+            "guard_margin": _("Margin of the guards"),
+            "log_margin": _("Margin of the guards' answers"),
+            "least_judged": _("Least share of judged passages"),
+            "most_rerank_ms": _("Milliseconds a reranker may take"),
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["reranker"].initial = training_runs.wants_reranker(self.instance.settings)
+
+
+core_forms.FORMS["policy_changed"] = PolicyForm

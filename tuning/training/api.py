@@ -1,0 +1,43 @@
+"""The API of training runs: their loss and dev curves."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import generics, serializers
+
+from curation.core.api import ProjectMixin
+from curation.models import Membership
+from tuning.models import Run
+from tuning.training import training_curves
+
+
+class LineSerializer(serializers.Serializer[training_curves.Curve]):
+    """One line of a chart. points: [step, value], step ascending."""
+
+    name = serializers.CharField()
+    kind = serializers.ChoiceField(choices=["loss", "dev"])
+    points = serializers.ListField(child=serializers.ListField(child=serializers.FloatField()))
+
+
+class RunCurvesSerializer(serializers.ModelSerializer[Run]):
+    curves = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Run
+        fields = ["id", "part", "state", "curves"]
+
+    @extend_schema_field(LineSerializer(many=True))
+    def get_curves(self, run: Run) -> list[training_curves.Curve]:
+        return training_curves.read(run)
+
+
+class RunCurves(ProjectMixin, generics.RetrieveAPIView[Run]):
+    """What one training measured as it went: its loss, and its measure on dev."""
+
+    role = Membership.Role.ENGINEER
+    serializer_class = RunCurvesSerializer
+    queryset = Run.objects.none()
+
+    def get_queryset(self) -> QuerySet[Run]:
+        return Run.objects.filter(turn__project=self.project())
