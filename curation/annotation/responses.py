@@ -109,7 +109,7 @@ def refuse(request: HttpRequest, assignment: Assignment, message: str, status: i
     messages.error(request, message)
     work = work_of(assignment, text=request.POST.get("text"))
     context = page_of(request, assignment.project, work)
-    return render(request, "curation/assignment.html", context, status=status)
+    return render(request, "curation/annotation/assignment.html", context, status=status)
 
 
 def _first_error(form: forms.Form) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.utils.translation import gettext_lazy as _
 
 MODULES = [
-    f"js/judge/{name}.js"
+    f"js/annotation/{name}.js"
     for name in (
         "keys",
         "outbox",

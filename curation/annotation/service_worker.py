@@ -15,10 +15,10 @@ from django.views.decorators.http import require_safe
 
 from curation.annotation.script_messages import MODULES
 
-WORKER = "js/judge/worker.js"
+WORKER = "js/annotation/worker.js"
 FILES = [
-    *("css/tokens.css", "css/base.css", "css/components.css", "css/judge.css"),
-    *("js/theme.js", "js/boot.js", "js/judge/main.js", *MODULES),
+    *("css/tokens.css", "css/base.css", "css/components.css", "css/annotation.css"),
+    *("js/theme.js", "js/boot.js", "js/annotation/main.js", *MODULES),
     *("img/favicon.svg", "vendor/fonts/source-sans-3-latin-wght-normal.woff2"),
     "vendor/fonts/source-serif-4-latin-wght-normal.woff2",
 ]

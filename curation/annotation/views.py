@@ -51,7 +51,7 @@ def judge(request: HttpRequest, project: Project) -> HttpResponse:
         mine = Assignment.objects.filter(project=project, curator=request.user, state=Assignment.State.HANDED_BACK)
         given_back = mine.select_related("query").order_by("-claimed_at").first()
         context = {"project": project, "reason": reason, "given_back": given_back}
-        return render(request, "curation/judge.html", context)
+        return render(request, "curation/annotation/judge.html", context)
     return redirect("curation:assignment", project.slug, found.pk)
 
 
@@ -77,7 +77,7 @@ def assignment(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
     mine = own_assignment(request, project, pk)
     is_submitted = mine.state == Assignment.State.SUBMITTED
     work = work_of(mine, seen=visibility.to(request.membership, mine.query) if is_submitted else None)
-    template = "curation/assignment.html" + ("#work" if request.headers.get("HX-Request") else "")
+    template = "curation/annotation/assignment.html" + ("#work" if request.headers.get("HX-Request") else "")
     response = render(request, template, page_of(request, project, work))
     if work.is_open:
         response["X-Owner"] = request.user.pk  # their browser may keep a copy, for a reload without a connection
@@ -181,7 +181,7 @@ def add_passage(request: HttpRequest, mine: Assignment, fields: Fields) -> Field
     mine = own_assignment(request, mine.project, mine.pk)
     context = page_of(request, mine.project, work_of(mine)) | {"is_open": True}
     context |= {"choices": choices_of(mine.project), "card": card_of(mine, fields["passage"])}
-    return {"html": render_to_string("curation/_card.html", context, request)}
+    return {"html": render_to_string("curation/annotation/_card.html", context, request)}
 
 
 @require_safe
@@ -192,5 +192,5 @@ def find_passages(request: HttpRequest, project: Project, pk: int) -> HttpRespon
     form = SearchForm(request.GET)
     text = form.cleaned_data["q"].strip() if form.is_valid() else ""
     context = {"project": project, "assignment": mine, "q": text, **hits_of(mine, text)}
-    template = "curation/find_passages.html" + ("#hits" if request.headers.get("HX-Request") else "")
+    template = "curation/annotation/find_passages.html" + ("#hits" if request.headers.get("HX-Request") else "")
     return render(request, template, context)

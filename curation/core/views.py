@@ -47,7 +47,7 @@ def record(request: HttpRequest, project: Project) -> HttpResponse:
         "wanted": {name: request.GET[name] for name in ("person", "verb") if wanted.get(name)},
         "older": shown[-1].pk if len(found) > PER_PAGE else None,
     }
-    return render(request, "curation/record.html", context)
+    return render(request, "curation/core/audit_log.html", context)
 
 
 def _lines(events: Sequence[Event]) -> list[tuple[Event, int, list[str]]]:

@@ -62,7 +62,7 @@ def home(request: MemberRequest) -> HttpResponse:
     projects = Project.objects.visible_to(request.user).order_by("name")
     memberships = [(project, membership_of(request.user, project)) for project in projects]
     waiting = [waiting_for(request.user, project, mine) for project, mine in memberships if mine]
-    return render(request, "curation/home.html", {"waiting": waiting})
+    return render(request, "curation/projects/home.html", {"waiting": waiting})
 
 
 @require_safe
@@ -82,7 +82,7 @@ def project(request: MemberRequest, project: Project) -> HttpResponse:
         "recent": project.queries.order_by("-pk")[:5],
         "turn": project.turns.select_related("evaluation__decision", "dataset").first(),
     }
-    return render(request, "curation/project.html", context)
+    return render(request, "curation/projects/project.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -115,7 +115,7 @@ def settings(request: MemberRequest, project: Project) -> HttpResponse:
         "guidelines": latest,
         "members": project.memberships.select_related("user").order_by("user__username"),
     }
-    return render(request, "curation/settings.html", context, status=422 if request.method == "POST" else 200)
+    return render(request, "curation/projects/settings.html", context, status=422 if request.method == "POST" else 200)
 
 
 def _sent(request: MemberRequest, part: str) -> QueryDict | None:
@@ -166,11 +166,11 @@ def remove_member(request: MemberRequest, project: Project, pk: int) -> HttpResp
     found = _member(project, pk)
     context = {"project": project, "member": found}
     if request.method != "POST":
-        return render(request, "curation/remove_member.html", context)
+        return render(request, "curation/projects/remove_member.html", context)
     try:
         members.dismiss(found, actor=request.user)
     except (members.LastManager, members.NotMember) as error:
-        return render(request, "curation/remove_member.html", context | {"problem": str(error)}, status=422)
+        return render(request, "curation/projects/remove_member.html", context | {"problem": str(error)}, status=422)
     messages.success(request, _("%(name)s is not of this project any more.") % {"name": found.user})
     return _back(request, project, found)
 
@@ -200,7 +200,7 @@ def _page(
     if changed is not None:
         forms = [(found, changed if form.prefix == changed.prefix else form) for found, form in forms]
     context = {"project": project, "people": forms, "form": form}
-    return render(request, "curation/people.html", context, status=422 if request.method == "POST" else 200)
+    return render(request, "curation/projects/people.html", context, status=422 if request.method == "POST" else 200)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -213,7 +213,7 @@ def preferences(request: HttpRequest) -> HttpResponse:
         messages.success(request, _("Saved."))
         return redirect("preferences")
     status = 422 if request.method == "POST" else 200
-    return render(request, "curation/preferences.html", {"form": form}, status=status)
+    return render(request, "curation/projects/preferences.html", {"form": form}, status=status)
 
 
 @require_POST

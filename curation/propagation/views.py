@@ -28,7 +28,7 @@ def provisional_grades(request: MemberRequest, project: Project) -> HttpResponse
     is_done = request.GET.get("state") == "decided"
     page = Paginator(_shown(request, project, is_done), PER_PAGE).get_page(request.GET.get("page"))
     context = {"project": project, "page": page, "is_done": is_done, "wanted": {"state": "decided" if is_done else ""}}
-    return render(request, "curation/provisional_grades.html", context)
+    return render(request, "curation/propagation/suggested_grades.html", context)
 
 
 @require_POST

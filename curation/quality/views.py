@@ -37,7 +37,7 @@ def quality(request: HttpRequest, project: Project) -> HttpResponse:
         "is_cut": len(grades) == quality_statistics.NEWEST,
         "tables": {name: table(project, grades) for name, table in TABLES.items()},
     }
-    return render(request, "curation/quality.html", context)
+    return render(request, "curation/quality/quality.html", context)
 
 
 @require_safe

@@ -50,7 +50,7 @@ def ask(request: MemberRequest, project: Project) -> HttpResponse:
         "serving": project.releases.serving().select_related("build__encoder", "generator").first(),
         "asked": project.queries.filter(asked_by=request.user).order_by("-pk")[:8],
     }
-    return render(request, "curation/ask.html", context, status=422 if request.method == "POST" else 200)
+    return render(request, "curation/queries/ask.html", context, status=422 if request.method == "POST" else 200)
 
 
 @require_safe
@@ -68,7 +68,7 @@ def queries(request: MemberRequest, project: Project) -> HttpResponse:
     page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
     context = {"project": project, "form": form, "page": page, "wanted": wanted, "states": Query.State.choices}
     context["can_ask"] = project.serves
-    template = "curation/queries.html#list" if request.htmx else "curation/queries.html"
+    template = "curation/queries/queries.html#list" if request.htmx else "curation/queries/queries.html"
     return render(request, template, context)
 
 
@@ -83,8 +83,8 @@ def query(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
     ranking = next((row for row in rankings if str(row.pk) == wanted), rankings[0] if rankings else None)
     context = {"project": project, "query": query, "rankings": rankings} | _answer(ranking)
     if request.htmx:
-        return render(request, "curation/query.html#answer", context)
-    return render(request, "curation/query.html", context | _opinions(request, query, ranking))
+        return render(request, "curation/queries/query.html#answer", context)
+    return render(request, "curation/queries/query.html", context | _opinions(request, query, ranking))
 
 
 def _answer(ranking: Ranking | None) -> dict[str, Any]:

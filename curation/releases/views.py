@@ -31,13 +31,13 @@ def releases(request: MemberRequest, project: Project) -> HttpResponse:
         "serving": next((row for row in rows if row.state == Release.State.SERVING), None),
         "rows": [(row, evaluation_report.headline(row)) for row in rows],
     }
-    return render(request, "curation/releases.html", context)
+    return render(request, "curation/releases/releases.html", context)
 
 
 @require_safe
 @require(Membership.Role.ENGINEER)
 def release(request: MemberRequest, project: Project, number: int) -> HttpResponse:
-    return render(request, "curation/release.html", _one(project, number))
+    return render(request, "curation/releases/release.html", _one(project, number))
 
 
 @require_POST
@@ -64,10 +64,10 @@ def promote(request: MemberRequest, project: Project, number: int) -> HttpRespon
         try:
             lifecycle.switch(context["release"], actor=request.user)
         except lifecycle.NotServable as error:
-            return render(request, "curation/promote.html", context | {"problem": str(error)}, status=422)
+            return render(request, "curation/releases/promote.html", context | {"problem": str(error)}, status=422)
         messages.success(request, _("Release %(number)d serves from now on.") % {"number": number})
         return redirect("curation:release", project.slug, number)
-    return render(request, "curation/promote.html", context)
+    return render(request, "curation/releases/promote.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -79,10 +79,10 @@ def roll_back(request: MemberRequest, project: Project) -> HttpResponse:
         try:
             before = lifecycle.roll_back(project, actor=request.user)
         except (lifecycle.NothingServes, lifecycle.NothingBefore, lifecycle.NotServable) as error:
-            return render(request, "curation/roll_back.html", context | {"problem": str(error)}, status=422)
+            return render(request, "curation/releases/roll_back.html", context | {"problem": str(error)}, status=422)
         messages.success(request, _("Release %(number)d serves again.") % {"number": before.number})
         return redirect("curation:release", project.slug, before.number)
-    return render(request, "curation/roll_back.html", context)
+    return render(request, "curation/releases/roll_back.html", context)
 
 
 def _whole(project: Project) -> Any:

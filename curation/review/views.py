@@ -39,7 +39,7 @@ def reviews(request: HttpRequest, project: Project) -> HttpResponse:
         "wanted": {"state": "decided" if is_done else ""},
         "provisional": offered.order_by()[:MOST_COUNTED].count(),
     }
-    return render(request, "curation/reviews.html", context)
+    return render(request, "curation/review/reviews.html", context)
 
 
 @require_safe
@@ -133,7 +133,7 @@ def _page(
 ) -> HttpResponse:
     form = settle_form or _settle_form(shown)
     context = {"project": project, "shown": shown, "form": form, "return_form": return_form or ReturnForm()}
-    return render(request, "curation/review.html", context, status=status)
+    return render(request, "curation/review/review.html", context, status=status)
 
 
 def _decided(request: HttpRequest, project: Project, act: Callable[[], object], said: str) -> HttpResponse:

@@ -58,7 +58,7 @@ def grade_buttons(choices: Iterable[Choice], chosen: str) -> SafeString:
 
 @lru_cache(maxsize=500)
 def _buttons(choices: tuple[Choice, ...], chosen: str) -> SafeString:
-    return render_to_string("curation/_grades.html", {"choices": choices, "chosen": chosen})
+    return render_to_string("curation/annotation/_grades.html", {"choices": choices, "chosen": chosen})
 
 
 @register.filter

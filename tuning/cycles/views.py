@@ -54,7 +54,7 @@ def start(request: MemberRequest, project: Project) -> HttpResponse:
 @require(Membership.Role.ENGINEER)
 def turn(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
     found = get_object_or_404(_turns(project), pk=pk)
-    template = "tuning/turn.html#turn" if request.htmx else "tuning/turn.html"
+    template = "tuning/cycles/cycle.html#turn" if request.htmx else "tuning/cycles/cycle.html"
     return render(request, template, {"project": project, **_watched(found)})
 
 
@@ -68,7 +68,7 @@ def cancel(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
         else:
             messages.warning(request, _("The turn had already ended."))
         return redirect("tuning:turn", project.slug, pk)
-    return render(request, "tuning/cancel.html", {"project": project, "turn": found})
+    return render(request, "tuning/cycles/cancel.html", {"project": project, "turn": found})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -81,7 +81,7 @@ def policy(request: MemberRequest, project: Project) -> HttpResponse:
         messages.success(request, _("Saved."))
         return redirect("tuning:policy", project.slug)
     status = 422 if request.method == "POST" else 200
-    return render(request, "tuning/policy.html", {"project": project, "form": form}, status=status)
+    return render(request, "tuning/cycles/policy.html", {"project": project, "form": form}, status=status)
 
 
 def _runs(request: MemberRequest, project: Project, form: StartForm, status: int = 200) -> HttpResponse:
@@ -101,7 +101,7 @@ def _runs(request: MemberRequest, project: Project, form: StartForm, status: int
         "least": collect.LEAST_QUERIES,
         **(_watched(current) if current else {"turn": None}),
     }
-    return render(request, "tuning/runs.html", context, status=status)
+    return render(request, "tuning/cycles/runs.html", context, status=status)
 
 
 def _turns(project: Project) -> Any:

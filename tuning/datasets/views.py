@@ -34,7 +34,9 @@ def datasets(request: MemberRequest, project: Project) -> HttpResponse:
     page = Paginator(project.datasets.all(), PER_PAGE).get_page(request.GET.get("page"))
     rows = [(row, _splits(row)) for row in page]
     form = LicenceForm(instance=project.corpus)
-    return render(request, "tuning/datasets.html", {"project": project, "page": page, "rows": rows, "form": form})
+    return render(
+        request, "tuning/datasets/datasets.html", {"project": project, "page": page, "rows": rows, "form": form}
+    )
 
 
 @require_POST
@@ -63,7 +65,7 @@ def dataset(request: MemberRequest, project: Project, number: int) -> HttpRespon
         "before": project.datasets.filter(number__lt=number).first(),
         "others": project.datasets.exclude(number=number)[:MOST_LISTED],
     }
-    return render(request, "tuning/dataset.html", context)
+    return render(request, "tuning/datasets/dataset.html", context)
 
 
 @require_safe
@@ -88,10 +90,10 @@ def dataset_changes(request: MemberRequest, project: Project, number: int) -> Ht
     try:
         found = diff.differ(old, new) if old else None
     except Damaged as error:
-        return render(request, "tuning/dataset_changes.html", context | {"problem": str(error)}, status=422)
+        return render(request, "tuning/datasets/dataset_changes.html", context | {"problem": str(error)}, status=422)
     if found is not None:
         context |= {"difference": found, "parts": _parts(found), "most": MOST_LISTED}
-    return render(request, "tuning/dataset_changes.html", context)
+    return render(request, "tuning/datasets/dataset_changes.html", context)
 
 
 def _splits(found: Dataset) -> list[tuple[str, dict[str, int]]]:
@@ -140,7 +142,7 @@ def judgement(request: MemberRequest, project: Project, pk: int) -> HttpResponse
         "history": events.select_related("actor").order_by("pk"),
         "is_mine": found.curator_id == request.user.pk,
     }
-    return render(request, "tuning/judgement.html", context)
+    return render(request, "tuning/datasets/judgement.html", context)
 
 
 @require_POST
@@ -168,7 +170,7 @@ def release_judgements(request: MemberRequest, project: Project, number: int) ->
     page = Paginator(rows, JUDGEMENTS_PER_PAGE).get_page(request.GET.get("page"))
     runs = lineage.runs_of(release).select_related("dataset")
     context = {"project": project, "release": release, "page": page, "runs": runs}
-    return render(request, "tuning/release_judgements.html", context)
+    return render(request, "tuning/datasets/release_judgements.html", context)
 
 
 def _found(request: MemberRequest, pk: int) -> Judgement:

@@ -29,7 +29,7 @@ def guards(request: MemberRequest, project: Project) -> HttpResponse:
     """The project's guard sets; a post makes one more."""
     form = NewGuardForm(request.POST or None, request.FILES or None, sources=_sources(request, project))
     if request.method != "POST":
-        return render(request, "tuning/guards.html", _listed(project, form))
+        return render(request, "tuning/evaluation/guardrails.html", _listed(project, form))
     if form.is_valid():
         try:
             made = _made(project, form.cleaned_data, request.user)
@@ -41,7 +41,7 @@ def guards(request: MemberRequest, project: Project) -> HttpResponse:
         else:
             messages.success(request, _("The guard set %(name)s is asked from now on.") % {"name": made.name})
             return redirect("tuning:guards", project.slug)
-    return render(request, "tuning/guards.html", _listed(project, form), status=422)
+    return render(request, "tuning/evaluation/guardrails.html", _listed(project, form), status=422)
 
 
 @require_POST
@@ -54,7 +54,7 @@ def change_guard(request: MemberRequest, project: Project, pk: int) -> HttpRespo
         messages.success(request, _("Saved."))
         return redirect("tuning:guards", project.slug)
     new = NewGuardForm(sources=_sources(request, project))
-    return render(request, "tuning/guards.html", _listed(project, new, wrong=form), status=422)
+    return render(request, "tuning/evaluation/guardrails.html", _listed(project, new, wrong=form), status=422)
 
 
 def _made(project: Project, sent: dict[str, Any], actor: User) -> GuardSet:
@@ -94,8 +94,8 @@ def side_by_side(request: MemberRequest, project: Project) -> HttpResponse:
     pair = left.select_related("query", "evaluation__champion", "evaluation__challenger").first()
     context = {"project": project, "left": left.count(), "only": release}
     if pair is None:
-        return render(request, "tuning/side_by_side.html", context)
-    return render(request, "tuning/side_by_side.html", context | _shown(pair, request, None))
+        return render(request, "tuning/evaluation/side_by_side.html", context)
+    return render(request, "tuning/evaluation/side_by_side.html", context | _shown(pair, request, None))
 
 
 @require_safe
@@ -105,7 +105,7 @@ def pair(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
     found = _found(project, pk)
     mine = found.votes.filter(voter=request.user).first()
     context = {"project": project, "left": preference_votes.open_to(project, request.user).count(), "only": None}
-    return render(request, "tuning/side_by_side.html", context | _shown(found, request, mine))
+    return render(request, "tuning/evaluation/side_by_side.html", context | _shown(found, request, mine))
 
 
 @require_POST

@@ -44,7 +44,12 @@ def learning(request: MemberRequest, project: Project) -> HttpResponse:
             return redirect("tuning:curve", project.slug, started.pk)
     page = Paginator(project.curves.all(), PER_PAGE).get_page(request.GET.get("page"))
     status = 422 if request.method == "POST" else 200
-    return render(request, "tuning/learning.html", {"project": project, "page": page, "form": form}, status=status)
+    return render(
+        request,
+        "tuning/learning_curves/learning_curves.html",
+        {"project": project, "page": page, "form": form},
+        status=status,
+    )
 
 
 @require_safe
@@ -52,7 +57,11 @@ def learning(request: MemberRequest, project: Project) -> HttpResponse:
 @require(Membership.Role.ENGINEER)
 def curve(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
     found = get_object_or_404(project.curves.select_related("dataset"), pk=pk)
-    template = "tuning/curve.html#curve" if request.htmx else "tuning/curve.html"
+    template = (
+        "tuning/learning_curves/learning_curve.html#curve"
+        if request.htmx
+        else "tuning/learning_curves/learning_curve.html"
+    )
     return render(request, template, {"project": project, **_told(found)})
 
 

@@ -70,7 +70,7 @@ def _found(project: Project, pk: int) -> Run:
 @require(Membership.Role.ENGINEER)
 def run(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
     found = get_object_or_404(_run_rows(project), pk=pk)
-    template = "tuning/run.html#run" if request.htmx else "tuning/run.html"
+    template = "tuning/training/run.html#run" if request.htmx else "tuning/training/run.html"
     context = {"project": project, "run": found, "is_live": found.is_live}
     if not request.htmx:
         context |= {"curves": training_curves.read(found), "recorded": run_record.groups(found)}
