@@ -10,11 +10,11 @@ from rest_framework.views import exception_handler as default_handler
 
 from common.artifacts import Damaged
 from curation.core.errors import CurationError
-from tuning.cycles.training_cycle import AlreadyTurning
+from tuning.cycles.training_cycle import CycleInProgress
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """409 with the act's own sentence for what cannot be done as things stand; DRF's answer for the rest."""
-    if isinstance(error, CurationError | AlreadyTurning | Damaged):
+    if isinstance(error, CurationError | CycleInProgress | Damaged):
         return Response({"detail": str(error)}, status=status.HTTP_409_CONFLICT)
     return default_handler(error, context)

@@ -91,7 +91,7 @@ class RowCounts:
     def collect(self) -> Iterable[Metric]:
         from curation.models import Assignment, Query, Release
         from retrieval.models import IndexBuild
-        from tuning.models import Run, Turn
+        from tuning.models import Cycle, Run
 
         counted = [
             ("tandem_queries", "Queries by project and state.", Query),
@@ -104,7 +104,7 @@ class RowCounts:
                 gauge.add_metric([project, state], count)
             yield gauge
         jobs = GaugeMetricFamily("tandem_jobs", "Long work by kind and state.", labels=["kind", "state"])
-        for kind in (IndexBuild, Turn, Run):
+        for kind in (IndexBuild, Cycle, Run):
             for state, count in kind.objects.order_by().values_list("state").annotate(Count("pk")):
                 jobs.add_metric([kind.__name__.lower(), state], count)
         yield jobs

@@ -10,13 +10,13 @@ from django.conf import settings
 from common.jobs import JobState
 from curation.models import Release
 from curation.releases import lifecycle
-from tuning.models import Dataset, Decision, Evaluation, Part, Run, Turn
+from tuning.models import Cycle, Dataset, Decision, Evaluation, Part, Run
 
 FIGURES = {"low": 0.02, "high": 0.18, "p": 0.0004, "queries": 3, "smallest_visible": 0.05}
 
 
 def challenge(champion: Release, before: float = 0.5, after: float = 0.6) -> Release:
-    """A candidate whose nDCG@10 went from before to after; its turn, run and decision with it."""
+    """A candidate whose nDCG@10 went from before to after; its cycle, run and decision with it."""
     project = champion.project
     challenger = lifecycle.next_release(project)
     dataset = Dataset.objects.create(
@@ -25,10 +25,12 @@ def challenge(champion: Release, before: float = 0.5, after: float = 0.6) -> Rel
         sha256="0" * 64,
         counts={"train": {"queries": 8, "grades": 24}, "dev": {}, "test": {"queries": 3}},
     )
-    turn = Turn.objects.create(
-        project=project, state=JobState.DONE, step=Turn.Step.DECIDE, dataset=dataset, challenger=challenger
+    cycle = Cycle.objects.create(
+        project=project, state=JobState.DONE, step=Cycle.Step.DECIDE, dataset=dataset, challenger=challenger
     )
-    run = Run.objects.create(turn=turn, dataset=dataset, part=Part.RETRIEVER, state=JobState.DONE, loss=0.4, seconds=9)
+    run = Run.objects.create(
+        cycle=cycle, dataset=dataset, part=Part.RETRIEVER, state=JobState.DONE, loss=0.4, seconds=9
+    )
     run.path = f"runs/{run.pk}"
     run.save(update_fields=["path"])
     write_metrics(run, [{"step": step, "loss": 1 / (step + 1), "dev": {"ndcg@10": 0.5}} for step in range(5)])
@@ -37,7 +39,7 @@ def challenge(champion: Release, before: float = 0.5, after: float = 0.6) -> Rel
     queries = [project.queries.create(external_id=f"m{number}", text=text) for number, text in enumerate(texts)]
     values = [(0.9, 0.3), (0.2, 1.0), (0.5, 0.5)]
     evaluation = Evaluation.objects.create(
-        turn=turn,
+        cycle=cycle,
         dataset=dataset,
         champion=champion,
         challenger=challenger,

@@ -5,7 +5,7 @@ from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
 from curation.models import Assignment, Project, Query, Release
-from tuning.models import Turn
+from tuning.models import Cycle
 
 
 def _as(user: User | None) -> APIClient:
@@ -49,19 +49,19 @@ def test_an_empty_question_is_refused_by_field(project: Project, release: Releas
     assert "text" in answer.json()
 
 
-@pytest.mark.parametrize("path", ["queries/", "releases/", "turns/"])
+@pytest.mark.parametrize("path", ["queries/", "releases/", "cycles/"])
 def test_a_stranger_is_not_told_that_the_project_exists(project: Project, carol: User, path: str) -> None:
     assert _as(carol).get(f"/api/v1/projects/zoo/{path}").status_code == 404
     assert _as(carol).get("/api/v1/projects/").json()["results"] == []
     assert _as(None).get(f"/api/v1/projects/zoo/{path}").status_code in (401, 403)
 
 
-def test_only_engineers_start_a_turn(project: Project, release: Release, alice: User, erin: User) -> None:
-    assert _as(alice).post("/api/v1/projects/zoo/turns/", {}, format="json").status_code == 403
-    answer = _as(erin).post("/api/v1/projects/zoo/turns/", {"only": "retriever"}, format="json")
+def test_only_engineers_start_a_cycle(project: Project, release: Release, alice: User, erin: User) -> None:
+    assert _as(alice).post("/api/v1/projects/zoo/cycles/", {}, format="json").status_code == 403
+    answer = _as(erin).post("/api/v1/projects/zoo/cycles/", {"only": "retriever"}, format="json")
     assert answer.status_code == 201
-    assert Turn.objects.get().only == "retriever"
-    again = _as(erin).post("/api/v1/projects/zoo/turns/", {}, format="json")
+    assert Cycle.objects.get().only == "retriever"
+    again = _as(erin).post("/api/v1/projects/zoo/cycles/", {}, format="json")
     assert again.status_code == 409
     assert "unfinished" in again.json()["detail"]
 

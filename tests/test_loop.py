@@ -25,7 +25,7 @@ from tuning import tasks
 from tuning.cycles import training_cycle
 from tuning.datasets import collect
 from tuning.evaluation import guardrails
-from tuning.models import DatasetQuery, Gate, Part, Turn
+from tuning.models import Cycle, DatasetQuery, Gate, Part
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
@@ -67,33 +67,33 @@ def test_a_question_goes_all_the_way_round(
 
     guardrails.sets_of(project)
     project.guard_sets.filter(name="closed-book").update(is_active=False)  # eighty more answers; test_guarding has them
-    turn = training_cycle.start(project, gate=Gate.ALWAYS, settings=LITTLE)
+    cycle = training_cycle.start(project, gate=Gate.ALWAYS, settings=LITTLE)
     start_worker()
-    enqueue(tasks.advance, turn.pk)
+    enqueue(tasks.advance, cycle.pk)
     over = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
-    until(lambda: Turn.objects.get(pk=turn.pk).state in over, 500, "the end of the turn")
-    turn.refresh_from_db()
-    assert turn.state == JobState.DONE, turn.reason
+    until(lambda: Cycle.objects.get(pk=cycle.pk).state in over, 500, "the end of the cycle")
+    cycle.refresh_from_db()
+    assert cycle.state == JobState.DONE, cycle.reason
 
-    retriever, generator = turn.runs.get(part=Part.RETRIEVER), turn.runs.get(part=Part.GENERATOR)
+    retriever, generator = cycle.runs.get(part=Part.RETRIEVER), cycle.runs.get(part=Part.GENERATOR)
     assert retriever.record["taught_by"]["code"] == "taught_by_both" and retriever.encoder is not None
     assert retriever.record["taught_by"]["args"] == {"n": 1, "of": 1}  # where nobody called a passage relevant
     scored = project.queries.filter(disagreement__range=(0, 1)).values_list("stratum", flat=True)
     assert project.queries.get(external_id="open").stratum in scored  # for the queue
     assert generator.generator is not None and generator.generator.parent == base.generator
-    assert {"ndcg@10", "f1"} <= turn.evaluation.measures.keys()
+    assert {"ndcg@10", "f1"} <= cycle.evaluation.measures.keys()
     now = lifecycle.serving(project)
-    assert (now, now.previous) == (turn.challenger, base)
-    assert turn.evaluation.decision.promoted
+    assert (now, now.previous) == (cycle.challenger, base)
+    assert cycle.evaluation.decision.promoted
 
     # asked again, the new pair answers, and every row of its data leads back to Alice
-    assert turn.dataset is not None
+    assert cycle.dataset is not None
     again = intake.ask(project, "Which animal eats bamboo all day?")
     ranking = Ranking.objects.get(query=again)
     assert (ranking.build, ranking.release) == (now.build, now)
     assert intake.draft(ranking).generator == generator.generator
-    behind = DatasetQuery.objects.filter(dataset=turn.dataset, judgements__curator=alice).distinct()
-    assert behind.count() == len(collect.rows(turn.dataset))
+    behind = DatasetQuery.objects.filter(dataset=cycle.dataset, judgements__curator=alice).distinct()
+    assert behind.count() == len(collect.rows(cycle.dataset))
 
     assert lifecycle.roll_back(project) == base
     assert search.search(lifecycle.serving(project).build, "bamboo", 3)

@@ -46,7 +46,7 @@ from curation.releases import lifecycle
 from retrieval.models import Corpus, Document, Encoder, IndexBuild, Passage
 from tests.measured import challenge
 from tuning.evaluation import guardrails
-from tuning.models import Curve, Dataset, Decision, GuardSet, Pair, Policy, Run, Turn, Vote
+from tuning.models import Curve, Cycle, Dataset, Decision, GuardSet, Pair, Policy, Run, Vote
 
 SECRET, OURS = "marzipan", "walnut"
 
@@ -70,7 +70,7 @@ class Stage:
     release: Release
     work: dict[str, Assignment]
     member: Membership
-    turn: Turn
+    cycle: Cycle
     run: Run
     guard: GuardSet
     pair: Pair
@@ -246,15 +246,15 @@ TABLE = {
     "tuning:vote": _page(REVIEWER, 405, 302, thing="pair", body=_is(choice="a")),
     "tuning:run": _page(ENGINEER, thing="run"),
     "tuning:run_curves": _page(ENGINEER, thing="run"),
-    "tuning:turn": _page(ENGINEER, thing="turn"),
-    "tuning:cancel": _page(ENGINEER, post=302, thing="turn"),
+    "tuning:cycle": _page(ENGINEER, thing="cycle"),
+    "tuning:cancel": _page(ENGINEER, post=302, thing="cycle"),
     "api:projects": _api(SIGNED_IN),
     "api:queries": _api(ANNOTATOR, post=400),
     "api:query": _api(ANNOTATOR, thing="settled"),
     "api:provisional_grades": _api(REVIEWER, post=200, body=_offered_ids, smuggled=200),
     "api:releases": _api(ANNOTATOR),
-    "api:turns": _api(ENGINEER, post=201, body=_is(gate="never")),
-    "api:turn": _api(ENGINEER, thing="turn"),
+    "api:cycles": _api(ENGINEER, post=201, body=_is(gate="never")),
+    "api:cycle": _api(ENGINEER, thing="cycle"),
     "api:run_curves": _api(ENGINEER, thing="run"),
     "api:answer_lineage": _api(ENGINEER, thing="settled"),
     "api:judgement_lineage": _api(ANNOTATOR, thing="judgement"),
@@ -542,15 +542,15 @@ def _stage(slug: str, word: str, people: dict[str, User], *, number: int) -> Sta
     )
     base = _release(project, corpus, word, number)
     release = challenge(base)
-    turn = release.turns.get()
-    Turn.objects.filter(pk=turn.pk).update(reason=f"About {word}.")
-    Decision.objects.filter(evaluation__turn=turn).update(reason=f"The {word} got better.")
+    cycle = release.cycles.get()
+    Cycle.objects.filter(pk=cycle.pk).update(reason=f"About {word}.")
+    Decision.objects.filter(evaluation__cycle=cycle).update(reason=f"The {word} got better.")
     Dataset.objects.filter(project=project).update(path=f"datasets/{word}")
-    Run.objects.filter(turn=turn).update(reason=f"{word}", progress_note=f"{word}")
+    Run.objects.filter(cycle=cycle).update(reason=f"{word}", progress_note=f"{word}")
     project.queries.update(text=f"Where is the {word}?")
     side = {"passages": [passage.pk], "answer": f"The {word}."}
     pair = Pair.objects.create(
-        evaluation=turn.evaluation, query=project.queries.all()[0], champion=side, challenger=side
+        evaluation=cycle.evaluation, query=project.queries.all()[0], champion=side, challenger=side
     )
     Vote.objects.create(pair=pair, voter=people[ANNOTATOR], choice=Vote.Choice.TIE, champion_was_a=True)
     settled = _query(project, passage, people[ANNOTATOR], word, Assignment.State.SUBMITTED, base)
@@ -583,8 +583,8 @@ def _stage(slug: str, word: str, people: dict[str, User], *, number: int) -> Sta
         release=release,
         work=work,
         member=project.memberships.get(role=ANNOTATOR),
-        turn=turn,
-        run=turn.runs.get(),
+        cycle=cycle,
+        run=cycle.runs.get(),
         guard=guardrails.sets_of(project)[0],
         pair=pair,
         dataset=project.datasets.get(),

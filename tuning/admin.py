@@ -3,7 +3,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from tuning.cycles import policies
-from tuning.models import Curve, Dataset, DatasetQuery, Decision, Evaluation, GuardSet, Pair, Policy, Run, Turn, Vote
+from tuning.models import Curve, Cycle, Dataset, DatasetQuery, Decision, Evaluation, GuardSet, Pair, Policy, Run, Vote
 
 
 class ReadOnly(admin.ModelAdmin):
@@ -40,8 +40,8 @@ class DatasetQueryAdmin(ReadOnly):
         return "\n".join(f"{judgement.passage} · {judgement}" for judgement in judgements)
 
 
-@admin.register(Turn)
-class TurnAdmin(ReadOnly):
+@admin.register(Cycle)
+class CycleAdmin(ReadOnly):
     list_display = ["__str__", "state", "step", "only", "gate", "seed", "dataset", "challenger", "created_at"]
     list_filter = ["project", "state", "step"]
     list_select_related = ["project", "dataset__project", "challenger__project"]
@@ -49,22 +49,22 @@ class TurnAdmin(ReadOnly):
 
 @admin.register(Run)
 class RunAdmin(ReadOnly):
-    list_display = ["__str__", "turn", "state", "loss", "seconds", "encoder", "generator", "reranker", "created_at"]
-    list_filter = ["turn__project", "part", "state"]
-    list_select_related = ["turn__project", "encoder", "generator", "reranker"]
+    list_display = ["__str__", "cycle", "state", "loss", "seconds", "encoder", "generator", "reranker", "created_at"]
+    list_filter = ["cycle__project", "part", "state"]
+    list_select_related = ["cycle__project", "encoder", "generator", "reranker"]
 
 
 @admin.register(Evaluation)
 class EvaluationAdmin(ReadOnly):
     list_display = ["__str__", "state", "dataset", "created_at"]
-    list_filter = ["turn__project", "state"]
+    list_filter = ["cycle__project", "state"]
     list_select_related = ["champion__project", "challenger__project", "dataset__project"]
 
 
 @admin.register(Decision)
 class DecisionAdmin(ReadOnly):
     list_display = ["evaluation", "promoted", "reason", "created_at"]
-    list_filter = ["evaluation__turn__project", "promoted"]
+    list_filter = ["evaluation__cycle__project", "promoted"]
     list_select_related = ["evaluation__champion__project", "evaluation__challenger__project"]
 
 
@@ -94,14 +94,14 @@ class GuardSetAdmin(ReadOnly):
 @admin.register(Pair)
 class PairAdmin(ReadOnly):
     list_display = ["query", "evaluation"]
-    list_filter = ["evaluation__turn__project"]
+    list_filter = ["evaluation__cycle__project"]
     list_select_related = ["query", "evaluation__champion__project", "evaluation__challenger__project"]
 
 
 @admin.register(Vote)
 class VoteAdmin(ReadOnly):
     list_display = ["pair", "voter", "choice", "champion_was_a", "at"]
-    list_filter = ["pair__evaluation__turn__project", "choice"]
+    list_filter = ["pair__evaluation__cycle__project", "choice"]
     list_select_related = ["voter", "pair__query"]
 
 

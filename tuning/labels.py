@@ -1,4 +1,4 @@
-"""What the turns, runs, evaluations and decisions of the loop say, in the reader's language; see common.messages."""
+"""What the cycles, runs, evaluations and decisions of the loop say, in the reader's language; see common.messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from common.jobs import JobState
 from common.messages import Sentence, Words, say, teach
 from curation.core.labels import of_measure
-from tuning.models import Turn
+from tuning.models import Cycle
 
 # What a training process calls its roads and says of itself: it knows no language but English.
 SPOKEN = {
@@ -70,7 +70,7 @@ def _state(what: str, state: str) -> str:
 
 
 def _silent_at(step: str) -> str:
-    return gettext("its worker fell silent while %(step)s") % {"step": Turn.Step(step).label}
+    return gettext("its worker fell silent while %(step)s") % {"step": Cycle.Step(step).label}
 
 
 def _spoken(parts: list[str]) -> str:
@@ -83,7 +83,7 @@ _JOBS: dict[str, Words] = {
     "spoken": _spoken,
     "cancelled_by": _("cancelled by %(person)s"),
     "stopped_at_keyboard": _("stopped at the keyboard"),
-    "given_up": _("its worker was lost, and a turn with other settings was started"),
+    "given_up": _("its worker was lost, and a cycle with other settings was started"),
     "taken_up_again": _("taken up again after its worker was lost"),
     "lost_too_often": _("%(row)s lost its worker too often"),
     "silent_at": _silent_at,

@@ -91,10 +91,10 @@ class DatasetQuery(models.Model):
         return f"{self.dataset}: {self.query}"
 
 
-class Turn(Job):
-    """One turn of the loop: collect → train → index → evaluate → decide. The sweep takes up what was lost.
+class Cycle(Job):
+    """One cycle of the loop: collect → train → index → evaluate → decide. The sweep takes up what was lost.
 
-    `step` is the one to do next, so a turn whose worker died goes on where it stood.
+    `step` is the one to do next, so a cycle whose worker died goes on where it stood.
     """
 
     class Step(models.TextChoices):
@@ -104,14 +104,14 @@ class Turn(Job):
         EVALUATE = "evaluate", _("evaluating")
         DECIDE = "decide", _("deciding")
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="turns")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="cycles")
     step = models.CharField(max_length=10, choices=Step, default=Step.COLLECT)
     only = models.CharField(max_length=10, choices=HALVES, blank=True, help_text=_("Empty: both."))
     gate = models.CharField(max_length=6, choices=Gate, default=Gate.AUTO)
     seed = models.PositiveIntegerField(default=0)
     settings = models.JSONField(default=dict, blank=True, help_text=_("Overrides of the runs' settings."))
-    dataset = models.ForeignKey(Dataset, null=True, blank=True, on_delete=models.PROTECT, related_name="turns")
-    challenger = models.ForeignKey(Release, null=True, blank=True, on_delete=models.PROTECT, related_name="turns")
+    dataset = models.ForeignKey(Dataset, null=True, blank=True, on_delete=models.PROTECT, related_name="cycles")
+    challenger = models.ForeignKey(Release, null=True, blank=True, on_delete=models.PROTECT, related_name="cycles")
 
     objects = JobQuerySet.as_manager()
 
@@ -121,12 +121,12 @@ class Turn(Job):
             models.UniqueConstraint(
                 fields=["project"],
                 condition=models.Q(state__in=["queued", "running"]),
-                name="one_unfinished_turn_per_project",
+                name="one_unfinished_cycle_per_project",
             )
         ]
 
     def __str__(self) -> str:
-        return f"{self.project} turn {self.pk}"
+        return f"{self.project} cycle {self.pk}"
 
     def move_on(self, **changes: object) -> bool:
         """running → queued at its next step, by its holder only; false when the claim was lost.
@@ -151,7 +151,7 @@ class Run(Job):
     A reranker's may end without one: on dev the ranking was better as it was.
     """
 
-    turn = models.ForeignKey(Turn, on_delete=models.CASCADE, related_name="runs")
+    cycle = models.ForeignKey(Cycle, on_delete=models.CASCADE, related_name="runs")
     dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="runs")
     part = models.CharField(max_length=10, choices=Part)
     settings = models.JSONField(default=dict, help_text=_("The specification the training process was given."))
@@ -174,7 +174,7 @@ class Run(Job):
 
     class Meta:
         ordering = ["-pk"]
-        constraints = [models.UniqueConstraint(fields=["turn", "part"], name="one_run_per_part_and_turn")]
+        constraints = [models.UniqueConstraint(fields=["cycle", "part"], name="one_run_per_part_and_cycle")]
 
     def __str__(self) -> str:
         return f"run {self.pk} ({self.part})"
@@ -217,7 +217,7 @@ class Curve(Job):
 class Evaluation(Job):
     """Champion and challenger on the same held-out queries."""
 
-    turn = models.OneToOneField(Turn, on_delete=models.CASCADE, related_name="evaluation")
+    cycle = models.OneToOneField(Cycle, on_delete=models.CASCADE, related_name="evaluation")
     dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="evaluations")
     champion = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="+")
     challenger = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="evaluations")
@@ -315,10 +315,10 @@ class Policy(models.Model):
     project = models.OneToOneField(Project, on_delete=models.CASCADE, related_name="policy")
     is_active = models.BooleanField(default=False)
     least_new_queries = models.PositiveIntegerField(
-        default=50, validators=[MinValueValidator(1)], help_text=_("Newly settled queries before a turn.")
+        default=50, validators=[MinValueValidator(1)], help_text=_("Newly settled queries before a cycle.")
     )
     most_every_hours = models.FloatField(
-        default=24, validators=[MinValueValidator(0.0)], help_text=_("Hours between two turns, at the least.")
+        default=24, validators=[MinValueValidator(0.0)], help_text=_("Hours between two cycles, at the least.")
     )
     only = models.CharField(max_length=10, choices=HALVES, blank=True, help_text=_("Empty: both."))
     gate = models.CharField(max_length=6, choices=Gate, default=Gate.AUTO)

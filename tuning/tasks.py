@@ -8,16 +8,16 @@ from common.jobs import JobState, enqueue, worker_name
 from retrieval.tasks import take_up_lost
 from tuning.cycles import cycle_schedule, training_cycle
 from tuning.learning_curves import learning_curve
-from tuning.models import Curve, Run, Turn
+from tuning.models import Curve, Cycle, Run
 from tuning.training import merged_weights
 
 
 @shared_task
-def advance(turn_id: int) -> None:
-    """Do the step the turn stands at and ask for the next. Safe to be sent twice: the row is claimed once."""
-    turn = Turn.objects.filter(pk=turn_id).first()
-    if turn is not None and training_cycle.advance(turn, worker_name()) and turn.state == JobState.QUEUED:
-        enqueue(advance, turn.pk)
+def advance(cycle_id: int) -> None:
+    """Do the step the cycle stands at and ask for the next. Safe to be sent twice: the row is claimed once."""
+    cycle = Cycle.objects.filter(pk=cycle_id).first()
+    if cycle is not None and training_cycle.advance(cycle, worker_name()) and cycle.state == JobState.QUEUED:
+        enqueue(advance, cycle.pk)
 
 
 @shared_task
@@ -38,16 +38,16 @@ def merge(run_id: int) -> None:
 
 @shared_task
 def sweep() -> None:
-    """Take up what lost its worker or its message: builds, turns and learning curves."""
+    """Take up what lost its worker or its message: builds, cycles and learning curves."""
     take_up_lost()
     for curve in learning_curve.sweep():
         enqueue(learn, curve.pk, queue="compute")
-    for turn in training_cycle.sweep():
-        enqueue(advance, turn.pk)
+    for cycle in training_cycle.sweep():
+        enqueue(advance, cycle.pk)
 
 
 @shared_task
 def schedule() -> None:
-    """Start the turns that policies ask for."""
-    for turn in cycle_schedule.start_due():
-        enqueue(advance, turn.pk)
+    """Start the cycles that policies ask for."""
+    for cycle in cycle_schedule.start_due():
+        enqueue(advance, cycle.pk)

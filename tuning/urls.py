@@ -1,4 +1,4 @@
-"""Pages of a project's loop: turns, runs, and when it turns by itself."""
+"""Pages of a project's loop: cycles, runs, and when it cycles by itself."""
 
 from django.urls import path
 
@@ -20,8 +20,8 @@ urlpatterns = [
     path("runs/<int:pk>/curves/", training_views.run_curves, name="run_curves"),
     path("runs/<int:pk>/<str:kind>.tar", training_views.weights, name="weights"),
     path("runs/<int:pk>/merge/", training_views.merge, name="merge"),
-    path("turns/<int:pk>/", cycles_views.turn, name="turn"),
-    path("turns/<int:pk>/cancel/", cycles_views.cancel, name="cancel"),
+    path("cycles/<int:pk>/", cycles_views.cycle, name="cycle"),
+    path("cycles/<int:pk>/cancel/", cycles_views.cancel, name="cancel"),
     path("learning/", learning_curves_views.learning, name="learning"),
     path("learning/<int:pk>/", learning_curves_views.curve, name="curve"),
     path("learning/<int:pk>/points/", learning_curves_views.curve_points, name="curve_points"),

@@ -80,7 +80,7 @@ def project(request: MemberRequest, project: Project) -> HttpResponse:
         "releases": project.releases.exclude(state=Release.State.CANDIDATE).count(),
         "passages": serving.build.passage_count if serving else project.corpus.passages.active().count(),
         "recent": project.queries.order_by("-pk")[:5],
-        "turn": project.turns.select_related("evaluation__decision", "dataset").first(),
+        "cycle": project.cycles.select_related("evaluation__decision", "dataset").first(),
     }
     return render(request, "curation/projects/project.html", context)
 

@@ -87,7 +87,7 @@ def roll_back(request: MemberRequest, project: Project) -> HttpResponse:
 
 def _whole(project: Project) -> Any:
     parts = project.releases.select_related("build__encoder", "generator", "reranker", "previous").order_by("-number")
-    return parts.prefetch_related("evaluations__decision", "evaluations__champion", "turns")
+    return parts.prefetch_related("evaluations__decision", "evaluations__champion", "cycles")
 
 
 def _one(project: Project, number: int) -> dict[str, Any]:

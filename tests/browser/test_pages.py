@@ -12,7 +12,7 @@ from curation.models import Draft, Project, Query, Release
 from curation.queries import intake
 from tests.browser.conftest import NewContext, SignIn, violations
 from tests.measured import challenge
-from tuning.models import Run, Turn
+from tuning.models import Cycle, Run
 
 
 def test_a_person_signs_in_sees_what_waits_and_signs_out(
@@ -118,21 +118,21 @@ def test_a_manager_promotes_a_release_and_rolls_back(page: Page, sign_in: SignIn
     assert release.state == Release.State.SERVING
 
 
-def test_a_turn_moves_on_while_the_page_is_open_and_the_focus_stays(
+def test_a_cycle_moves_on_while_the_page_is_open_and_the_focus_stays(
     page: Page, sign_in: SignIn, erin: User, project: Project
 ) -> None:
-    turn = Turn.objects.create(project=project, state=JobState.RUNNING, progress_done=1, progress_total=4)
+    cycle = Cycle.objects.create(project=project, state=JobState.RUNNING, progress_done=1, progress_total=4)
     sign_in(page, erin)
     page.goto("/p/zoo/runs/")
-    expect(page.locator("#turn-progress")).to_have_attribute("value", "0.25")
-    page.locator("#cancel-turn").focus()
-    Turn.objects.update(progress_done=3, step=Turn.Step.TRAIN)
-    expect(page.locator("#turn-progress")).to_have_attribute("value", "0.75", timeout=15_000)
+    expect(page.locator("#cycle-progress")).to_have_attribute("value", "0.25")
+    page.locator("#cancel-cycle").focus()
+    Cycle.objects.update(progress_done=3, step=Cycle.Step.TRAIN)
+    expect(page.locator("#cycle-progress")).to_have_attribute("value", "0.75", timeout=15_000)
     expect(page.locator("#announcements")).to_have_text("Training")
-    expect(page.locator("#cancel-turn")).to_be_focused()
-    turn.cancel("enough")
-    expect(page.locator("#turn")).to_contain_text("enough", timeout=15_000)
-    expect(page.locator("#turn-progress")).to_have_count(0)
+    expect(page.locator("#cancel-cycle")).to_be_focused()
+    cycle.cancel("enough")
+    expect(page.locator("#cycle")).to_contain_text("enough", timeout=15_000)
+    expect(page.locator("#cycle-progress")).to_have_count(0)
 
 
 @pytest.mark.parametrize(("width", "language"), [(1280, "en"), (390, "zh-hans")])
@@ -154,7 +154,7 @@ def test_the_pages_pass_axe_in_light_and_dark_and_fit_the_screen(
     sign_in(page, mona)
     context.add_cookies([{"name": "django_language", "value": language, "url": live_server.url}])
     paths = ["", "ask/", "queries/", f"queries/{query.pk}/", "runs/", "runs/policy/", f"runs/{run.pk}/"]
-    paths += [f"turns/{run.turn_id}/", "releases/", "releases/2/", "releases/2/promote/", "settings/"]
+    paths += [f"cycles/{run.cycle_id}/", "releases/", "releases/2/", "releases/2/promote/", "settings/"]
     for path in ["/", *(f"/p/zoo/{part}" for part in paths)]:
         answer = page.goto(path)
         assert answer is not None

@@ -26,7 +26,7 @@ from curation.models import (
 from curation.releases import lifecycle
 from retrieval.models import Passage
 from tuning.datasets import collect
-from tuning.models import Dataset, Evaluation, Part, Run, Turn
+from tuning.models import Cycle, Dataset, Evaluation, Part, Run
 
 ASKED = {
     "Which animal sleeps and hunts at night?": ({"lion": 3, "tiger": 2, "snail": 0}, "The lion."),
@@ -115,12 +115,12 @@ def dataset(project: Project, release: Release, settled: list[Query]) -> Dataset
 def tuned(project: Project, dataset: Dataset) -> Release:
     """Release 2, whose generator was trained on the dataset; it has written one answer."""
     adapted = Generator.objects.create(name="adapted", base_path="x", sha256="a" * 64)
-    turn = Turn.objects.create(project=project, dataset=dataset, state=JobState.DONE)
-    Run.objects.create(turn=turn, dataset=dataset, part=Part.GENERATOR, generator=adapted, state=JobState.DONE)
+    cycle = Cycle.objects.create(project=project, dataset=dataset, state=JobState.DONE)
+    Run.objects.create(cycle=cycle, dataset=dataset, part=Part.GENERATOR, generator=adapted, state=JobState.DONE)
     found = lifecycle.next_release(project, generator=adapted)
-    Turn.objects.filter(pk=turn.pk).update(challenger=found)
+    Cycle.objects.filter(pk=cycle.pk).update(challenger=found)
     Evaluation.objects.create(
-        turn=turn, dataset=dataset, champion=lifecycle.serving(project), challenger=found, state=JobState.DONE
+        cycle=cycle, dataset=dataset, champion=lifecycle.serving(project), challenger=found, state=JobState.DONE
     )
     ranking = Ranking.objects.create(query=project.queries.all()[0], release=found, build=found.build)
     Draft.objects.create(ranking=ranking, text="The lion.", generator=adapted)

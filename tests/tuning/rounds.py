@@ -1,4 +1,4 @@
-"""A whole turn of the loop inside this process."""
+"""A whole cycle of the loop inside this process."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 from common.jobs import JobState
 from curation.models import Project
 from tuning.cycles import training_cycle
-from tuning.models import Part, Turn
+from tuning.models import Cycle, Part
 
 
-def go_round(project: Project, settings: Mapping[str, Any]) -> Turn:
-    """The turn of the retriever, done; its steps are taken one after the other."""
-    turn = training_cycle.start(project, only=Part.RETRIEVER, settings=dict(settings))
-    while turn.state == JobState.QUEUED:
-        assert training_cycle.advance(turn, "test")
-    assert turn.state == JobState.DONE, turn.reason
-    return turn
+def go_round(project: Project, settings: Mapping[str, Any]) -> Cycle:
+    """The cycle of the retriever, done; its steps are taken one after the other."""
+    cycle = training_cycle.start(project, only=Part.RETRIEVER, settings=dict(settings))
+    while cycle.state == JobState.QUEUED:
+        assert training_cycle.advance(cycle, "test")
+    assert cycle.state == JobState.DONE, cycle.reason
+    return cycle

@@ -20,7 +20,7 @@ from retrieval.models import Passage
 from tests.measured import challenge
 from tuning.datasets import collect
 from tuning.evaluation import preference_votes
-from tuning.models import Curve, Dataset, DatasetQuery, Evaluation, Pair, Part, Run, Turn, Vote
+from tuning.models import Curve, Cycle, Dataset, DatasetQuery, Evaluation, Pair, Part, Run, Vote
 
 Ask = Callable[..., Any]
 
@@ -208,9 +208,9 @@ def test_the_statements_do_not_grow_with_the_rows(
         settle(f"Who has {number} manes?", {"lion": 3, "tiger": 1}, "Nobody.")
         later = collect.collect(project)
         for one in (dataset, later):
-            turn = Turn.objects.create(project=project, dataset=one, state=JobState.DONE)
+            cycle = Cycle.objects.create(project=project, dataset=one, state=JobState.DONE)
             gave = {"part": Part.GENERATOR, "generator": tuned.generator, "state": JobState.DONE}
-            Run.objects.create(turn=turn, dataset=one, **gave)
+            Run.objects.create(cycle=cycle, dataset=one, **gave)
         lifecycle.next_release(project, generator=tuned.generator, fusion_weight=number / 4)
         Curve.objects.create(project=project, dataset=later, part="retriever", measure="ndcg@10", state="done")
         user = User.objects.create_user(f"voter {number}")

@@ -1,4 +1,4 @@
-"""What a worker wrote of turns, runs and decisions is read in the reader's language, on the pages and over the API."""
+"""What a worker wrote of cycles, runs and decisions is read in the reader's language, on the pages and over the API."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tuning.cycles import training_cycle
 from tuning.engine.process.checkpoints import Bookmark
 from tuning.engine.process.training_loop import Course, Lesson
 from tuning.engine.process.training_process import Log
-from tuning.models import Decision, Gate, Run, Turn
+from tuning.models import Cycle, Decision, Gate, Run
 from tuning.promotion import promotion_gate
 
 CHINESE = {"HTTP_ACCEPT_LANGUAGE": "zh-hans"}
@@ -63,19 +63,19 @@ def test_a_declined_one_too_with_the_guard_that_fell(undecided: Release) -> None
     assert Event.objects.get(verb="release.declined").data["reason"]["code"] == "declined"
 
 
-def test_a_turn_s_reason_and_note_over_the_api(
+def test_a_cycle_s_reason_and_note_over_the_api(
     client: Client, project: Project, release: Release, settle: Callable[..., Query], erin: User
 ) -> None:
     settle("One question", {"lion": 1})
-    turn = training_cycle.start(project)
+    cycle = training_cycle.start(project)
     with translation.override("zh-hans"):
-        assert training_cycle.advance(turn, "test")
-    Turn.objects.update(progress_note=say("searching", number=3))
+        assert training_cycle.advance(cycle, "test")
+    Cycle.objects.update(progress_note=say("searching", number=3))
     client.force_login(erin)
-    english = client.get(f"/api/v1/projects/zoo/turns/{turn.pk}/").json()
+    english = client.get(f"/api/v1/projects/zoo/cycles/{cycle.pk}/").json()
     assert english["reason"] == "1 settled queries teach something; a dataset needs 8"
     assert english["progress_note"] == "searching with release 3"
-    chinese = client.get(f"/api/v1/projects/zoo/turns/{turn.pk}/", **CHINESE).json()
+    chinese = client.get(f"/api/v1/projects/zoo/cycles/{cycle.pk}/", **CHINESE).json()
     assert chinese["reason"] == "有 1 个定论问题可供学习；数据集至少需要 8 个"
     assert chinese["progress_note"] == "正在用版本 3 检索"
 
@@ -146,11 +146,11 @@ def test_what_dev_chose_is_read_as_a_course_names_it(tmp_path: Path) -> None:
 def test_what_was_written_in_words_still_reads(client: Client, undecided: Release, erin: User) -> None:
     evaluation = undecided.evaluations.get()
     Decision.objects.create(evaluation=evaluation, promoted=False, reason="Declined: too dear.")
-    Turn.objects.update(reason="cancelled by erin", progress_note="comparing queries")
+    Cycle.objects.update(reason="cancelled by erin", progress_note="comparing queries")
     client.force_login(erin)
     page = client.get("/p/zoo/runs/", **CHINESE).content.decode()
     assert "Declined: too dear." in page
-    answer = client.get(f"/api/v1/projects/zoo/turns/{evaluation.turn_id}/", **CHINESE).json()
+    answer = client.get(f"/api/v1/projects/zoo/cycles/{evaluation.cycle_id}/", **CHINESE).json()
     assert (answer["reason"], answer["progress_note"]) == ("cancelled by erin", "comparing queries")
 
 

@@ -1,4 +1,4 @@
-"""Turns of the loop: start one and follow it; the curves of its trainings."""
+"""Cycles of the loop: start one and follow it; the curves of its trainings."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from curation.core.api import ProjectMixin
 from curation.models import Membership
 from tuning import tasks
 from tuning.cycles import training_cycle
-from tuning.models import HALVES, Gate, Turn
+from tuning.models import HALVES, Cycle, Gate
 from tuning.training import training_runs
 
 
-class TurnSerializer(serializers.ModelSerializer[Turn]):
+class CycleSerializer(serializers.ModelSerializer[Cycle]):
     challenger = serializers.IntegerField(source="challenger.number", allow_null=True, default=None)
 
     class Meta:
-        model = Turn
+        model = Cycle
         fields = ["id", "state", "step", "only", "gate", "seed", "reason", "challenger"]
         fields += ["progress_done", "progress_total", "progress_note", "created_at", "started_at", "finished_at"]
 
 
-class StartSerializer(serializers.Serializer[Turn]):
+class StartSerializer(serializers.Serializer[Cycle]):
     only = serializers.ChoiceField(choices=HALVES, required=False, default="", allow_blank=True)
     gate = serializers.ChoiceField(choices=Gate.choices, required=False, default=Gate.AUTO)
     seed = serializers.IntegerField(min_value=0, required=False, default=0)
@@ -35,35 +35,35 @@ class StartSerializer(serializers.Serializer[Turn]):
     )
 
 
-class Turns(ProjectMixin, generics.ListAPIView[Turn]):
-    """The turns of the loop, newest first; start one (engineers)."""
+class Cycles(ProjectMixin, generics.ListAPIView[Cycle]):
+    """The cycles of the loop, newest first; start one (engineers)."""
 
     role = Membership.Role.ENGINEER
-    serializer_class = TurnSerializer
-    queryset = Turn.objects.none()
+    serializer_class = CycleSerializer
+    queryset = Cycle.objects.none()
 
-    def get_queryset(self) -> QuerySet[Turn]:
-        return self.project().turns.select_related("challenger")
+    def get_queryset(self) -> QuerySet[Cycle]:
+        return self.project().cycles.select_related("challenger")
 
-    @extend_schema(request=StartSerializer, responses={201: TurnSerializer})
+    @extend_schema(request=StartSerializer, responses={201: CycleSerializer})
     def post(self, request: Request, slug: str) -> Response:
-        """Start a turn; 409 while another is unfinished."""
+        """Start a cycle; 409 while another is unfinished."""
         project = self.project()
         wanted = StartSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
         given = dict(wanted.validated_data)
         settings = training_runs.with_reranker({}, given.pop("reranker"))
-        turn = training_cycle.start(project, settings=settings, **given)
-        enqueue(tasks.advance, turn.pk)
-        return Response(TurnSerializer(turn).data, status=status.HTTP_201_CREATED)
+        cycle = training_cycle.start(project, settings=settings, **given)
+        enqueue(tasks.advance, cycle.pk)
+        return Response(CycleSerializer(cycle).data, status=status.HTTP_201_CREATED)
 
 
-class OneTurn(ProjectMixin, generics.RetrieveAPIView[Turn]):
-    """One turn: its step, its progress and, when it failed, the reason."""
+class OneTurn(ProjectMixin, generics.RetrieveAPIView[Cycle]):
+    """One cycle: its step, its progress and, when it failed, the reason."""
 
     role = Membership.Role.ENGINEER
-    serializer_class = TurnSerializer
-    queryset = Turn.objects.none()
+    serializer_class = CycleSerializer
+    queryset = Cycle.objects.none()
 
-    def get_queryset(self) -> QuerySet[Turn]:
-        return self.project().turns.select_related("challenger")
+    def get_queryset(self) -> QuerySet[Cycle]:
+        return self.project().cycles.select_related("challenger")

@@ -34,7 +34,7 @@ class StartForm(forms.Form):
         return self.cleaned_data["seed"] or 0
 
     def wanted(self) -> dict[str, Any]:
-        """What `turning.start` is asked for."""
+        """What `training_cycle.start` is asked for."""
         given = dict(self.cleaned_data)
         settings = training_runs.with_reranker({}, given.pop("reranker"))
         return given | {"settings": settings}
@@ -60,7 +60,7 @@ class PolicyForm(forms.ModelForm):
             "most_rerank_ms",
         ]
         labels = {
-            "is_active": _("Turn by itself"),
+            "is_active": _("Run automatically"),
             "least_new_queries": _("After so many newly settled queries"),
             "most_every_hours": _("At most every so many hours"),
             "gate": _("Then"),

@@ -1,4 +1,4 @@
-"""Pages: turns and runs, and when the loop turns by itself."""
+"""Pages: cycles and runs, and when the loop turns by itself."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tuning import tasks
 from tuning.cycles import cycle_schedule, policies, training_cycle
 from tuning.cycles.forms import PolicyForm, StartForm
 from tuning.datasets import collect
-from tuning.models import Policy, Run, Split, Turn
+from tuning.models import Cycle, Policy, Run, Split
 
 PER_PAGE = 20
 
@@ -40,35 +40,35 @@ def start(request: MemberRequest, project: Project) -> HttpResponse:
     form = StartForm(request.POST)
     if form.is_valid():
         try:
-            turn = training_cycle.start(project, **form.wanted())
-        except training_cycle.AlreadyTurning as error:
+            cycle = training_cycle.start(project, **form.wanted())
+        except training_cycle.CycleInProgress as error:
             form.add_error(None, str(error))
         else:
-            enqueue(tasks.advance, turn.pk)
-            return redirect("tuning:turn", project.slug, turn.pk)
+            enqueue(tasks.advance, cycle.pk)
+            return redirect("tuning:cycle", project.slug, cycle.pk)
     return _runs(request, project, form, status=422)
 
 
 @require_safe
 @vary_on_headers("HX-Request")
 @require(Membership.Role.ENGINEER)
-def turn(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
-    found = get_object_or_404(_turns(project), pk=pk)
-    template = "tuning/cycles/cycle.html#turn" if request.htmx else "tuning/cycles/cycle.html"
+def cycle(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
+    found = get_object_or_404(_cycles(project), pk=pk)
+    template = "tuning/cycles/cycle.html#cycle" if request.htmx else "tuning/cycles/cycle.html"
     return render(request, template, {"project": project, **_watched(found)})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @require(Membership.Role.ENGINEER)
 def cancel(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
-    found = get_object_or_404(_turns(project), pk=pk)
+    found = get_object_or_404(_cycles(project), pk=pk)
     if request.method == "POST":
         if training_cycle.cancel(found, reason=say("cancelled_by", person=request.user.get_username())):
-            messages.success(request, _("The turn is being stopped."))
+            messages.success(request, _("The cycle is being stopped."))
         else:
-            messages.warning(request, _("The turn had already ended."))
-        return redirect("tuning:turn", project.slug, pk)
-    return render(request, "tuning/cycles/cancel.html", {"project": project, "turn": found})
+            messages.warning(request, _("The cycle had already ended."))
+        return redirect("tuning:cycle", project.slug, pk)
+    return render(request, "tuning/cycles/cancel.html", {"project": project, "cycle": found})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -85,10 +85,10 @@ def policy(request: MemberRequest, project: Project) -> HttpResponse:
 
 
 def _runs(request: MemberRequest, project: Project, form: StartForm, status: int = 200) -> HttpResponse:
-    page = Paginator(_turns(project), PER_PAGE).get_page(request.GET.get("page"))
+    page = Paginator(_cycles(project), PER_PAGE).get_page(request.GET.get("page"))
     current = next((row for row in page if row.is_live), None) if page.number == 1 else None
     held = Policy.objects.filter(project=project).first()
-    last = project.turns.exclude(state=JobState.CANCELLED).first()
+    last = project.cycles.exclude(state=JobState.CANCELLED).first()
     settled = project.queries.settled().count()
     context = {
         "project": project,
@@ -99,28 +99,28 @@ def _runs(request: MemberRequest, project: Project, form: StartForm, status: int
         "can_start": settled >= collect.LEAST_QUERIES and project.serves,
         "settled": settled,
         "least": collect.LEAST_QUERIES,
-        **(_watched(current) if current else {"turn": None}),
+        **(_watched(current) if current else {"cycle": None}),
     }
     return render(request, "tuning/cycles/runs.html", context, status=status)
 
 
-def _turns(project: Project) -> Any:
-    parts = project.turns.select_related("project", "dataset", "challenger", "evaluation__decision")
+def _cycles(project: Project) -> Any:
+    parts = project.cycles.select_related("project", "dataset", "challenger", "evaluation__decision")
     return parts.prefetch_related(Prefetch("runs", Run.objects.order_by("-part"))).order_by("-pk")
 
 
-def _watched(turn: Turn) -> dict[str, Any]:
-    """What a page that follows a turn shows."""
-    steps = Turn.Step.values
-    at = steps.index(turn.step) if turn.state != JobState.DONE else len(steps)
-    evaluation = getattr(turn, "evaluation", None)
-    counts = turn.dataset.counts if turn.dataset else {}
+def _watched(cycle: Cycle) -> dict[str, Any]:
+    """What a page that follows a cycle shows."""
+    steps = Cycle.Step.values
+    at = steps.index(cycle.step) if cycle.state != JobState.DONE else len(steps)
+    evaluation = getattr(cycle, "evaluation", None)
+    counts = cycle.dataset.counts if cycle.dataset else {}
     return {
-        "turn": turn,
-        "is_live": turn.is_live,
+        "cycle": cycle,
+        "is_live": cycle.is_live,
         "steps": [
             (label, "is-done" if place < at else "is-now" if place == at else "")
-            for place, label in enumerate(Turn.Step.labels)
+            for place, label in enumerate(Cycle.Step.labels)
         ],
         "splits": [(Split(name).label, found) for name, found in counts.items() if name in Split.values],
         "evaluation": evaluation,

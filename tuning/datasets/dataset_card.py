@@ -34,7 +34,7 @@ def reviewers(dataset: Dataset) -> list[str]:
 
 def runs(dataset: Dataset) -> list[Run]:
     """What was trained on the dataset, oldest first."""
-    found = dataset.runs.select_related("turn__challenger", "encoder", "generator", "reranker").order_by("pk")
+    found = dataset.runs.select_related("cycle__challenger", "encoder", "generator", "reranker").order_by("pk")
     return list(found)
 
 

@@ -96,7 +96,7 @@ def runs_of(release: Release) -> QuerySet[Run]:
     gave = Q(encoder=release.build.encoder_id) | Q(generator=release.generator_id)
     if release.reranker_id:
         gave |= Q(reranker=release.reranker_id)
-    found: QuerySet[Run] = Run.objects.done().filter(gave, turn__project=release.project_id)
+    found: QuerySet[Run] = Run.objects.done().filter(gave, cycle__project=release.project_id)
     return found.order_by("pk")
 
 

@@ -26,7 +26,7 @@ from tuning.engine.metrics import slices as slicing
 from tuning.engine.metrics.significance import compare
 from tuning.evaluation import guardrails, offline_run, preference_votes, reranker_tradeoff
 from tuning.evaluation.offline_run import PerQuery, Rankings
-from tuning.models import Evaluation, Part, Turn
+from tuning.models import Cycle, Evaluation, Part
 
 DEPTH = 20
 ANSWER_SECONDS = 180.0  # for the champion's answers; the challenger's to the same queries take about as long
@@ -44,15 +44,15 @@ class CannotMeasure(Exception):
     """The evaluation is not this worker's, or there is nothing to measure on."""
 
 
-def prepare(turn: Turn) -> Evaluation:
-    """The turn's evaluation; made at the first call, against the release that serves then."""
-    assert turn.dataset is not None and turn.challenger is not None  # the steps before made them
+def prepare(cycle: Cycle) -> Evaluation:
+    """The cycle's evaluation; made at the first call, against the release that serves then."""
+    assert cycle.dataset is not None and cycle.challenger is not None  # the steps before made them
     evaluation, _made = Evaluation.objects.get_or_create(
-        turn=turn,
+        cycle=cycle,
         defaults={
-            "dataset": turn.dataset,
-            "champion": lifecycle.serving(turn.project),
-            "challenger": turn.challenger,
+            "dataset": cycle.dataset,
+            "champion": lifecycle.serving(cycle.project),
+            "challenger": cycle.challenger,
         },
     )
     return evaluation
@@ -88,16 +88,16 @@ def _measure(evaluation: Evaluation, on_progress: Progress) -> None:
     judged = {row.query_id: row.grades for row in test if row.grades}
     before, after = (offline_run.measure_rankings(ranked, judged) for ranked in rankings)
     found: Pair = (before.per_query, after.per_query)
-    figures = _compared(found, evaluation.turn.seed)
+    figures = _compared(found, evaluation.cycle.seed)
     written: Written = ({}, {})
     if "ndcg@10" in figures:
         figures["ndcg@10"]["without_relevant"] = len(before.without_relevant)
-    if evaluation.turn.runs.done().filter(part=Part.GENERATOR).exists():
+    if evaluation.cycle.runs.done().filter(part=Part.GENERATOR).exists():
         written = _written(evaluation, test, rankings, on_progress)
         answered = _answered(evaluation, test, written)
-        figures |= _compared(answered, evaluation.turn.seed) | _refused(evaluation, written, test)
+        figures |= _compared(answered, evaluation.cycle.seed) | _refused(evaluation, written, test)
         found = (_merged(found[0], answered[0]), _merged(found[1], answered[1]))
-    figures |= _apart(found, slicing.slices(rows, nearness), evaluation.turn.seed)
+    figures |= _apart(found, slicing.slices(rows, nearness), evaluation.cycle.seed)
     figures |= guardrails.measure(evaluation, on_progress)
     evaluation.measures = figures
     evaluation.per_query = _paired(found)
@@ -140,7 +140,7 @@ def _written(
     sample = sorted(known, key=lambda query_id: hashlib.sha256(query_id.encode()).digest())[:MOST_ANSWERS]
     text_of = {row.query_id: row.text for row in test}
     texts = {query_id: text_of[query_id] for query_id in sample}
-    seconds = float(evaluation.turn.settings.get("answer_seconds", ANSWER_SECONDS))
+    seconds = float(evaluation.cycle.settings.get("answer_seconds", ANSWER_SECONDS))
     before = offline_run.write(evaluation.champion, texts, rankings[0], on_progress, seconds)
     texts = {query_id: texts[query_id] for query_id in before}
     return before, offline_run.write(evaluation.challenger, texts, rankings[1], on_progress)
@@ -180,7 +180,7 @@ def _refused(evaluation: Evaluation, written: Written, test: list[JudgedQuery]) 
 
 def _nearness(evaluation: Evaluation, rows: list[JudgedQuery]) -> dict[str, float]:
     """Test query → cosine to the nearest training question, as the untuned encoder sees them."""
-    encoder = collect.open_encoder(query_vectors.first_encoder(evaluation.turn.project))
+    encoder = collect.open_encoder(query_vectors.first_encoder(evaluation.cycle.project))
     test, train = ([row for row in rows if row.split == split] for split in (TEST, TRAIN))
     vectors = [encoder.encode_queries([row.text for row in some]) for some in (test, train)]
     return dict(zip([row.query_id for row in test], slicing.nearness(*vectors), strict=True))

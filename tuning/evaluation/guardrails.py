@@ -157,9 +157,9 @@ def measure(evaluation: Evaluation, on_progress: Progress) -> dict[str, dict[str
     is_reading: shown and not judged. F1 is one: a model that learned to be brief, or to refuse, moves it
     without having forgotten anything, and the log-probability of the right answer does not care.
     """
-    learned = set(evaluation.turn.runs.done().values_list("part", flat=True))
+    learned = set(evaluation.cycle.runs.done().values_list("part", flat=True))
     figures: dict[str, dict[str, Any]] = {}
-    for guard in sets_of(evaluation.turn.project):
+    for guard in sets_of(evaluation.cycle.project):
         if not guard.is_active:
             continue
         artifacts.verify(folder(guard), guard.sha256)
@@ -171,7 +171,7 @@ def measure(evaluation: Evaluation, on_progress: Progress) -> dict[str, dict[str
             found |= _answered(evaluation, contents, on_progress)
         for name, (before, after) in found.items():
             if before:
-                figure = asdict(compare(before, after, seed=evaluation.turn.seed))
+                figure = asdict(compare(before, after, seed=evaluation.cycle.seed))
                 extra = {"margin": guard.margin, "is_reading": name == "f1"}
                 figures[f"{PREFIX}{guard.name} {name}"] = figure | extra
         on_progress(1, 1, say("guard_set", name=guard.name))

@@ -74,7 +74,7 @@ def champion_is_a(pair: Pair, user: AbstractBaseUser) -> bool:
 
 def finished(project: Project) -> QuerySet[Pair]:
     """The pairs of the project that may be looked at: those of evaluations that are done."""
-    return Pair.objects.filter(evaluation__turn__project=project, evaluation__state=JobState.DONE)
+    return Pair.objects.filter(evaluation__cycle__project=project, evaluation__state=JobState.DONE)
 
 
 def sides(pair: Pair, user: AbstractBaseUser, mine: Vote | None) -> list[Side]:

@@ -20,7 +20,7 @@ from curation.releases import retrieve
 from tuning.engine.metrics.significance import compare
 from tuning.evaluation import offline_run
 from tuning.evaluation.offline_run import Grades, Rankings
-from tuning.models import Evaluation, Gate, Part, Policy, Turn
+from tuning.models import Cycle, Evaluation, Gate, Part, Policy
 
 MEASURE = "ndcg@10"
 TIMED = 30  # searches with and as many without; one of each goes before, to load what has to be loaded
@@ -38,10 +38,10 @@ def weigh(
     {"gain": a comparison, or None where nothing could be measured; "before", "after", "more": milliseconds a search,
     medians; "most": how many more are allowed; "timed": searches; "asked": whether the gate was; "is_kept"}
     """
-    policy = Policy.of(evaluation.turn.project)
+    policy = Policy.of(evaluation.cycle.project)
     sides = [offline_run.measure_rankings(ranked, grades).of(MEASURE) for ranked in rankings]
-    gain = asdict(compare(*sides, seed=evaluation.turn.seed)) if sides[0] else None
-    asked = evaluation.turn.gate != Gate.ALWAYS
+    gain = asdict(compare(*sides, seed=evaluation.cycle.seed)) if sides[0] else None
+    asked = evaluation.cycle.gate != Gate.ALWAYS
     found = {"gain": gain, "most": policy.most_rerank_ms, "asked": asked} | milliseconds(evaluation.challenger, texts)
     return found | {"is_kept": not (asked and objection(found))}
 
@@ -79,12 +79,12 @@ def told(found: Found) -> Said:
     return say("together", parts=parts)
 
 
-def without_reranker(turn: Turn) -> Said:
-    """Why the turn's challenger has no reranker; empty where it has one, none was asked for, or nobody knows yet."""
-    evaluation = getattr(turn, "evaluation", None)
+def without_reranker(cycle: Cycle) -> Said:
+    """Why the cycle's challenger has no reranker; empty where it has one, none was asked for, or nobody knows yet."""
+    evaluation = getattr(cycle, "evaluation", None)
     if evaluation is not None and evaluation.reranking:
         return "" if evaluation.reranking["is_kept"] else _verdict(evaluation.reranking)
-    run = turn.runs.filter(part=Part.RERANKER, reranker=None).first()
+    run = cycle.runs.filter(part=Part.RERANKER, reranker=None).first()
     if run is None or run.state not in (JobState.DONE, JobState.FAILED):
         return ""
     if run.state == JobState.FAILED:

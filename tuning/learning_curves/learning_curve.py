@@ -38,7 +38,7 @@ from tuning.engine.data.examples import TEST, TRAIN, JudgedQuery, write_queries
 from tuning.engine.metrics import extrapolation, ranking_metrics
 from tuning.engine.metrics.significance import bootstrap_interval
 from tuning.evaluation import offline_run
-from tuning.models import Curve, Part, Run, Turn
+from tuning.models import Curve, Cycle, Part, Run
 from tuning.training import specification, training_runs
 from tuning.training.process import RESULT, SPEC, Follower
 
@@ -158,7 +158,7 @@ def _prepare(curve: Curve, on_progress: Progress) -> None:
         return
     dataset = collect.collect(curve.project, curve.seed, on_progress)
     release = lifecycle.serving(curve.project)
-    why = training_runs.why_not(Turn(project=curve.project, dataset=dataset), Part(curve.part), release)
+    why = training_runs.why_not(Cycle(project=curve.project, dataset=dataset), Part(curve.part), release)
     if why:
         raise CannotLearn(why)
     total = dataset.counts[TRAIN]["queries"]
@@ -191,10 +191,10 @@ def _run(curve: Curve) -> Run:
     """What a run of the project would be, without a row: a curve leaves none behind."""
     release = lifecycle.serving(curve.project)
     budget = {"budget_seconds": curve.settings.get("budget_seconds", BUDGET_SECONDS)}
-    turn = Turn(project=curve.project, dataset=curve.dataset, seed=curve.seed, settings=curve.settings | budget)
+    cycle = Cycle(project=curve.project, dataset=curve.dataset, seed=curve.seed, settings=curve.settings | budget)
     is_retriever = curve.part == Part.RETRIEVER
     return Run(
-        turn=turn,
+        cycle=cycle,
         dataset=curve.dataset,
         part=curve.part,
         seed=curve.seed,
@@ -240,7 +240,7 @@ def _ranks(run: Run, rows: list[JudgedQuery], on_progress: Progress) -> Callable
     assert parent is not None  # `_run` gives a retriever's one
     test = [row for row in rows if row.split == TEST and row.grades]
     grades = {row.query_id: row.grades for row in test}
-    pool = _pool(lifecycle.serving(run.turn.project), test, on_progress)
+    pool = _pool(lifecycle.serving(run.cycle.project), test, on_progress)
     passages = Passage.objects.in_bulk([int(passage_id) for passage_id in pool])
     texts = [passages[int(passage_id)].full_text for passage_id in pool]
 

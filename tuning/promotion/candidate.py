@@ -16,7 +16,7 @@ from retrieval.models import IndexBuild
 from retrieval.search import search
 from tuning.datasets import collect
 from tuning.engine.data.examples import DEV
-from tuning.models import Part, Run, Turn
+from tuning.models import Cycle, Part, Run
 from tuning.promotion import answer_mode
 from tuning.training import training_runs
 
@@ -34,23 +34,23 @@ class CannotBuild(Exception):
     """The challenger's index could not be built; the message is the build's reason."""
 
 
-def challenger(turn: Turn, worker: str, on_progress: Progress) -> Release:
-    """The candidate release of what the turn trained; the turn's own when it has one. Raises CannotBuild."""
-    if turn.challenger is not None:
-        return turn.challenger
-    runs = {Part(run.part): run for run in turn.runs.done()}
-    champion = lifecycle.serving(turn.project)
+def challenger(cycle: Cycle, worker: str, on_progress: Progress) -> Release:
+    """The candidate release of what the cycle trained; the cycle's own when it has one. Raises CannotBuild."""
+    if cycle.challenger is not None:
+        return cycle.challenger
+    runs = {Part(run.part): run for run in cycle.runs.done()}
+    champion = lifecycle.serving(cycle.project)
     build, weight = champion.build, champion.fusion_weight
     if Part.RETRIEVER in runs:
-        build = _build(turn, runs[Part.RETRIEVER], champion, worker, on_progress)
-        weight = _weight(turn, build, weight)
+        build = _build(cycle, runs[Part.RETRIEVER], champion, worker, on_progress)
+        weight = _weight(cycle, build, weight)
     changes: dict[str, Any] = {"build": build, "fusion_weight": weight}
-    if Part.RETRIEVER in runs and training_runs.wants_reranker(turn.settings):
-        changes |= _reranker(turn, _tried(champion, changes), worker, on_progress)
+    if Part.RETRIEVER in runs and training_runs.wants_reranker(cycle.settings):
+        changes |= _reranker(cycle, _tried(champion, changes), worker, on_progress)
     if Part.GENERATOR in runs:
         changes["generator"] = runs[Part.GENERATOR].generator
         changes["answering"] = answer_mode.way(runs[Part.GENERATOR], _tried(champion, changes), on_progress)
-    return lifecycle.next_release(turn.project, **changes)
+    return lifecycle.next_release(cycle.project, **changes)
 
 
 def tidy(project: Project) -> list[IndexBuild]:
@@ -85,12 +85,12 @@ def _tried(champion: Release, changes: dict[str, Any]) -> Release:
     return Release(**{name: getattr(champion, name) for name in _CARRIED} | changes)
 
 
-def _reranker(turn: Turn, tried: Release, worker: str, on_progress: Progress) -> dict[str, Any]:
+def _reranker(cycle: Cycle, tried: Release, worker: str, on_progress: Progress) -> dict[str, Any]:
     """The last stage of the challenger, trained on what `tried` finds; none where dev found it of no use.
 
-    A turn does not end for want of it: its run says why there is none, and the champion's is carried over.
+    A cycle does not end for want of it: its run says why there is none, and the champion's is carried over.
     """
-    run = training_runs.prepare_reranker(turn)
+    run = training_runs.prepare_reranker(cycle)
     try:
         run = training_runs.train(run, worker, on_progress, retrieve.plain(tried))
     except training_runs.CannotTrain:
@@ -100,15 +100,15 @@ def _reranker(turn: Turn, tried: Release, worker: str, on_progress: Progress) ->
     return {"reranker": run.reranker} | {name: run.record[name] for name in ("rerank_depth", "rerank_share")}
 
 
-def _build(turn: Turn, run: Run, champion: Release, worker: str, on_progress: Progress) -> IndexBuild:
-    """A finished build with the run's encoder. A turn taken up again finds the one it had begun."""
+def _build(cycle: Cycle, run: Run, champion: Release, worker: str, on_progress: Progress) -> IndexBuild:
+    """A finished build with the run's encoder. A cycle taken up again finds the one it had begun."""
     encoder = run.encoder
     assert encoder is not None  # a retriever run that is done has one
     if encoder.pk == champion.build.encoder_id:
         return champion.build
-    begun = IndexBuild.objects.filter(corpus=turn.project.corpus, encoder=encoder, created_at__gte=turn.created_at)
+    begun = IndexBuild.objects.filter(corpus=cycle.project.corpus, encoder=encoder, created_at__gte=cycle.created_at)
     build = begun.filter(retired_at=None).order_by("-number").first() or index_builds.request(
-        turn.project.corpus, encoder
+        cycle.project.corpus, encoder
     )
     while True:
         try:
@@ -127,10 +127,10 @@ def _build(turn: Turn, run: Run, champion: Release, worker: str, on_progress: Pr
             build.requeue(say("worker_silent"))
 
 
-def _weight(turn: Turn, build: IndexBuild, default: float) -> float:
+def _weight(cycle: Cycle, build: IndexBuild, default: float) -> float:
     """The dense share that ranks the judged queries of the dev split best; the champion's where it has none."""
-    assert turn.dataset is not None
-    rows = [row for row in collect.rows(turn.dataset, DEV) if row.grades]
+    assert cycle.dataset is not None
+    rows = [row for row in collect.rows(cycle.dataset, DEV) if row.grades]
     if not rows:
         return default
     found = search.candidates(build, [row.text for row in rows])

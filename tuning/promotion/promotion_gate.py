@@ -57,7 +57,7 @@ def _numbers(evaluation: Evaluation, gate: str) -> dict[str, Any]:
     """All that was measured, and what the gate asked."""
     weighed = {"reranking": evaluation.reranking} if evaluation.reranking else {}
     found: dict[str, Any] = evaluation.measures | weighed
-    return found | {"gate": {"rule": gate} | _rules(Policy.of(evaluation.turn.project))}
+    return found | {"gate": {"rule": gate} | _rules(Policy.of(evaluation.cycle.project))}
 
 
 def _verdict(evaluation: Evaluation, gate: str) -> tuple[bool, Sentence]:
@@ -71,7 +71,7 @@ def _verdict(evaluation: Evaluation, gate: str) -> tuple[bool, Sentence]:
     objection = _objection(evaluation)
     if objection:
         return False, say("declined", why=objection, figures=figures)
-    policy = Policy.of(evaluation.turn.project)
+    policy = Policy.of(evaluation.cycle.project)
     if policy.asks == Ask.NOT_WORSE:
         told = say("promoted_not_worse", margin=policy.guard_margin, figures=figures)
     else:
@@ -81,7 +81,7 @@ def _verdict(evaluation: Evaluation, gate: str) -> tuple[bool, Sentence]:
 
 def _objection(evaluation: Evaluation) -> Said:
     """Why the gate says no; empty when it does not."""
-    measures, policy = evaluation.measures, Policy.of(evaluation.turn.project)
+    measures, policy = evaluation.measures, Policy.of(evaluation.cycle.project)
     champion = evaluation.champion
     if not Release.objects.serving().filter(pk=champion.pk).exists():
         return say("champion_gone", number=champion.number)
@@ -173,7 +173,7 @@ def _rules(policy: Policy) -> dict[str, Any]:
 
 def _primaries(evaluation: Evaluation) -> list[str]:
     """The primary measures of the halves that learned, where they could be measured."""
-    learned = set(evaluation.turn.runs.done().values_list("part", flat=True))
+    learned = set(evaluation.cycle.runs.done().values_list("part", flat=True))
     return [name for part, name in PRIMARY.items() if part in learned and name in evaluation.measures]
 
 

@@ -40,4 +40,4 @@ class RunCurves(ProjectMixin, generics.RetrieveAPIView[Run]):
     queryset = Run.objects.none()
 
     def get_queryset(self) -> QuerySet[Run]:
-        return Run.objects.filter(turn__project=self.project())
+        return Run.objects.filter(cycle__project=self.project())

@@ -23,7 +23,7 @@ from tuning.engine.retriever import targets
 from tuning.engine.retriever.candidates import read_lm_scores
 from tuning.engine.retriever.retriever_spec import RetrieverSettings
 
-MOST_BESIDE = 24  # scored in a turn for the queue alone: each costs the small generator two seconds
+MOST_BESIDE = 24  # scored in a cycle for the queue alone: each costs the small generator two seconds
 _AT_ONCE = 500
 
 

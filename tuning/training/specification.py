@@ -44,17 +44,17 @@ Progress = Callable[[int, int, Said], None]
 def specification(run: Run, out: Path, on_progress: Progress, tried: Release | None = None) -> dict[str, Any]:
     """The run's spec.json, after its other files were written to `out`.
 
-    What the turn overrides stands in its settings: `budget_seconds`, and under the name of a part whatever
+    What the cycle overrides stands in its settings: `budget_seconds`, and under the name of a part whatever
     that part's training knows. tried: the release a reranker is for; the others learn from the serving one.
     """
-    release = tried or lifecycle.serving(run.turn.project)
+    release = tried or lifecycle.serving(run.cycle.project)
     rows = collect.rows(run.dataset)
     build = release.build if run.part == Part.RERANKER else _build(run, release)
     drafted = _drafted(rows, release) if run.part == Part.GENERATOR else {}
     _write_passages(build, rows, drafted, out / PASSAGES)
     # Only who writes answers looks at them as they are shown: to all others the last stage is time lost.
     ranking = release if run.part == Part.GENERATOR else retrieve.plain(release)
-    overrides = run.turn.settings
+    overrides = run.cycle.settings
     own = {name: value for name, value in overrides.get(run.part, {}).items() if name != "enabled"}
     depth = max(CANDIDATE_DEPTH, own.get("depth", 0))
     _write_candidates(ranking, rows, out / CANDIDATES, depth, on_progress)
@@ -81,15 +81,15 @@ def scoring(run: Run, specification: dict[str, Any]) -> dict[str, Any]:
     Scored are the queries the language model teaches, and a few of the others for the queue: each costs seconds.
     Raises CannotFit for settings that no training knows.
     """
-    release = lifecycle.serving(run.turn.project)
+    release = lifecycle.serving(run.cycle.project)
     generator = release.generator
     chosen = read_spec(specification).settings
     rows = [row for row in collect.rows(run.dataset) if row.split != TEST and row.is_answered]
     teach = [row.query_id for row in rows if chosen.lm_teaches(row.grades.values())]
-    # In another order each turn: those whose scores say nothing would else stand before the others for ever.
-    answered = random.Random(run.turn_id).sample([row.query_id for row in rows], len(rows))
+    # In another order each cycle: those whose scores say nothing would else stand before the others for ever.
+    answered = random.Random(run.cycle_id).sample([row.query_id for row in rows], len(rows))
     shared = {name: specification[name] for name in ("seed", "threads", "queries", "passages", "candidates")}
-    seconds = run.turn.settings.get("score_seconds") or min(SCORE_SECONDS, specification["budget_seconds"] / 3)
+    seconds = run.cycle.settings.get("score_seconds") or min(SCORE_SECONDS, specification["budget_seconds"] / 3)
     return shared | {
         "base": generator.base_path,
         "adapter": str(Path(settings.DATA_DIR) / generator.adapter_path) if generator.adapter_path else "",
@@ -99,7 +99,7 @@ def scoring(run: Run, specification: dict[str, Any]) -> dict[str, Any]:
         "budget_seconds": float(seconds),
         "api_model": settings.GENERATOR_API_MODEL,
         "teach": teach,
-        "beside": lm_disagreement.worth_scoring(run.turn.project, answered),
+        "beside": lm_disagreement.worth_scoring(run.cycle.project, answered),
     }
 
 
@@ -151,7 +151,7 @@ def _build(run: Run, release: Release) -> IndexBuild:
     if run.parent_encoder is None:
         return release.build
     alike = IndexBuild.objects.searchable().filter(
-        corpus=run.turn.project.corpus, encoder__passage_hash=run.parent_encoder.passage_hash
+        corpus=run.cycle.project.corpus, encoder__passage_hash=run.parent_encoder.passage_hash
     )
     return alike.order_by("-number").first() or release.build
 

@@ -21,7 +21,7 @@ from curation.releases import lifecycle
 from retrieval.index import index_builds
 from retrieval.models import Encoder, Reranker
 from tuning.engine.process.training_process import CannotFit
-from tuning.models import Part, Run, Turn
+from tuning.models import Cycle, Part, Run
 from tuning.training import lm_disagreement, specification
 from tuning.training.process import CHECKPOINT, RESULT, SPEC, Follower, end_stray
 
@@ -32,30 +32,30 @@ class CannotTrain(Exception):
     """A half cannot learn, with the reason its training or its data gives."""
 
 
-def prepare(turn: Turn) -> list[Run]:
+def prepare(cycle: Cycle) -> list[Run]:
     """A run for each half that is to learn, the retriever first; made at the first call. Raises CannotTrain.
 
     A half that was not asked for by name and has nothing to learn from is left out (`left_out` says why).
     """
-    release = lifecycle.serving(turn.project)
+    release = lifecycle.serving(cycle.project)
     runs = []
-    for part in wanted(turn):
-        why = why_not(turn, part, release)
-        if why and turn.only:
+    for part in wanted(cycle):
+        why = why_not(cycle, part, release)
+        if why and cycle.only:
             raise CannotTrain(why)
         if not why:
-            runs.append(_run(turn, part, release))
+            runs.append(_run(cycle, part, release))
     if not runs:
         raise CannotTrain(say("nothing_to_learn"))
     return runs
 
 
-def wanted(turn: Turn) -> list[Part]:
-    return [Part(turn.only)] if turn.only else [Part.RETRIEVER, Part.GENERATOR]
+def wanted(cycle: Cycle) -> list[Part]:
+    return [Part(cycle.only)] if cycle.only else [Part.RETRIEVER, Part.GENERATOR]
 
 
 def wants_reranker(settings: Mapping[str, Any]) -> bool:
-    """Whether a turn's settings ask for a reranker after the retriever: {"reranker": {"enabled": true}}."""
+    """Whether a cycle's settings ask for a reranker after the retriever: {"reranker": {"enabled": true}}."""
     return bool(settings.get(Part.RERANKER, {}).get("enabled"))
 
 
@@ -66,15 +66,15 @@ def with_reranker(settings: Mapping[str, Any], is_wanted: bool) -> dict[str, Any
     return {**settings, Part.RERANKER.value: {**settings.get(Part.RERANKER, {}), "enabled": is_wanted}}
 
 
-def prepare_reranker(turn: Turn) -> Run:
-    """The run of the turn's reranker; made at the first call."""
-    return _run(turn, Part.RERANKER, lifecycle.serving(turn.project))
+def prepare_reranker(cycle: Cycle) -> Run:
+    """The run of the cycle's reranker; made at the first call."""
+    return _run(cycle, Part.RERANKER, lifecycle.serving(cycle.project))
 
 
-def why_not(turn: Turn, part: Part, release: Release) -> Said:
-    """Why this half cannot learn in this turn; empty when it can."""
-    assert turn.dataset is not None
-    counts = turn.dataset.counts["train"]
+def why_not(cycle: Cycle, part: Part, release: Release) -> Said:
+    """Why this half cannot learn in this cycle; empty when it can."""
+    assert cycle.dataset is not None
+    counts = cycle.dataset.counts["train"]
     if part == Part.RETRIEVER:
         return "" if counts["grades"] else say("no_grades")
     if release.generator.kind == Generator.Kind.API:
@@ -84,10 +84,10 @@ def why_not(turn: Turn, part: Part, release: Release) -> Said:
     return ""
 
 
-def left_out(turn: Turn) -> dict[str, Said]:
-    """The halves that this turn does not train, each with the reason."""
-    release = lifecycle.serving(turn.project)
-    reasons = {part.value: why_not(turn, part, release) for part in wanted(turn)}
+def left_out(cycle: Cycle) -> dict[str, Said]:
+    """The halves that this cycle does not train, each with the reason."""
+    release = lifecycle.serving(cycle.project)
+    reasons = {part.value: why_not(cycle, part, release) for part in wanted(cycle)}
     return {part: why for part, why in reasons.items() if why}
 
 
@@ -123,16 +123,16 @@ def folder(run: Run) -> Path:
     return Path(settings.DATA_DIR) / run.path
 
 
-def _run(turn: Turn, part: Part, release: Release) -> Run:
-    assert turn.dataset is not None  # the step before made it
-    encoder, generator = query_vectors.first_encoder(turn.project), _first(release.generator)
+def _run(cycle: Cycle, part: Part, release: Release) -> Run:
+    assert cycle.dataset is not None  # the step before made it
+    encoder, generator = query_vectors.first_encoder(cycle.project), _first(release.generator)
     run, _made = Run.objects.get_or_create(
-        turn=turn,
+        cycle=cycle,
         part=part,
         defaults={
-            "dataset": turn.dataset,
-            "seed": turn.seed,
-            "path": f"runs/{turn.pk}-{part.value}",
+            "dataset": cycle.dataset,
+            "seed": cycle.seed,
+            "path": f"runs/{cycle.pk}-{part.value}",
             "parent_encoder": None if part == Part.GENERATOR else encoder,
             "parent_generator": generator if part == Part.GENERATOR else None,
         },
@@ -189,7 +189,7 @@ def _scores(
         return None, say("taught_by_grades", why=of_error(error))
     result = json.loads((place / RESULT).read_text(encoding="utf-8"))
     if result["queries"] or result["beside"]:
-        lm_disagreement.note(run.turn.project, Path(result["scores"]), Path(spec["candidates"]))
+        lm_disagreement.note(run.cycle.project, Path(result["scores"]), Path(spec["candidates"]))
     if result["queries"]:
         return result["scores"], say("taught_by_both", n=result["queries"], of=result["of"])
     return None, say("taught_by_grades", why=say("no_time_to_score" if result["of"] else "graded_all"))
@@ -261,7 +261,7 @@ def _encoder(run: Run, result: dict[str, Any]) -> Encoder:
         **prefixes,
         defaults=sides
         | {
-            "name": f"{parent.name} · {run.turn.project.slug} {run.turn_id}",
+            "name": f"{parent.name} · {run.cycle.project.slug} {run.cycle_id}",
             "dim": parent.dim,
             "temperature": result.get("temperature", parent.temperature),
             "parent": parent,
@@ -276,7 +276,7 @@ def _reranker(run: Run, result: dict[str, Any]) -> Reranker | None:
         return None
     target = Path(result["reranker_path"])
     artifacts.verify(target, result["reranker_hash"])
-    name = f"{Path(run.settings['base']).name} · {run.turn.project.slug} {run.turn_id}"
+    name = f"{Path(run.settings['base']).name} · {run.cycle.project.slug} {run.cycle_id}"
     row, _made = Reranker.objects.get_or_create(
         sha256=result["reranker_hash"], defaults={"name": name, "path": index_builds.stored_path(target)}
     )
@@ -292,7 +292,7 @@ def _generator(run: Run, result: dict[str, Any]) -> Generator:
     generator, _made = Generator.objects.get_or_create(
         sha256=hashlib.sha256(f"{parent.sha256}\n{result['adapter_hash']}".encode()).hexdigest(),
         defaults={
-            "name": f"{parent.name} · {run.turn.project.slug} {run.turn_id}",
+            "name": f"{parent.name} · {run.cycle.project.slug} {run.cycle_id}",
             "base_path": parent.base_path,
             "adapter_path": index_builds.stored_path(adapter),
             "parent": parent,

@@ -61,7 +61,7 @@ def merge(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
 
 
 def _found(project: Project, pk: int) -> Run:
-    rows = Run.objects.select_related("generator", "encoder", "reranker").filter(turn__project=project)
+    rows = Run.objects.select_related("generator", "encoder", "reranker").filter(cycle__project=project)
     return get_object_or_404(rows, pk=pk)
 
 
@@ -75,7 +75,7 @@ def run(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
     if not request.htmx:
         context |= {"curves": training_curves.read(found), "recorded": run_record.groups(found)}
         context["choice"] = labels.chosen(found.record.get("choice", ""))
-        context["evaluation"] = getattr(found.turn, "evaluation", None)
+        context["evaluation"] = getattr(found.cycle, "evaluation", None)
         context["merged"] = {name: read(value) for name, value in found.record.get("merged", {}).items()}
     return render(request, template, context)
 
@@ -88,7 +88,7 @@ def run_curves(request: MemberRequest, project: Project, pk: int) -> JsonRespons
 
 
 def _run_rows(project: Project) -> Any:
-    parts = Run.objects.filter(turn__project=project)
+    parts = Run.objects.filter(cycle__project=project)
     return parts.select_related(
-        *("turn__evaluation", "dataset", "encoder", "generator", "reranker", "parent_encoder", "parent_generator")
+        *("cycle__evaluation", "dataset", "encoder", "generator", "reranker", "parent_encoder", "parent_generator")
     )

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from curation.models import Project, Query, Release
 from tuning.cycles import cycle_schedule, training_cycle
-from tuning.models import Policy, Turn
+from tuning.models import Cycle, Policy
 
 
 @pytest.fixture
@@ -31,29 +31,29 @@ def test_an_inactive_policy_is_never_due(policy: Policy) -> None:
     assert not cycle_schedule.due(policy)
 
 
-def test_nothing_is_due_while_a_turn_is_under_way(policy: Policy) -> None:
+def test_nothing_is_due_while_a_cycle_is_under_way(policy: Policy) -> None:
     training_cycle.start(policy.project)
     assert not cycle_schedule.due(policy)
     assert cycle_schedule.start_due() == []
 
 
-def test_only_work_since_the_last_turn_is_new(policy: Policy) -> None:
+def test_only_work_since_the_last_cycle_is_new(policy: Policy) -> None:
     later = timezone.now() + timedelta(hours=25)
-    turn = Turn.objects.create(project=policy.project, state="failed")
+    cycle = Cycle.objects.create(project=policy.project, state="failed")
     assert not cycle_schedule.due(policy, later)  # nothing new since, though the last one failed
-    Query.objects.update(settled_at=turn.created_at + timedelta(hours=1))
+    Query.objects.update(settled_at=cycle.created_at + timedelta(hours=1))
     assert cycle_schedule.due(policy, later)
 
 
-def test_turns_keep_their_distance(policy: Policy) -> None:
-    turn = Turn.objects.create(project=policy.project, state="done")
-    Query.objects.update(settled_at=turn.created_at + timedelta(seconds=1))
-    assert not cycle_schedule.due(policy, turn.created_at + timedelta(hours=23))
-    assert cycle_schedule.due(policy, turn.created_at + timedelta(hours=25))
+def test_cycles_keep_their_distance(policy: Policy) -> None:
+    cycle = Cycle.objects.create(project=policy.project, state="done")
+    Query.objects.update(settled_at=cycle.created_at + timedelta(seconds=1))
+    assert not cycle_schedule.due(policy, cycle.created_at + timedelta(hours=23))
+    assert cycle_schedule.due(policy, cycle.created_at + timedelta(hours=25))
 
 
-def test_a_cancelled_turn_does_not_count(policy: Policy) -> None:
-    Turn.objects.create(project=policy.project, state="cancelled")
+def test_a_cancelled_cycle_does_not_count(policy: Policy) -> None:
+    Cycle.objects.create(project=policy.project, state="cancelled")
     assert cycle_schedule.due(policy)
 
 
@@ -62,8 +62,8 @@ def test_a_project_that_serves_nothing_is_not_due(policy: Policy) -> None:
     assert not cycle_schedule.due(policy)
 
 
-def test_a_due_policy_starts_a_turn_as_it_says(policy: Policy) -> None:
+def test_a_due_policy_starts_a_cycle_as_it_says(policy: Policy) -> None:
     Policy.objects.update(only="retriever", gate="never", settings={"budget_seconds": 60})
-    (turn,) = cycle_schedule.start_due()
-    assert (turn.only, turn.gate, turn.settings) == ("retriever", "never", {"budget_seconds": 60})
+    (cycle,) = cycle_schedule.start_due()
+    assert (cycle.only, cycle.gate, cycle.settings) == ("retriever", "never", {"budget_seconds": 60})
     assert cycle_schedule.start_due() == []

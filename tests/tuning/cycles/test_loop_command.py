@@ -1,4 +1,4 @@
-"""`loop`: a turn in the foreground, told step by step."""
+"""`loop`: a cycle in the foreground, told step by step."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from curation.models import Project, Query, Release
 from curation.releases import lifecycle
 from tests.conftest import process_environment
 from tuning.cycles import training_cycle
-from tuning.models import Run, Turn
+from tuning.models import Cycle, Run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -45,15 +45,15 @@ def test_it_says_what_it_did_at_each_step_and_ends_with_json(
     assert told == ["collecting", "training", "indexing", "evaluating", "deciding"]
 
 
-def test_a_turn_that_fails_ends_with_status_1_and_its_reason(project: Project, release: Release) -> None:
+def test_a_cycle_that_fails_ends_with_status_1_and_its_reason(project: Project, release: Release) -> None:
     with pytest.raises(CommandError, match="0 settled queries teach something") as error:
         call_command("loop", project="zoo")
     assert error.value.returncode == 1
 
 
-def test_a_project_that_turns_already_is_told_so(project: Project, release: Release) -> None:
+def test_a_project_that_cycles_already_is_told_so(project: Project, release: Release) -> None:
     training_cycle.start(project)
-    with pytest.raises(CommandError, match="already has an unfinished turn") as error:
+    with pytest.raises(CommandError, match="already has an unfinished cycle") as error:
         call_command("loop", project="zoo")
     assert error.value.returncode == 1
 
@@ -65,11 +65,11 @@ def test_bad_usage_ends_with_status_2(project: Project, options: dict[str, Any])
     with pytest.raises(CommandError) as error:
         call_command("loop", **options)
     assert error.value.returncode == 2
-    assert not Turn.objects.exists()
+    assert not Cycle.objects.exists()
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_the_training_and_cancels_the_turn(
+def test_ctrl_c_ends_the_training_and_cancels_the_cycle(
     project: Project, release: Release, settled: list[Query], until: Callable[..., None], tmp_path: Path
 ) -> None:
     environment = process_environment() | {"DJANGO_SETTINGS_MODULE": "tests.tuning.stand_in_settings"}
@@ -94,20 +94,20 @@ def test_ctrl_c_ends_the_training_and_cancels_the_turn(
     assert process.returncode == 1
     assert b"stopped at the keyboard" in said
     assert child is not None and not Path(f"/proc/{child}").exists()
-    assert (Turn.objects.get().state, Run.objects.get().state) == (JobState.CANCELLED, JobState.CANCELLED)
+    assert (Cycle.objects.get().state, Run.objects.get().state) == (JobState.CANCELLED, JobState.CANCELLED)
     assert lifecycle.serving(project) == release
 
 
-def _orphan(project: Project, **wanted: Any) -> Turn:
-    """A turn as a killed process leaves it: running, held by a process that is no more."""
+def _orphan(project: Project, **wanted: Any) -> Cycle:
+    """A cycle as a killed process leaves it: running, held by a process that is no more."""
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    turn = training_cycle.start(project, **wanted)
-    assert turn.claim(f"{socket.gethostname()[:60]}:{dead.pid}:0000")
-    return turn
+    cycle = training_cycle.start(project, **wanted)
+    assert cycle.claim(f"{socket.gethostname()[:60]}:{dead.pid}:0000")
+    return cycle
 
 
-def test_it_goes_on_with_the_turn_a_killed_process_left(
+def test_it_goes_on_with_the_cycle_a_killed_process_left(
     project: Project, release: Release, settled: list[Query]
 ) -> None:
     left = _orphan(project, only="retriever", gate="always")
@@ -115,11 +115,11 @@ def test_it_goes_on_with_the_turn_a_killed_process_left(
     call_command("loop", project="zoo", only="retriever", gate="always", stdout=out, stderr=io.StringIO())
     left.refresh_from_db()
     assert left.state == JobState.DONE
-    assert f"going on with turn {left.pk}" in out.getvalue()
-    assert Turn.objects.count() == 1
+    assert f"going on with cycle {left.pk}" in out.getvalue()
+    assert Cycle.objects.count() == 1
 
 
-def test_a_left_turn_with_other_settings_is_given_up_with_the_reason(
+def test_a_left_cycle_with_other_settings_is_given_up_with_the_reason(
     project: Project, release: Release, settled: list[Query]
 ) -> None:
     left = _orphan(project, only="retriever", seed=7)

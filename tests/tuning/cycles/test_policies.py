@@ -32,7 +32,7 @@ def test_a_policy_says_what_was_and_what_is(manager: Client, project: Project, m
     assert "mona changed when the loop turns and what its gate asks: " in page
     for detail in (
         "Then: promote what is measured to be better → measure only",
-        "Turn by itself: no → yes",
+        "Run automatically: no → yes",
         "Train a reranker after the retriever: no → yes",
     ):
         assert detail in page, page[page.index("mona changed") :][:400]

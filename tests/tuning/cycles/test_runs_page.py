@@ -1,4 +1,4 @@
-"""Turns and runs as they go, and when the loop turns by itself."""
+"""Cycles and runs as they go, and when the loop turns by itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django.utils import translation
 from common.jobs import JobState
 from curation.models import Project, Query, Release
 from tests.measured import challenge, write_metrics
-from tuning.models import Dataset, Part, Policy, Run, Turn
+from tuning.models import Cycle, Dataset, Part, Policy, Run
 from tuning.training import training_curves
 
 HTMX = {"HX-Request": "true"}
@@ -20,17 +20,17 @@ HTMX = {"HX-Request": "true"}
 def running(project: Project) -> Run:
     """A retriever in training."""
     dataset = Dataset.objects.create(project=project, number=1, sha256="0" * 64)
-    turn = Turn.objects.create(
+    cycle = Cycle.objects.create(
         project=project,
         state=JobState.RUNNING,
-        step=Turn.Step.TRAIN,
+        step=Cycle.Step.TRAIN,
         dataset=dataset,
         progress_done=3,
         progress_total=12,
         progress_note="both encoders",
     )
     return Run.objects.create(
-        turn=turn,
+        cycle=cycle,
         dataset=dataset,
         part=Part.RETRIEVER,
         state=JobState.RUNNING,
@@ -43,14 +43,14 @@ def running(project: Project) -> Run:
 
 
 def test_strangers_and_low_roles_stay_out(client: Client, carol: User, bob: User, running: Run) -> None:
-    paths = ["runs/", f"runs/{running.pk}/", f"runs/{running.pk}/curves/", f"turns/{running.turn_id}/"]
+    paths = ["runs/", f"runs/{running.pk}/", f"runs/{running.pk}/curves/", f"cycles/{running.cycle_id}/"]
     for person, status in ((carol, 404), (bob, 403)):
         client.force_login(person)
         for path in paths:
             assert client.get(f"/p/zoo/{path}").status_code == status, path
         assert client.post("/p/zoo/runs/start/", {"gate": "auto"}).status_code == status
-        assert client.post(f"/p/zoo/turns/{running.turn_id}/cancel/").status_code == status
-    assert Turn.objects.get().state == JobState.RUNNING
+        assert client.post(f"/p/zoo/cycles/{running.cycle_id}/cancel/").status_code == status
+    assert Cycle.objects.get().state == JobState.RUNNING
 
 
 def test_wrong_methods_are_refused(client: Client, erin: User, running: Run) -> None:
@@ -60,53 +60,53 @@ def test_wrong_methods_are_refused(client: Client, erin: User, running: Run) -> 
     assert client.post(f"/p/zoo/runs/{running.pk}/").status_code == 405
 
 
-def test_an_empty_loop_says_what_makes_it_turn(
+def test_an_empty_loop_says_what_makes_it_cycle(
     client: Client, erin: User, release: Release, settled: list[Query]
 ) -> None:
     client.force_login(erin)
     page = client.get("/p/zoo/runs/").text
     assert "The loop has not turned yet" in page
-    assert "Start a turn" in page and "A turn learns from" not in page
+    assert "Start a cycle" in page and "A cycle learns from" not in page
 
 
-def test_a_turn_is_offered_only_where_it_can_learn(client: Client, erin: User, project: Project) -> None:
+def test_a_cycle_is_offered_only_where_it_can_learn(client: Client, erin: User, project: Project) -> None:
     client.force_login(erin)
     page = client.get("/p/zoo/runs/").text
-    assert "there is nothing to measure a turn against" in page and 'href="/p/zoo/#index"' in page
-    assert "Start a turn" not in page
+    assert "there is nothing to measure a cycle against" in page and 'href="/p/zoo/#index"' in page
+    assert "Start a cycle" not in page
     assert 'id="index"' in client.get("/p/zoo/").text
 
 
-def test_a_turn_without_work_says_how_much_is_missing(client: Client, erin: User, release: Release) -> None:
+def test_a_cycle_without_work_says_how_much_is_missing(client: Client, erin: User, release: Release) -> None:
     release.project.queries.create(text="Who sleeps?", external_id="q1", state=Query.State.SETTLED)
     client.force_login(erin)
     page = client.get("/p/zoo/runs/").text
-    assert "A turn learns from 8 settled queries or more; 1 is settled." in page and 'href="/p/zoo/judge/"' in page
-    assert "Start a turn" not in page
+    assert "A cycle learns from 8 settled queries or more; 1 is settled." in page and 'href="/p/zoo/judge/"' in page
+    assert "Start a cycle" not in page
 
 
-def test_starting_a_turn_queues_one_and_follows_it(client: Client, erin: User, project: Project) -> None:
+def test_starting_a_cycle_queues_one_and_follows_it(client: Client, erin: User, project: Project) -> None:
     client.force_login(erin)
     answer = client.post("/p/zoo/runs/start/", {"only": "retriever", "gate": "never", "seed": "7"}, follow=True)
-    turn = Turn.objects.get()
-    assert (turn.only, turn.gate, turn.seed, turn.state) == ("retriever", "never", 7, JobState.QUEUED)
-    assert answer.redirect_chain == [(f"/p/zoo/turns/{turn.pk}/", 302)]
-    assert turn.settings == {}
+    cycle = Cycle.objects.get()
+    assert (cycle.only, cycle.gate, cycle.seed, cycle.state) == ("retriever", "never", 7, JobState.QUEUED)
+    assert answer.redirect_chain == [(f"/p/zoo/cycles/{cycle.pk}/", 302)]
+    assert cycle.settings == {}
     assert "Waits for a worker" in answer.text
 
 
 def test_a_reranker_is_trained_for_whoever_asks(client: Client, erin: User, project: Project) -> None:
     client.force_login(erin)
     client.post("/p/zoo/runs/start/", {"gate": "auto", "reranker": "on"})
-    assert Turn.objects.get().settings == {"reranker": {"enabled": True}}
+    assert Cycle.objects.get().settings == {"reranker": {"enabled": True}}
 
 
-def test_a_second_turn_at_the_same_time_is_refused_with_the_reason(client: Client, erin: User, running: Run) -> None:
+def test_a_second_cycle_at_the_same_time_is_refused_with_the_reason(client: Client, erin: User, running: Run) -> None:
     client.force_login(erin)
     answer = client.post("/p/zoo/runs/start/", {"gate": "auto"})
     assert answer.status_code == 422
-    assert "already has an unfinished turn" in answer.text
-    assert Turn.objects.count() == 1
+    assert "already has an unfinished cycle" in answer.text
+    assert Cycle.objects.count() == 1
 
 
 def test_a_form_that_makes_no_sense_comes_back(client: Client, erin: User, project: Project) -> None:
@@ -114,44 +114,44 @@ def test_a_form_that_makes_no_sense_comes_back(client: Client, erin: User, proje
     answer = client.post("/p/zoo/runs/start/", {"only": "everything", "gate": "maybe", "seed": "-1"})
     assert answer.status_code == 422
     assert 'aria-invalid="true"' in answer.text
-    assert not Turn.objects.exists()
+    assert not Cycle.objects.exists()
 
 
-def test_the_turn_region_asks_again_while_it_runs_and_stops_when_it_ends(
+def test_the_cycle_region_asks_again_while_it_runs_and_stops_when_it_ends(
     client: Client, erin: User, running: Run
 ) -> None:
     client.force_login(erin)
-    path = f"/p/zoo/turns/{running.turn_id}/"
+    path = f"/p/zoo/cycles/{running.cycle_id}/"
     region = client.get(path, headers=HTMX).text
-    assert region.lstrip().startswith('<div id="turn"')
+    assert region.lstrip().startswith('<div id="cycle"')
     assert 'hx-trigger="every 2s"' in region
     assert 'value="0.25"' in region
     assert "0.7310" in region
     assert "1 min 41 s left" in region
-    Turn.objects.update(state=JobState.FAILED, reason="Too little was settled.")
+    Cycle.objects.update(state=JobState.FAILED, reason="Too little was settled.")
     region = client.get(path, headers=HTMX).text
     assert "hx-trigger" not in region
     assert "Too little was settled." in region
 
 
-def test_cancelling_asks_first_and_then_stops_the_turn_and_its_run(client: Client, erin: User, running: Run) -> None:
+def test_cancelling_asks_first_and_then_stops_the_cycle_and_its_run(client: Client, erin: User, running: Run) -> None:
     client.force_login(erin)
-    path = f"/p/zoo/turns/{running.turn_id}/cancel/"
+    path = f"/p/zoo/cycles/{running.cycle_id}/cancel/"
     assert "Let it run" in client.get(path).text
-    assert Turn.objects.get().state == JobState.RUNNING
+    assert Cycle.objects.get().state == JobState.RUNNING
     answer = client.post(path, follow=True)
-    assert "The turn is being stopped." in answer.text
+    assert "The cycle is being stopped." in answer.text
     running.refresh_from_db()
-    assert (Turn.objects.get().state, running.state) == (JobState.CANCELLED, JobState.CANCELLED)
+    assert (Cycle.objects.get().state, running.state) == (JobState.CANCELLED, JobState.CANCELLED)
     assert "had already ended" in client.post(path, follow=True).text
 
 
 def test_a_run_of_another_project_is_not_found_here(client: Client, erin: User, running: Run) -> None:
-    other = Project.objects.create(slug="other", name="Other", corpus=running.turn.project.corpus)
-    Turn.objects.update(project=other)
+    other = Project.objects.create(slug="other", name="Other", corpus=running.cycle.project.corpus)
+    Cycle.objects.update(project=other)
     client.force_login(erin)
     assert client.get(f"/p/zoo/runs/{running.pk}/").status_code == 404
-    assert client.get(f"/p/zoo/turns/{running.turn_id}/").status_code == 404
+    assert client.get(f"/p/zoo/cycles/{running.cycle_id}/").status_code == 404
 
 
 def test_the_curves_are_read_from_what_the_process_wrote(client: Client, erin: User, running: Run) -> None:
@@ -189,7 +189,7 @@ def test_a_run_that_wrote_nothing_has_no_curves(running: Run) -> None:
     assert training_curves.read(running) == []
 
 
-def test_finished_turns_show_what_came_of_them(client: Client, erin: User, release: Release) -> None:
+def test_finished_cycles_show_what_came_of_them(client: Client, erin: User, release: Release) -> None:
     challenge(release)
     client.force_login(erin)
     page = client.get("/p/zoo/runs/").text
@@ -197,7 +197,7 @@ def test_finished_turns_show_what_came_of_them(client: Client, erin: User, relea
     assert "/p/zoo/releases/2/" in page
 
 
-def test_a_manager_sets_when_the_loop_turns(client: Client, erin: User, mona: User, project: Project) -> None:
+def test_a_manager_sets_when_the_loop_cycles(client: Client, erin: User, mona: User, project: Project) -> None:
     client.force_login(erin)
     assert client.get("/p/zoo/runs/policy/").status_code == 403
     client.force_login(mona)

@@ -1,4 +1,4 @@
-"""One turn of the loop: its steps, its ends, and what a kill leaves behind.
+"""One cycle of the loop: its steps, its ends, and what a kill leaves behind.
 
 The training here is a process of its own that learns nothing (trainer.py); test_loop has the real ones.
 """
@@ -26,7 +26,7 @@ from retrieval.models import IndexBuild
 from retrieval.search import search
 from tuning import tasks
 from tuning.cycles import training_cycle
-from tuning.models import Decision, Evaluation, Part, Run, Turn
+from tuning.models import Cycle, Decision, Evaluation, Part, Run
 from tuning.promotion import candidate
 from tuning.training import training_runs
 
@@ -42,16 +42,16 @@ def stand_in(settings: Any) -> None:
     settings.HEARTBEAT_SECONDS = 1
 
 
-def start(project: Project, **retriever: object) -> Turn:
+def start(project: Project, **retriever: object) -> Cycle:
     return training_cycle.start(project, only=Part.RETRIEVER, settings={"retriever": retriever})
 
 
-def go_round(turn: Turn) -> list[str]:
+def go_round(cycle: Cycle) -> list[str]:
     """The steps that were done, in their order."""
     steps = []
-    while turn.state == JobState.QUEUED:
-        steps.append(turn.step)
-        assert training_cycle.advance(turn, "test")
+    while cycle.state == JobState.QUEUED:
+        steps.append(cycle.step)
+        assert training_cycle.advance(cycle, "test")
     return steps
 
 
@@ -67,17 +67,17 @@ def alive(pid: int) -> bool:
         return False
 
 
-def test_a_turn_goes_through_its_steps_and_ends_with_a_decision(
+def test_a_cycle_goes_through_its_steps_and_ends_with_a_decision(
     project: Project, release: Release, settled: list[Query]
 ) -> None:
-    turn = start(project)
-    assert go_round(turn) == ["collect", "train", "index", "evaluate", "decide"]
-    assert turn.state == JobState.DONE, turn.reason
-    run, evaluation = turn.runs.get(), turn.evaluation
+    cycle = start(project)
+    assert go_round(cycle) == ["collect", "train", "index", "evaluate", "decide"]
+    assert cycle.state == JobState.DONE, cycle.reason
+    run, evaluation = cycle.runs.get(), cycle.evaluation
     assert run.encoder is not None and run.encoder.parent == release.build.encoder
     assert len(run.record["code"]["sha256"]) == 64
     assert run.record["choice"] == "copy" and run.loss == pytest.approx(0.1)
-    assert turn.challenger is not None and turn.challenger.build.encoder == run.encoder
+    assert cycle.challenger is not None and cycle.challenger.build.encoder == run.encoder
     # the copy ranks as the original does: the dense share, learned on dev, may differ, a gain is not promised
     assert set(evaluation.measures) >= {"ndcg@10", "recall@20", "mrr@10", "judged@10"}
     assert evaluation.measures["ndcg@10"]["queries"] == len(evaluation.per_query)
@@ -87,38 +87,38 @@ def test_a_turn_goes_through_its_steps_and_ends_with_a_decision(
 def test_always_promotes_and_the_release_before_can_come_back(
     project: Project, release: Release, settled: list[Query]
 ) -> None:
-    turn = training_cycle.start(project, only=Part.RETRIEVER, gate="always")
-    go_round(turn)
-    assert lifecycle.serving(project) == turn.challenger
+    cycle = training_cycle.start(project, only=Part.RETRIEVER, gate="always")
+    go_round(cycle)
+    assert lifecycle.serving(project) == cycle.challenger
     assert search.search(lifecycle.serving(project).build, "bamboo", 3)
     assert lifecycle.roll_back(project) == release
     assert search.search(lifecycle.serving(project).build, "bamboo", 3)
 
 
-def test_a_project_has_one_unfinished_turn(project: Project) -> None:
+def test_a_project_has_one_unfinished_cycle(project: Project) -> None:
     training_cycle.start(project)
-    with pytest.raises(training_cycle.AlreadyTurning):
+    with pytest.raises(training_cycle.CycleInProgress):
         training_cycle.start(project)
 
 
-def test_too_little_work_fails_the_turn_with_its_reason(
+def test_too_little_work_fails_the_cycle_with_its_reason(
     project: Project, release: Release, settle: Callable[..., Query]
 ) -> None:
     settle("One question", {"lion": 1})
-    turn = start(project)
-    go_round(turn)
-    assert turn.state == JobState.FAILED
-    assert "1 settled queries teach something" in turn.reason
+    cycle = start(project)
+    go_round(cycle)
+    assert cycle.state == JobState.FAILED
+    assert "1 settled queries teach something" in cycle.reason
     training_cycle.start(project)  # the way is free again
 
 
-def test_a_training_that_gives_up_fails_the_turn_with_its_reason(
+def test_a_training_that_gives_up_fails_the_cycle_with_its_reason(
     project: Project, release: Release, settled: list[Query]
 ) -> None:
-    turn = start(project, fail="the loss is not a number")
-    go_round(turn)
-    assert (turn.state, turn.reason) == (JobState.FAILED, "the loss is not a number")
-    assert turn.runs.get().state == JobState.FAILED
+    cycle = start(project, fail="the loss is not a number")
+    go_round(cycle)
+    assert (cycle.state, cycle.reason) == (JobState.FAILED, "the loss is not a number")
+    assert cycle.runs.get().state == JobState.FAILED
     assert lifecycle.serving(project) == release
 
 
@@ -128,54 +128,54 @@ def test_a_half_without_anything_to_learn_from_is_left_out(
     for n, name in enumerate(["lion", "tiger", "zebra", "panda", "otter", "eagle", "crow", "shark", "whale", "snail"]):
         query = settle(f"{name} {n}", {name: 3}, "x")
         query.reviews.update(answer="")
-    turn = training_cycle.start(project)
-    go_round(turn)
-    assert turn.state == JobState.DONE, turn.reason
-    assert [run.part for run in turn.runs.all()] == [Part.RETRIEVER]
-    assert "no" not in training_runs.left_out(turn).get("retriever", "")
-    assert "answers" in training_runs.left_out(turn)["generator"]
+    cycle = training_cycle.start(project)
+    go_round(cycle)
+    assert cycle.state == JobState.DONE, cycle.reason
+    assert [run.part for run in cycle.runs.all()] == [Part.RETRIEVER]
+    assert "no" not in training_runs.left_out(cycle).get("retriever", "")
+    assert "answers" in training_runs.left_out(cycle)["generator"]
 
 
 def test_cancelling_ends_the_training(project: Project, release: Release, settled: list[Query], until: Until) -> None:
-    turn = start(project, seconds=60)
-    training_cycle.advance(turn, "test")
-    worker = threading.Thread(target=_advance_and_close, args=(turn.pk,))
+    cycle = start(project, seconds=60)
+    training_cycle.advance(cycle, "test")
+    worker = threading.Thread(target=_advance_and_close, args=(cycle.pk,))
     worker.start()
     try:
-        until(lambda: Run.objects.filter(turn=turn, pid__isnull=False).exists(), 30, "the training")
-        run = Run.objects.get(turn=turn)
+        until(lambda: Run.objects.filter(cycle=cycle, pid__isnull=False).exists(), 30, "the training")
+        run = Run.objects.get(cycle=cycle)
         until(lambda: starts(run), 30, "its start")
-        assert training_cycle.cancel(turn, "no longer wanted")
+        assert training_cycle.cancel(cycle, "no longer wanted")
         worker.join(30)
         assert not worker.is_alive()
         assert not alive(starts(run)[0])
     finally:
         worker.join(60)
-    turn.refresh_from_db()
+    cycle.refresh_from_db()
     run.refresh_from_db()
-    assert (turn.state, run.state) == (JobState.CANCELLED, JobState.CANCELLED)
+    assert (cycle.state, run.state) == (JobState.CANCELLED, JobState.CANCELLED)
 
 
-def _advance_and_close(turn_id: int) -> None:
-    training_cycle.advance(Turn.objects.get(pk=turn_id), "worker")
+def _advance_and_close(cycle_id: int) -> None:
+    training_cycle.advance(Cycle.objects.get(pk=cycle_id), "worker")
     connections.close_all()
 
 
 def test_a_step_done_before_the_worker_died_is_not_done_again(
     project: Project, release: Release, settled: list[Query]
 ) -> None:
-    turn = start(project)
+    cycle = start(project)
     for _step in ("collect", "train", "index", "evaluate"):
-        training_cycle.advance(turn, "test")
-        done = turn.step
+        training_cycle.advance(cycle, "test")
+        done = cycle.step
     assert done == "decide"
     # as if the worker had died after each step's work and before moving on
     for step in ("train", "index", "evaluate"):
-        Turn.objects.update(step=step)
-        turn.refresh_from_db()
-        training_cycle.advance(turn, "test")
-        assert turn.state == JobState.QUEUED, turn.reason
-    assert len(starts(turn.runs.get())) == 1
+        Cycle.objects.update(step=step)
+        cycle.refresh_from_db()
+        training_cycle.advance(cycle, "test")
+        assert cycle.state == JobState.QUEUED, cycle.reason
+    assert len(starts(cycle.runs.get())) == 1
     assert IndexBuild.objects.count() == 2
     assert Release.objects.count() == 2
     assert Evaluation.objects.count() == 1
@@ -184,14 +184,14 @@ def test_a_step_done_before_the_worker_died_is_not_done_again(
 def test_a_result_whose_registration_was_lost_is_registered_without_training_again(
     project: Project, release: Release, settled: list[Query]
 ) -> None:
-    turn = start(project)
-    training_cycle.advance(turn, "test")
-    training_cycle.advance(turn, "test")
-    run = turn.runs.get()
+    cycle = start(project)
+    training_cycle.advance(cycle, "test")
+    training_cycle.advance(cycle, "test")
+    run = cycle.runs.get()
     Run.objects.update(state=JobState.RUNNING, encoder=None, worker="gone")
-    Turn.objects.update(step="train")
-    turn.refresh_from_db()
-    training_cycle.advance(turn, "test")
+    Cycle.objects.update(step="train")
+    cycle.refresh_from_db()
+    training_cycle.advance(cycle, "test")
     run.refresh_from_db()
     assert (run.state, run.encoder is not None, len(starts(run))) == (JobState.DONE, True, 1)
 
@@ -199,37 +199,37 @@ def test_a_result_whose_registration_was_lost_is_registered_without_training_aga
 def test_a_checkpoint_that_was_changed_on_disk_is_refused(
     project: Project, release: Release, settled: list[Query]
 ) -> None:
-    turn = start(project)
-    training_cycle.advance(turn, "test")
-    training_cycle.advance(turn, "test")
-    (training_runs.folder(turn.runs.get()) / "checkpoint" / "modules.json").write_text("[]")
+    cycle = start(project)
+    training_cycle.advance(cycle, "test")
+    training_cycle.advance(cycle, "test")
+    (training_runs.folder(cycle.runs.get()) / "checkpoint" / "modules.json").write_text("[]")
     Run.objects.update(state=JobState.RUNNING, encoder=None, worker="gone")
-    Turn.objects.update(step="train")
-    turn.refresh_from_db()
-    training_cycle.advance(turn, "test")
-    assert turn.state == JobState.FAILED
-    assert "is not what was written" in turn.reason
+    Cycle.objects.update(step="train")
+    cycle.refresh_from_db()
+    training_cycle.advance(cycle, "test")
+    assert cycle.state == JobState.FAILED
+    assert "is not what was written" in cycle.reason
 
 
-def test_a_worker_that_is_lost_too_often_fails_the_turn(
+def test_a_worker_that_is_lost_too_often_fails_the_cycle(
     project: Project, release: Release, settled: list[Query]
 ) -> None:
-    turn = start(project)
+    cycle = start(project)
     long_ago = timezone.now() - timedelta(hours=1)
-    for _attempt in range(Turn.MOST_ATTEMPTS):
-        assert turn.claim("doomed")
-        Turn.objects.update(heartbeat_at=long_ago)
+    for _attempt in range(Cycle.MOST_ATTEMPTS):
+        assert cycle.claim("doomed")
+        Cycle.objects.update(heartbeat_at=long_ago)
         training_cycle.sweep()
-        turn.refresh_from_db()
-    assert turn.state == JobState.FAILED
-    assert "its worker fell silent while collecting" in turn.reason
+        cycle.refresh_from_db()
+    assert cycle.state == JobState.FAILED
+    assert "its worker fell silent while collecting" in cycle.reason
 
 
-def test_a_sweep_names_a_waiting_turn_once_until_it_is_silent_again(project: Project) -> None:
-    turn = training_cycle.start(project)
+def test_a_sweep_names_a_waiting_cycle_once_until_it_is_silent_again(project: Project) -> None:
+    cycle = training_cycle.start(project)
     assert training_cycle.sweep() == []  # its message has just been sent
-    Turn.objects.update(created_at=timezone.now() - timedelta(hours=1))
-    assert training_cycle.sweep() == [turn]
+    Cycle.objects.update(created_at=timezone.now() - timedelta(hours=1))
+    assert training_cycle.sweep() == [cycle]
     assert training_cycle.sweep() == []
 
 
@@ -237,9 +237,11 @@ def test_old_builds_give_their_disk_back_but_base_and_the_two_before_stay(
     project: Project, release: Release, settled: list[Query]
 ) -> None:
     for mark in "abcd":
-        turn = training_cycle.start(project, only=Part.RETRIEVER, gate="always", settings={"retriever": {"mark": mark}})
-        go_round(turn)
-        assert turn.state == JobState.DONE, turn.reason
+        cycle = training_cycle.start(
+            project, only=Part.RETRIEVER, gate="always", settings={"retriever": {"mark": mark}}
+        )
+        go_round(cycle)
+        assert cycle.state == JobState.DONE, cycle.reason
     kept = IndexBuild.objects.searchable().order_by("number").values_list("number", flat=True)
     assert list(kept) == [1, 3, 4, 5]  # base, two before, serving
     assert candidate.tidy(project) == []
@@ -247,27 +249,27 @@ def test_old_builds_give_their_disk_back_but_base_and_the_two_before_stay(
 
 
 @pytest.mark.slow
-def test_a_worker_killed_while_training_leaves_one_training_and_the_turn_goes_on(
+def test_a_worker_killed_while_training_leaves_one_training_and_the_cycle_goes_on(
     project: Project, release: Release, settled: list[Query], start_worker: Start, until: Until
 ) -> None:
     quick = {"HEARTBEAT_SECONDS": "1", "STALE_SECONDS": "4", **_stand_in_environment()}
-    turn = start(project, seconds=8)
+    cycle = start(project, seconds=8)
     worker = start_worker(**quick)
-    enqueue(tasks.advance, turn.pk)
-    until(lambda: Run.objects.filter(turn=turn, progress_done__gt=1).exists(), 60, "the training")
-    run = Run.objects.get(turn=turn)
+    enqueue(tasks.advance, cycle.pk)
+    until(lambda: Run.objects.filter(cycle=cycle, progress_done__gt=1).exists(), 60, "the training")
+    run = Run.objects.get(cycle=cycle)
     os.killpg(worker.pid, signal.SIGKILL)
     until(lambda: not alive(starts(run)[0]), 10, "the end of the orphan")
     assert search.search(lifecycle.serving(project).build, "bamboo", 3)  # the old release serves on
     start_worker(**quick)
     time.sleep(5)
     enqueue(tasks.sweep)
-    until(lambda: _state(turn) in (JobState.DONE, JobState.FAILED), 90, "the end of the turn")
+    until(lambda: _state(cycle) in (JobState.DONE, JobState.FAILED), 90, "the end of the cycle")
     run.refresh_from_db()
-    turn.refresh_from_db()
-    assert (turn.state, run.state) == (JobState.DONE, JobState.DONE), turn.reason
+    cycle.refresh_from_db()
+    assert (cycle.state, run.state) == (JobState.DONE, JobState.DONE), cycle.reason
     assert (run.attempts, len(starts(run))) == (2, 2)
-    assert Decision.objects.filter(evaluation__turn=turn).count() == 1
+    assert Decision.objects.filter(evaluation__cycle=cycle).count() == 1
 
 
 @pytest.mark.slow
@@ -276,11 +278,11 @@ def test_a_worker_killed_while_building_the_index_leaves_one_build_that_is_taken
 ) -> None:
     quick = {"HEARTBEAT_SECONDS": "1", "STALE_SECONDS": "4"}
     slow = quick | {"DJANGO_SETTINGS_MODULE": "tests.tuning.slow_build_settings"}
-    turn = start(project)
-    training_cycle.advance(turn, "test")
-    training_cycle.advance(turn, "test")
+    cycle = start(project)
+    training_cycle.advance(cycle, "test")
+    training_cycle.advance(cycle, "test")
     worker = start_worker(**slow)
-    enqueue(tasks.advance, turn.pk)
+    enqueue(tasks.advance, cycle.pk)
     until(lambda: IndexBuild.objects.running().exists(), 60, "the build")
     os.killpg(worker.pid, signal.SIGKILL)
     build = IndexBuild.objects.running().get()
@@ -288,16 +290,16 @@ def test_a_worker_killed_while_building_the_index_leaves_one_build_that_is_taken
     start_worker(**quick)
     time.sleep(5)
     enqueue(tasks.sweep)
-    until(lambda: _state(turn) in (JobState.DONE, JobState.FAILED), 90, "the end of the turn")
-    turn.refresh_from_db()
+    until(lambda: _state(cycle) in (JobState.DONE, JobState.FAILED), 90, "the end of the cycle")
+    cycle.refresh_from_db()
     build.refresh_from_db()
-    assert (turn.state, build.state) == (JobState.DONE, JobState.DONE), turn.reason
+    assert (cycle.state, build.state) == (JobState.DONE, JobState.DONE), cycle.reason
     assert IndexBuild.objects.count() == 2
-    assert turn.challenger is not None and turn.challenger.build == build
+    assert cycle.challenger is not None and cycle.challenger.build == build
 
 
-def _state(turn: Turn) -> str:
-    return str(Turn.objects.values_list("state", flat=True).get(pk=turn.pk))
+def _state(cycle: Cycle) -> str:
+    return str(Cycle.objects.values_list("state", flat=True).get(pk=cycle.pk))
 
 
 def _stand_in_environment() -> dict[str, str]:

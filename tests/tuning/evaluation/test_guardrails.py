@@ -20,7 +20,7 @@ from retrieval.index import index_builds
 from retrieval.models import Corpus, Encoder
 from tests.tiny import tiny_generator
 from tuning.evaluation import guardrails
-from tuning.models import Dataset, Evaluation, GuardSet, Part, Run, Turn
+from tuning.models import Cycle, Dataset, Evaluation, GuardSet, Part, Run
 
 
 def write_set(place: Path, *, answers: bool = False, bad: str = "") -> Path:
@@ -39,10 +39,10 @@ def write_set(place: Path, *, answers: bool = False, bad: str = "") -> Path:
 
 def evaluation(project: Project, champion: Release, challenger: Release, *parts: str) -> Evaluation:
     dataset = Dataset.objects.create(project=project, number=1, path="none", sha256="0")
-    turn = Turn.objects.create(project=project, state=JobState.DONE, dataset=dataset)
+    cycle = Cycle.objects.create(project=project, state=JobState.DONE, dataset=dataset)
     for part in parts:
-        Run.objects.create(turn=turn, dataset=dataset, part=part, state=JobState.DONE)
-    return Evaluation.objects.create(turn=turn, dataset=dataset, champion=champion, challenger=challenger)
+        Run.objects.create(cycle=cycle, dataset=dataset, part=part, state=JobState.DONE)
+    return Evaluation.objects.create(cycle=cycle, dataset=dataset, champion=champion, challenger=challenger)
 
 
 def quiet(done: int, total: int, note: str) -> None:

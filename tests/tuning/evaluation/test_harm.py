@@ -20,7 +20,7 @@ from tests.tiny import said, tiny_encoder
 from tests.tuning.rounds import go_round
 from tuning.datasets import collect
 from tuning.evaluation import compare
-from tuning.models import Evaluation, GuardSet, Turn
+from tuning.models import Cycle, Evaluation, GuardSet
 
 LEARNS = {"roads": ["both"], "both_batch": 16, "both_epochs": 8, "both_lr": 0.005, "lm": 0}
 LEARNING = {"retriever": LEARNS, "budget_seconds": 120}
@@ -41,9 +41,9 @@ def test_a_paraphrase_on_the_other_side_of_the_split_stops_the_evaluation(
     leaking = [replace(row, split=planted.get(row.query_id, row.split)) for row in rows]
     settled_again = list(collect._settled(project))
     dataset = collect._freeze(project, 0, leaking, settled_again)
-    turn = Turn.objects.create(project=project, dataset=dataset, state=JobState.DONE)
+    cycle = Cycle.objects.create(project=project, dataset=dataset, state=JobState.DONE)
     evaluation = Evaluation.objects.create(
-        turn=turn, dataset=dataset, champion=release, challenger=lifecycle.next_release(project)
+        cycle=cycle, dataset=dataset, champion=release, challenger=lifecycle.next_release(project)
     )
     with pytest.raises(compare.CannotMeasure, match="“Which bird, then, uses tools"):
         compare.evaluate(evaluation, "test", nobody)

@@ -27,7 +27,7 @@ from tests.tiny import said, tiny_encoder, tiny_reranker
 from tests.tuning.rounds import go_round
 from tuning.datasets import collect
 from tuning.evaluation import compare, reranker_tradeoff
-from tuning.models import Evaluation, Gate, GuardSet, Part, Policy, Run, Turn
+from tuning.models import Cycle, Evaluation, Gate, GuardSet, Part, Policy, Run
 from tuning.promotion import promotion_gate
 from tuning.training import training_runs
 
@@ -51,10 +51,10 @@ def evaluation(
     shutil.copytree(weights, Path(settings.DATA_DIR) / "rerankers" / tmp_path.name)
     row = Reranker.objects.create(name="tiny", path=f"rerankers/{tmp_path.name}", sha256=artifacts.folder_hash(weights))
     dataset = collect.collect(project)
-    turn = Turn.objects.create(project=project, dataset=dataset, only=Part.RETRIEVER, state=JobState.DONE)
-    Run.objects.create(turn=turn, dataset=dataset, part=Part.RETRIEVER, state=JobState.DONE)
+    cycle = Cycle.objects.create(project=project, dataset=dataset, only=Part.RETRIEVER, state=JobState.DONE)
+    Run.objects.create(cycle=cycle, dataset=dataset, part=Part.RETRIEVER, state=JobState.DONE)
     challenger = lifecycle.next_release(project, reranker=row, rerank_share=1.0, rerank_depth=12)
-    return Evaluation.objects.create(turn=turn, dataset=dataset, champion=release, challenger=challenger)
+    return Evaluation.objects.create(cycle=cycle, dataset=dataset, champion=release, challenger=challenger)
 
 
 def weigh(evaluation: Evaluation, *, is_better: bool = True) -> reranker_tradeoff.Found:
@@ -95,7 +95,7 @@ def test_no_gain_does_not_however_little_time_it_takes(evaluation: Evaluation, p
 
 
 def test_who_asks_for_always_gets_it_unasked(evaluation: Evaluation) -> None:
-    evaluation.turn.gate = Gate.ALWAYS
+    evaluation.cycle.gate = Gate.ALWAYS
     found = weigh(evaluation, is_better=False)
     assert found["is_kept"]
     assert "stays without having been asked" in str(reranker_tradeoff.told(found))
@@ -124,20 +124,20 @@ def test_one_that_does_not_pay_is_taken_away_and_the_rest_is_measured_without_it
 def test_pages_say_why_a_release_has_no_reranker(
     evaluation: Evaluation, project: Project, client: Client, erin: User
 ) -> None:
-    turn, challenger = evaluation.turn, evaluation.challenger
-    Turn.objects.filter(pk=turn.pk).update(challenger=challenger)
+    cycle, challenger = evaluation.cycle, evaluation.challenger
+    Cycle.objects.filter(pk=cycle.pk).update(challenger=challenger)
     Release.objects.filter(pk=challenger.pk).update(reranker=None)
-    run = Run.objects.create(turn=turn, dataset=turn.dataset, part=Part.RERANKER, state=JobState.RUNNING)
+    run = Run.objects.create(cycle=cycle, dataset=cycle.dataset, part=Part.RERANKER, state=JobState.RUNNING)
     client.force_login(erin)
 
     def pages() -> tuple[str, str]:
-        """Of the release and of the turn."""
+        """Of the release and of the cycle."""
         places = [
             reverse("curation:release", args=["zoo", challenger.number]),
-            reverse("tuning:turn", args=["zoo", turn.pk]),
+            reverse("tuning:cycle", args=["zoo", cycle.pk]),
         ]
-        of_release, of_turn = (client.get(place).content.decode() for place in places)
-        return of_release, of_turn
+        of_release, of_cycle = (client.get(place).content.decode() for place in places)
+        return of_release, of_cycle
 
     assert not any("<dt>Reranker</dt>" in page for page in pages())  # nobody knows yet
     run.record = {"choice": "no reranker", "dev": {"no reranker": 0.75, "reranker": 0.7}}
@@ -145,19 +145,19 @@ def test_pages_say_why_a_release_has_no_reranker(
     told = "on the dev split the ranking got no better with it (nDCG@10 0.750 without it, 0.700 with it)."
     assert all(told in page for page in pages())
     Run.objects.filter(pk=run.pk).update(state=JobState.FAILED, reason="3 queries are too few.")
-    of_release, of_turn = pages()
+    of_release, of_cycle = pages()
     assert "No reranker could be trained: 3 queries are too few." in of_release
-    assert "3 queries are too few." in of_turn
+    assert "3 queries are too few." in of_cycle
     Run.objects.filter(pk=run.pk).update(state=JobState.DONE, reason="", reranker=evaluation.challenger.reranker)
     Evaluation.objects.update(reranking=weigh(evaluation, is_better=False))
     assert all("The reranker was left out: against the same release without it" in page for page in pages())
     with translation.override("zh-hans"):
-        assert "重排器" in str(reranker_tradeoff.without_reranker(Turn.objects.get(pk=turn.pk)))
+        assert "重排器" in str(reranker_tradeoff.without_reranker(Cycle.objects.get(pk=cycle.pk)))
 
 
 def test_with_always_it_is_measured_in_place(evaluation: Evaluation) -> None:
-    Turn.objects.update(gate=Gate.ALWAYS)
-    evaluation.turn.refresh_from_db()
+    Cycle.objects.update(gate=Gate.ALWAYS)
+    evaluation.cycle.refresh_from_db()
     compare.evaluate(evaluation, "test", nobody)
     assert Release.objects.get(pk=evaluation.challenger_id).reranker is not None
     gain, measured = evaluation.reranking["gain"], evaluation.measures["ndcg@10"]
@@ -211,18 +211,18 @@ def marked(db: None, tmp_path: Path, settings: Any) -> Project:
 
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
-def test_a_turn_trains_one_measures_it_and_serves_with_it(marked: Project, client: Client) -> None:
+def test_a_cycle_trains_one_measures_it_and_serves_with_it(marked: Project, client: Client) -> None:
     Policy.objects.create(project=marked, most_rerank_ms=1e6)
     learns = {"enabled": True, "lr": 0.005, "epochs": 12, "max_tokens": 48, "mined": 0}
-    turn = go_round(marked, {"reranker": learns, "budget_seconds": 120})
-    run = turn.runs.get(part=Part.RERANKER)
+    cycle = go_round(marked, {"reranker": learns, "budget_seconds": 120})
+    run = cycle.runs.get(part=Part.RERANKER)
     assert run.state == JobState.DONE and run.reranker is not None, run.record
     assert "enabled" not in run.settings["settings"]
     assert run.parent_encoder == query_vectors.first_encoder(marked)
-    weighed = turn.evaluation.reranking
+    weighed = cycle.evaluation.reranking
     assert weighed["is_kept"] and weighed["gain"]["low"] > 0, (weighed, run.record)
-    assert turn.evaluation.decision.promoted, turn.evaluation.decision.reason
-    assert "The reranker pays for its time and stays." in turn.evaluation.decision.reason
+    assert cycle.evaluation.decision.promoted, cycle.evaluation.decision.reason
+    assert "The reranker pays for its time and stays." in cycle.evaluation.decision.reason
     now = lifecycle.serving(marked)
     assert (now.reranker, now.rerank_depth) == (run.reranker, 20)
     assert retrieve.search(now, "ba de", 5) != retrieve.search(retrieve.plain(now), "ba de", 5)
@@ -238,13 +238,13 @@ def test_a_turn_trains_one_measures_it_and_serves_with_it(marked: Project, clien
 
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
-def test_one_that_cannot_learn_ends_no_turn(
+def test_one_that_cannot_learn_ends_no_cycle(
     project: Project, release: Release, settled: list[Query], settings: Any
 ) -> None:
     settings.TRAINERS = {"retriever": "tests.tuning.trainer", "reranker": "tuning.engine.reranker.train_reranker"}
-    turn = go_round(project, {"reranker": {"enabled": True, "least_queries": 500}})
-    run = turn.runs.get(part=Part.RERANKER)
+    cycle = go_round(project, {"reranker": {"enabled": True, "least_queries": 500}})
+    run = cycle.runs.get(part=Part.RERANKER)
     assert run.state == JobState.FAILED and "the reranker needs 500" in run.reason
-    assert turn.challenger is not None and turn.challenger.reranker is None
-    assert turn.evaluation.reranking == {}
+    assert cycle.challenger is not None and cycle.challenger.reranker is None
+    assert cycle.evaluation.reranking == {}
     search.close_all()

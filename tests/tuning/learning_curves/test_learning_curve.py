@@ -16,7 +16,7 @@ from common.jobs import JobState
 from curation.models import Project, Query, Release
 from tuning import tasks
 from tuning.learning_curves import learning_curve
-from tuning.models import Curve, Run, Turn
+from tuning.models import Curve, Cycle, Run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -37,7 +37,7 @@ def test_every_size_becomes_a_point_and_nothing_else_is_left(
     values = {point["value"] for point in curve.points}
     assert len(values) == 1 and 0 < values.pop() <= 1  # the copy ranks as the original does
     assert curve.points[1]["grades"] < curve.points[2]["grades"]
-    assert not Run.objects.exists() and not Turn.objects.exists()
+    assert not Run.objects.exists() and not Cycle.objects.exists()
     assert not list((settings.DATA_DIR / "learning").iterdir())
     assert learning_curve.outlook(curve) is None  # two trainings
     assert [gain for gain, _low, _high in learning_curve.gains(curve)] == [0.0, 0.0]

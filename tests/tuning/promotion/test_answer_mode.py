@@ -27,9 +27,9 @@ def run(project: Project, release: Release, settled: list[Query], tmp_path: Path
     Release.objects.filter(pk=release.pk).update(answer_passages=2)
     folder = tiny_generator(tmp_path / "tiny", window=4096)
     generator = Generator.objects.create(name="tiny", base_path=str(folder), sha256="1" * 64, parent=release.generator)
-    turn = training_cycle.start(project, only=Part.GENERATOR)
-    assert training_cycle.advance(turn, "test"), turn.reason
-    (found,) = training_runs.prepare(turn)
+    cycle = training_cycle.start(project, only=Part.GENERATOR)
+    assert training_cycle.advance(cycle, "test"), cycle.reason
+    (found,) = training_runs.prepare(cycle)
     found.generator = generator
     found.save(update_fields=["generator"])
     found.finish()
@@ -45,7 +45,7 @@ def test_the_better_way_is_taken_and_of_equal_ones_the_cheaper(figures: tuple[fl
 
 
 def test_a_challenger_answers_the_way_that_was_measured_to_be_better(run: Run) -> None:
-    challenger = candidate.challenger(run.turn, "test", lambda *_: None)
+    challenger = candidate.challenger(run.cycle, "test", lambda *_: None)
     run.refresh_from_db()
     found = run.record["answering"]
     assert found["queries"] == len([row for row in collect.rows(run.dataset, DEV) if row.answer or row.is_unanswerable])
@@ -56,8 +56,8 @@ def test_a_challenger_answers_the_way_that_was_measured_to_be_better(run: Run) -
 
 def test_with_one_passage_there_is_nothing_to_choose(run: Run, release: Release) -> None:
     Release.objects.filter(pk=release.pk).update(answer_passages=1, answering=Release.Answering.PARALLEL)
-    challenger = candidate.challenger(run.turn, "test", lambda *_: None)
+    challenger = candidate.challenger(run.cycle, "test", lambda *_: None)
     run.refresh_from_db()
     assert "answering" not in run.record
     assert challenger.answering == Release.Answering.PARALLEL
-    assert lifecycle.serving(run.turn.project).pk == release.pk
+    assert lifecycle.serving(run.cycle.project).pk == release.pk

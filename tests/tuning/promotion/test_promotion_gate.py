@@ -9,7 +9,7 @@ import pytest
 
 from curation.models import Project, Release
 from curation.releases import lifecycle
-from tuning.models import Ask, Dataset, Evaluation, Gate, GuardRule, Part, Policy, Run, Turn
+from tuning.models import Ask, Cycle, Dataset, Evaluation, Gate, GuardRule, Part, Policy, Run
 from tuning.promotion import promotion_gate
 
 
@@ -31,15 +31,15 @@ Make = Callable[..., Evaluation]
 
 @pytest.fixture
 def evaluated(project: Project, release: Release) -> Make:
-    """A function that makes a finished evaluation with these measures, of a turn that trained these parts."""
+    """A function that makes a finished evaluation with these measures, of a cycle that trained these parts."""
 
     def make(parts: list[str] = [Part.RETRIEVER], **measures: dict[str, Any]) -> Evaluation:  # noqa: B006
         dataset, _made = Dataset.objects.get_or_create(project=project, number=1, path="none", sha256="0")
-        turn = Turn.objects.create(project=project, state="done", dataset=dataset)
+        cycle = Cycle.objects.create(project=project, state="done", dataset=dataset)
         for part in parts:
-            Run.objects.create(turn=turn, dataset=dataset, part=part, state="done")
+            Run.objects.create(cycle=cycle, dataset=dataset, part=part, state="done")
         return Evaluation.objects.create(
-            turn=turn,
+            cycle=cycle,
             dataset=dataset,
             champion=lifecycle.serving(project),
             challenger=lifecycle.next_release(project, fusion_weight=0.5),

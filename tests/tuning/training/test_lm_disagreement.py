@@ -31,7 +31,7 @@ def _files(folder: Path, rows: dict[int, tuple[list[str], dict[str, float], floa
     return scores, candidates
 
 
-def test_they_disagree_where_the_language_model_turns_the_order_round(
+def test_they_disagree_where_the_language_model_cycles_the_order_round(
     project: Project, settle: Settle, tmp_path: Path
 ) -> None:
     alike, apart, needless, sampled = (settle(f"{n}?", {"lion": 3}, "Yes.", is_evaluation=n == 3) for n in range(4))

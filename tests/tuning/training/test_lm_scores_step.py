@@ -43,8 +43,8 @@ def test_the_run_says_what_the_server_scored_and_if_not_why(
             name="parrot", kind=Generator.Kind.API, base_path=server.url, sha256="2" * 64
         )
         Release.objects.filter(pk=release.pk).update(generator=elsewhere)
-        turn = training_cycle.start(project, only=Part.RETRIEVER)
+        cycle = training_cycle.start(project, only=Part.RETRIEVER)
         for _step in ("collect", "train"):
-            assert training_cycle.advance(turn, "test"), turn.reason
-    run = turn.runs.get()
+            assert training_cycle.advance(cycle, "test"), cycle.reason
+    run = cycle.runs.get()
     assert str(messages.read(run.record["taught_by"])).startswith(told)

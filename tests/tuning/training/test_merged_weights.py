@@ -16,7 +16,7 @@ from common.jobs import JobState
 from curation.models import Generator, Project
 from tests.tiny import tiny_generator
 from tuning import tasks
-from tuning.models import Dataset, Part, Run, Turn
+from tuning.models import Cycle, Dataset, Part, Run
 from tuning.training import merged_weights, run_record, training_runs
 
 
@@ -40,8 +40,8 @@ def adapter(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def run(project: Project, adapter: tuple[Path, Path]) -> Run:
     base, folder = adapter
     dataset = Dataset.objects.create(project=project, number=1, sha256="0")
-    turn = Turn.objects.create(project=project, dataset=dataset, state=JobState.DONE)
-    row = Run.objects.create(turn=turn, dataset=dataset, part=Part.GENERATOR, state=JobState.DONE, path="runs/tiny")
+    cycle = Cycle.objects.create(project=project, dataset=dataset, state=JobState.DONE)
+    row = Run.objects.create(cycle=cycle, dataset=dataset, part=Part.GENERATOR, state=JobState.DONE, path="runs/tiny")
     checkpoint = training_runs.folder(row) / "checkpoint"
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     if not checkpoint.exists():

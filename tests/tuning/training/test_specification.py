@@ -36,9 +36,9 @@ def run(project: Project, release: Release, settled: list[Query], passages: dict
     """A generator's run; each query's draft but the last was written from two passages, and edited."""
     for query in settled[:-1]:
         drafted(query, release, [passages["whale"], passages["otter"]], "Nobody has ever said so.")
-    turn = training_cycle.start(project, only=Part.GENERATOR)
-    assert training_cycle.advance(turn, "test"), turn.reason
-    (found,) = training_runs.prepare(turn)
+    cycle = training_cycle.start(project, only=Part.GENERATOR)
+    assert training_cycle.advance(cycle, "test"), cycle.reason
+    (found,) = training_runs.prepare(cycle)
     return found
 
 
@@ -76,7 +76,7 @@ def test_instances_have_the_prompt_the_release_serves_to_the_letter(
     generator = Asked(tiny_generator(tmp_path / "tiny", window=4096))
     monkeypatch.setattr(lifecycle, "generator_for", lambda _release: generator)
     Release.objects.filter(pk=release.pk).update(answer_passages=2)
-    served = lifecycle.serving(run.turn.project)
+    served = lifecycle.serving(run.cycle.project)
     spec = specification.specification(run, tmp_path, lambda *_: None)
     rows = {row.query_id: row for row in read_queries(Path(spec["queries"])) if row.split != TEST}
     recipe = Recipe(spec["prompt"], spec["refusal"], spec["answer_passages"])

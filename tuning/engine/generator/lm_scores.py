@@ -2,7 +2,7 @@
 
     python -m tuning.engine.generator.lm_scores SPEC.json OUT/
 
-Scores are the slowest numbers of a turn, and most of them are the same in the next one. So each is written to a
+Scores are the slowest numbers of a cycle, and most of them are the same in the next one. So each is written to a
 cache the moment it is known, under a key of everything that decides it: a killed process goes on where it
 stood, and a second pass only reads. A query's scores come out whole or not at all, because a distribution over
 some of the candidates would call the others worthless.

@@ -1,4 +1,4 @@
-"""One whole turn of the loop in the foreground: collect → train → index → evaluate → decide."""
+"""One whole cycle of the loop in the foreground: collect → train → index → evaluate → decide."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from common.messages import say
 from curation.core.project_command import ProjectCommand
 from curation.models import Project
 from tuning.cycles import training_cycle
-from tuning.models import HALVES, Gate, Part, Turn
+from tuning.models import HALVES, Cycle, Gate, Part
 from tuning.training import run_record, training_runs
 
 
-class TurnFailed(Exception):
-    """The turn ended without a decision; the message is its reason."""
+class CycleFailed(Exception):
+    """The cycle ended without a decision; the message is its reason."""
 
 
 class Command(ProjectCommand):
     help = "Collect settled work, train, evaluate, decide and put the better pair in service."
-    errors = (training_cycle.AlreadyTurning, TurnFailed, *training_cycle.REASONS)
+    errors = (training_cycle.CycleInProgress, CycleFailed, *training_cycle.REASONS)
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -39,47 +39,47 @@ class Command(ProjectCommand):
         settings = {} if options["budget"] is None else {"budget_seconds": options["budget"]}
         settings = training_runs.with_reranker(settings, options["reranker"])
         wanted = {"only": options["only"], "gate": options["gate"], "seed": options["seed"], "settings": settings}
-        turn = self._take_up(project, wanted) or training_cycle.start(project, **wanted)
+        cycle = self._take_up(project, wanted) or training_cycle.start(project, **wanted)
         try:
-            self._go_round(turn)
+            self._go_round(cycle)
         except KeyboardInterrupt:
-            training_cycle.cancel(turn, say("stopped_at_keyboard"))
-            raise TurnFailed("stopped at the keyboard") from None
-        if turn.state != JobState.DONE:
-            raise TurnFailed(turn.reason or f"the turn is {turn.get_state_display()}")
-        return _result(turn)
+            training_cycle.cancel(cycle, say("stopped_at_keyboard"))
+            raise CycleFailed("stopped at the keyboard") from None
+        if cycle.state != JobState.DONE:
+            raise CycleFailed(cycle.reason or f"the cycle is {cycle.get_state_display()}")
+        return _result(cycle)
 
-    def _take_up(self, project: Project, wanted: dict[str, Any]) -> Turn | None:
-        """The turn a killed process left, if it is the one wanted; another one is given up, with the reason."""
+    def _take_up(self, project: Project, wanted: dict[str, Any]) -> Cycle | None:
+        """The cycle a killed process left, if it is the one wanted; another one is given up, with the reason."""
         left = training_cycle.left_behind(project)
         if left is None:
             return None
         if all(getattr(left, name) == value for name, value in wanted.items()):
-            self.say(f"going on with turn {left.pk}, which lost its worker while {left.get_step_display()}")
+            self.say(f"going on with cycle {left.pk}, which lost its worker while {left.get_step_display()}")
             return left
         training_cycle.cancel(left, say("given_up"))
         return None
 
-    def _go_round(self, turn: Turn) -> None:
+    def _go_round(self, cycle: Cycle) -> None:
         """Every step that is left, one line about each."""
         worker = worker_name()
-        while turn.state == JobState.QUEUED:
-            step = Turn.Step(turn.step)
-            if not training_cycle.advance(turn, worker, self.progress):
-                raise TurnFailed("another worker has taken the turn up; see its page")
-            if turn.state in (JobState.QUEUED, JobState.DONE):
-                self.say(f"{step.label}: {_TOLD[step](turn)}")
+        while cycle.state == JobState.QUEUED:
+            step = Cycle.Step(cycle.step)
+            if not training_cycle.advance(cycle, worker, self.progress):
+                raise CycleFailed("another worker has taken the cycle up; see its page")
+            if cycle.state in (JobState.QUEUED, JobState.DONE):
+                self.say(f"{step.label}: {_TOLD[step](cycle)}")
 
 
-def _collected(turn: Turn) -> str:
-    assert turn.dataset is not None
-    splits = [f"{split} {found['queries']}" for split, found in turn.dataset.counts.items()]
-    return f"{turn.dataset} ({', '.join(splits)} queries; sha256 {turn.dataset.sha256[:12]})"
+def _collected(cycle: Cycle) -> str:
+    assert cycle.dataset is not None
+    splits = [f"{split} {found['queries']}" for split, found in cycle.dataset.counts.items()]
+    return f"{cycle.dataset} ({', '.join(splits)} queries; sha256 {cycle.dataset.sha256[:12]})"
 
 
-def _trained(turn: Turn) -> str:
-    told = [f"{run.part} in {run.seconds:.0f} s, {_outcome(run.record)}" for run in turn.runs.order_by("pk")]
-    told += [f"{part} left out: {why}" for part, why in training_runs.left_out(turn).items()]
+def _trained(cycle: Cycle) -> str:
+    told = [f"{run.part} in {run.seconds:.0f} s, {_outcome(run.record)}" for run in cycle.runs.order_by("pk")]
+    told += [f"{part} left out: {why}" for part, why in training_runs.left_out(cycle).items()]
     return "; ".join(told)
 
 
@@ -87,18 +87,18 @@ def _outcome(record: dict[str, Any]) -> str:
     return f"dev chose {record['choice']}" if record.get("choice") else "done"
 
 
-def _indexed(turn: Turn) -> str:
-    challenger = turn.challenger
+def _indexed(cycle: Cycle) -> str:
+    challenger = cycle.challenger
     assert challenger is not None
     told = f"{challenger} ({challenger.build}, dense share {challenger.fusion_weight:.2f})"
-    run = turn.runs.filter(part=Part.RERANKER).first()
+    run = cycle.runs.filter(part=Part.RERANKER).first()
     if run is None:
         return told
     return f"{told}; reranker in {run.seconds:.0f} s, {run.reason or _outcome(run.record)}"
 
 
-def _evaluated(turn: Turn) -> str:
-    figures = turn.evaluation.measures
+def _evaluated(cycle: Cycle) -> str:
+    figures = cycle.evaluation.measures
     shown = [name for name in ("ndcg@10", "recall@20", "f1", "em") if name in figures]
     return "; ".join(
         f"{name} {figures[name]['champion']:.3f} → {figures[name]['challenger']:.3f}"
@@ -107,20 +107,20 @@ def _evaluated(turn: Turn) -> str:
     )
 
 
-_TOLD: dict[Turn.Step, Callable[[Turn], str]] = {
-    Turn.Step.COLLECT: _collected,
-    Turn.Step.TRAIN: _trained,
-    Turn.Step.INDEX: _indexed,
-    Turn.Step.EVALUATE: _evaluated,
-    Turn.Step.DECIDE: lambda turn: str(turn.evaluation.decision.reason),
+_TOLD: dict[Cycle.Step, Callable[[Cycle], str]] = {
+    Cycle.Step.COLLECT: _collected,
+    Cycle.Step.TRAIN: _trained,
+    Cycle.Step.INDEX: _indexed,
+    Cycle.Step.EVALUATE: _evaluated,
+    Cycle.Step.DECIDE: lambda cycle: str(cycle.evaluation.decision.reason),
 }
 
 
-def _result(turn: Turn) -> dict[str, Any]:
-    """The whole turn for --json."""
-    assert turn.dataset is not None and turn.challenger is not None
-    decision = turn.evaluation.decision
-    dataset = turn.dataset
+def _result(cycle: Cycle) -> dict[str, Any]:
+    """The whole cycle for --json."""
+    assert cycle.dataset is not None and cycle.challenger is not None
+    decision = cycle.evaluation.decision
+    dataset = cycle.dataset
     return {
         "dataset": {"number": dataset.number, "sha256": dataset.sha256, "counts": dataset.counts},
         "runs": [
@@ -131,12 +131,12 @@ def _result(turn: Turn) -> dict[str, Any]:
                 "loss": run.loss,
                 "record": run_record.read_out(run),
             }
-            for run in turn.runs.order_by("pk")
+            for run in cycle.runs.order_by("pk")
         ],
-        "evaluation": turn.evaluation.measures,
+        "evaluation": cycle.evaluation.measures,
         "decision": {"promoted": decision.promoted, "reason": str(decision.reason)},
         "release": {
-            "challenger": turn.challenger.number,
-            "serving": turn.project.releases.serving().values_list("number", flat=True).get(),
+            "challenger": cycle.challenger.number,
+            "serving": cycle.project.releases.serving().values_list("number", flat=True).get(),
         },
     }

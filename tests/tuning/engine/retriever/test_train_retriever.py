@@ -336,7 +336,7 @@ def test_of_a_large_corpus_the_quick_roads_look_at_the_judged_the_first_and_othe
 
 
 @pytest.mark.slow
-def test_the_next_turn_goes_on_from_two_sides_that_differ(spec: dict[str, Any], fit: Fit) -> None:
+def test_the_next_cycle_goes_on_from_two_sides_that_differ(spec: dict[str, Any], fit: Fit) -> None:
     """The query side of the first has a head; the second's main road begins with the passage side and its own head."""
     spec["settings"] |= {"roads": ["both"]}
     first = fit(spec)
