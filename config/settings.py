@@ -206,8 +206,8 @@ SPECTACULAR_SETTINGS = {
         "QueryStateEnum": "curation.models.Query.State",
         "ReleaseStateEnum": "curation.models.Release.State",
         "ProvisionalGradeStateEnum": "curation.models.ProvisionalGrade.State",
-        "PartEnum": "tuning.models.Part",
-        "HalfEnum": "tuning.models.HALVES",
+        "RunComponentEnum": "tuning.models.Component",
+        "ComponentEnum": "tuning.models.COMPONENTS",
     },
 }
 
@@ -250,7 +250,7 @@ GENERATOR_API_URL = env_str("GENERATOR_API_URL", "")
 GENERATOR_API_KEY = env_str("GENERATOR_API_KEY", "")
 GENERATOR_API_MODEL = env_str("GENERATOR_API_MODEL", "")
 COMPUTE_THREADS = env_int("COMPUTE_THREADS", 0)  # 0: every core, for the one heavy process at a time
-# What is started for a run of each part, as a process of its own: `python -m MODULE SPEC.json OUT`. Before the
+# What is started for a run of each component, as a process of its own: `python -m MODULE SPEC.json OUT`. Before the
 # retriever's, `scores` asks the generator what it makes of the candidates.
 TRAINERS = {
     "retriever": "tuning.engine.retriever.train_retriever",

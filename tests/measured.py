@@ -10,7 +10,7 @@ from django.conf import settings
 from common.jobs import JobState
 from curation.models import Release
 from curation.releases import lifecycle
-from tuning.models import Cycle, Dataset, Decision, Evaluation, Part, Run
+from tuning.models import Component, Cycle, Dataset, Decision, Evaluation, Run
 
 FIGURES = {"low": 0.02, "high": 0.18, "p": 0.0004, "queries": 3, "smallest_visible": 0.05}
 
@@ -29,7 +29,7 @@ def challenge(champion: Release, before: float = 0.5, after: float = 0.6) -> Rel
         project=project, state=JobState.DONE, step=Cycle.Step.DECIDE, dataset=dataset, challenger=challenger
     )
     run = Run.objects.create(
-        cycle=cycle, dataset=dataset, part=Part.RETRIEVER, state=JobState.DONE, loss=0.4, seconds=9
+        cycle=cycle, dataset=dataset, component=Component.RETRIEVER, state=JobState.DONE, loss=0.4, seconds=9
     )
     run.path = f"runs/{run.pk}"
     run.save(update_fields=["path"])

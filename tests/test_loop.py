@@ -1,4 +1,4 @@
-"""The loop turns: questions are asked, judged and settled by people, and both halves of the pair learn from it.
+"""The loop turns: questions are asked, judged and settled by people, and the retriever and the generator learn from it.
 
 Everything is real: the small encoder and generator that install as packages, FAISS, Celery and its broker, the
 database. Only the work is little: a dozen passages, a few steps.
@@ -25,7 +25,7 @@ from tuning import tasks
 from tuning.cycles import training_cycle
 from tuning.datasets import collect
 from tuning.evaluation import guardrails
-from tuning.models import Cycle, DatasetQuery, Gate, Part
+from tuning.models import Component, Cycle, DatasetQuery, Gate
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
@@ -75,7 +75,7 @@ def test_a_question_goes_all_the_way_round(
     cycle.refresh_from_db()
     assert cycle.state == JobState.DONE, cycle.reason
 
-    retriever, generator = cycle.runs.get(part=Part.RETRIEVER), cycle.runs.get(part=Part.GENERATOR)
+    retriever, generator = cycle.runs.get(component=Component.RETRIEVER), cycle.runs.get(component=Component.GENERATOR)
     assert retriever.record["taught_by"]["code"] == "taught_by_both" and retriever.encoder is not None
     assert retriever.record["taught_by"]["args"] == {"n": 1, "of": 1}  # where nobody called a passage relevant
     scored = project.queries.filter(disagreement__range=(0, 1)).values_list("stratum", flat=True)

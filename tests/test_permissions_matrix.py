@@ -227,7 +227,7 @@ TABLE = {
     "tuning:policy": _page(MANAGER, post=302, body=_is(**POLICY)),
     "tuning:guards": _page(MANAGER, post=422),
     "tuning:change_guard": _page(MANAGER, 405, 302, thing="guard", body=_is(margin=0.05)),
-    "tuning:learning": _page(ENGINEER, post=302, body=_is(part="retriever", minutes=1)),
+    "tuning:learning": _page(ENGINEER, post=302, body=_is(component="retriever", minutes=1)),
     "tuning:curve": _page(ENGINEER, thing="curve"),
     "tuning:curve_points": _page(ENGINEER, thing="curve"),
     "tuning:cancel_curve": _page(ENGINEER, 405, 302, thing="curve"),
@@ -267,7 +267,7 @@ TABLE = {
     "api:datasets": _api(ENGINEER),
     "api:dataset": _api(ENGINEER, thing="dataset"),
     "api:dataset_changes": _api(ENGINEER, 404, thing="dataset"),
-    "api:learning_curves": _api(ENGINEER, post=201, body=_is(part="retriever")),
+    "api:learning_curves": _api(ENGINEER, post=201, body=_is(component="retriever")),
     "api:learning_curve": _api(ENGINEER, thing="curve"),
     "schema": _page(ANYBODY, to_anonymous=200),
     "docs": _page(ANYBODY, to_anonymous=200),
@@ -483,8 +483,8 @@ class Written:
 def _rows(project: Project | None = None) -> dict[str, list[Any]]:
     """Every row of the three apps, or those that belong to one project."""
     found = {}
-    for part in PARTS:
-        for model in apps.get_app_config(part).get_models(include_auto_created=True):
+    for app in PARTS:
+        for model in apps.get_app_config(app).get_models(include_auto_created=True):
             path = _path_to_project(model)
             if project is None:
                 rows = model._default_manager.all()
@@ -589,7 +589,7 @@ def _stage(slug: str, word: str, people: dict[str, User], *, number: int) -> Sta
         pair=pair,
         dataset=project.datasets.get(),
         judgement=settled.judgements.get(),
-        curve=Curve.objects.create(project=project, part="retriever", measure="ndcg@10", state=JobState.DONE),
+        curve=Curve.objects.create(project=project, component="retriever", measure="ndcg@10", state=JobState.DONE),
     )
 
 

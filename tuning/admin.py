@@ -50,7 +50,7 @@ class CycleAdmin(ReadOnly):
 @admin.register(Run)
 class RunAdmin(ReadOnly):
     list_display = ["__str__", "cycle", "state", "loss", "seconds", "encoder", "generator", "reranker", "created_at"]
-    list_filter = ["cycle__project", "part", "state"]
+    list_filter = ["cycle__project", "component", "state"]
     list_select_related = ["cycle__project", "encoder", "generator", "reranker"]
 
 
@@ -107,6 +107,6 @@ class VoteAdmin(ReadOnly):
 
 @admin.register(Curve)
 class CurveAdmin(ReadOnly):
-    list_display = ["__str__", "part", "state", "sizes", "created_at"]
-    list_filter = ["project", "part", "state"]
+    list_display = ["__str__", "component", "state", "sizes", "created_at"]
+    list_filter = ["project", "component", "state"]
     list_select_related = ["project"]

@@ -16,15 +16,15 @@ from curation.models import Generator, Judgement, Project, Query, Release, Revie
 from retrieval.models import Encoder, Reranker
 
 
-class Part(models.TextChoices):
-    """What learns: a half of the pair, or the retriever's optional last stage."""
+class Component(models.TextChoices):
+    """What learns: a component of the pair, or the retriever's optional last stage."""
 
     RETRIEVER = "retriever", _("retriever")
     GENERATOR = "generator", _("generator")
     RERANKER = "reranker", _("reranker")
 
 
-HALVES = [(part.value, part.label) for part in (Part.RETRIEVER, Part.GENERATOR)]
+COMPONENTS = [(component.value, component.label) for component in (Component.RETRIEVER, Component.GENERATOR)]
 
 
 class Gate(models.TextChoices):
@@ -34,7 +34,7 @@ class Gate(models.TextChoices):
 
 
 class Ask(models.TextChoices):
-    """What the gate asks of the measure a half was trained for."""
+    """What the gate asks of the measure a component was trained for."""
 
     BETTER = "better", _("measurably better")
     NOT_WORSE = "not_worse", _("measurably not worse")
@@ -106,7 +106,7 @@ class Cycle(Job):
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="cycles")
     step = models.CharField(max_length=10, choices=Step, default=Step.COLLECT)
-    only = models.CharField(max_length=10, choices=HALVES, blank=True, help_text=_("Empty: both."))
+    only = models.CharField(max_length=10, choices=COMPONENTS, blank=True, help_text=_("Empty: both."))
     gate = models.CharField(max_length=6, choices=Gate, default=Gate.AUTO)
     seed = models.PositiveIntegerField(default=0)
     settings = models.JSONField(default=dict, blank=True, help_text=_("Overrides of the runs' settings."))
@@ -153,7 +153,7 @@ class Run(Job):
 
     cycle = models.ForeignKey(Cycle, on_delete=models.CASCADE, related_name="runs")
     dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="runs")
-    part = models.CharField(max_length=10, choices=Part)
+    component = models.CharField(max_length=10, choices=Component)
     settings = models.JSONField(default=dict, help_text=_("The specification the training process was given."))
     seed = models.PositiveIntegerField(default=0)
     path = models.CharField(
@@ -174,22 +174,22 @@ class Run(Job):
 
     class Meta:
         ordering = ["-pk"]
-        constraints = [models.UniqueConstraint(fields=["cycle", "part"], name="one_run_per_part_and_cycle")]
+        constraints = [models.UniqueConstraint(fields=["cycle", "component"], name="one_run_per_component_and_cycle")]
 
     def __str__(self) -> str:
-        return f"run {self.pk} ({self.part})"
+        return f"run {self.pk} ({self.component})"
 
 
 class Curve(Job):
-    """How good one half gets with how many judged queries: a training for each size, on nested parts of a dataset.
+    """How good one component gets with how many judged queries: a training for each size, on nested parts of a dataset.
 
     A point is {"queries", "grades", "value", "low", "high", "seconds", "per_query"}; the first one is the untuned
-    half, with 0 queries. The weights of a point are not kept.
+    component, with 0 queries. The weights of a point are not kept.
     """
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="curves")
     dataset = models.ForeignKey(Dataset, null=True, blank=True, on_delete=models.PROTECT, related_name="curves")
-    part = models.CharField(max_length=10, choices=HALVES)
+    component = models.CharField(max_length=10, choices=COMPONENTS)
     measure = models.CharField(max_length=20)
     sizes = models.JSONField(
         default=list, blank=True, help_text=_("Queries of each training, ascending; empty: 50, 100, 200 …")
@@ -320,7 +320,7 @@ class Policy(models.Model):
     most_every_hours = models.FloatField(
         default=24, validators=[MinValueValidator(0.0)], help_text=_("Hours between two cycles, at the least.")
     )
-    only = models.CharField(max_length=10, choices=HALVES, blank=True, help_text=_("Empty: both."))
+    only = models.CharField(max_length=10, choices=COMPONENTS, blank=True, help_text=_("Empty: both."))
     gate = models.CharField(max_length=6, choices=Gate, default=Gate.AUTO)
     settings = models.JSONField(default=dict, blank=True, help_text=_("Overrides of the runs' settings."))
     guard_margin = models.FloatField(

@@ -26,7 +26,7 @@ from curation.models import (
 from curation.releases import lifecycle
 from retrieval.models import Passage
 from tuning.datasets import collect
-from tuning.models import Cycle, Dataset, Evaluation, Part, Run
+from tuning.models import Component, Cycle, Dataset, Evaluation, Run
 
 ASKED = {
     "Which animal sleeps and hunts at night?": ({"lion": 3, "tiger": 2, "snail": 0}, "The lion."),
@@ -116,7 +116,9 @@ def tuned(project: Project, dataset: Dataset) -> Release:
     """Release 2, whose generator was trained on the dataset; it has written one answer."""
     adapted = Generator.objects.create(name="adapted", base_path="x", sha256="a" * 64)
     cycle = Cycle.objects.create(project=project, dataset=dataset, state=JobState.DONE)
-    Run.objects.create(cycle=cycle, dataset=dataset, part=Part.GENERATOR, generator=adapted, state=JobState.DONE)
+    Run.objects.create(
+        cycle=cycle, dataset=dataset, component=Component.GENERATOR, generator=adapted, state=JobState.DONE
+    )
     found = lifecycle.next_release(project, generator=adapted)
     Cycle.objects.filter(pk=cycle.pk).update(challenger=found)
     Evaluation.objects.create(

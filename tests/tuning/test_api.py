@@ -20,7 +20,7 @@ from retrieval.models import Passage
 from tests.measured import challenge
 from tuning.datasets import collect
 from tuning.evaluation import preference_votes
-from tuning.models import Curve, Cycle, Dataset, DatasetQuery, Evaluation, Pair, Part, Run, Vote
+from tuning.models import Component, Curve, Cycle, Dataset, DatasetQuery, Evaluation, Pair, Run, Vote
 
 Ask = Callable[..., Any]
 
@@ -63,7 +63,7 @@ def test_a_judgement_tells_what_it_shaped(ask: Ask, alice: User, dataset: Datase
     assert (status, told["curator"], told["grade"]) == (200, "alice", judgement.grade)
     shaped = told["shaped"]
     assert shaped["rows"] == [{"dataset": 1, "sha256": dataset.sha256, "split": "train"}]
-    assert [(run["part"], run["dataset"], run["encoder"]) for run in shaped["runs"]] == [("generator", 1, None)]
+    assert [(run["component"], run["dataset"], run["encoder"]) for run in shaped["runs"]] == [("generator", 1, None)]
     assert (shaped["releases"], shaped["answers"]) == ([{"number": 2, "state": "candidate"}], 1)
 
 
@@ -148,7 +148,7 @@ def test_the_tally_counts_queries_won(ask: Ask, bob: User, erin: User, pairs: li
 
 def test_a_learning_curve_is_started_and_read(ask: Ask, erin: User, project: Project, release: Release) -> None:
     status, started = ask(erin, "learning-curves/", {"sizes": [20, 10], "minutes": 2})
-    assert (status, started["part"], started["sizes"], started["state"]) == (201, "retriever", [10, 20], "queued")
+    assert (status, started["component"], started["sizes"], started["state"]) == (201, "retriever", [10, 20], "queued")
     curve = Curve.objects.get(pk=started["id"])
     assert curve.settings == {"budget_seconds": 120}
     assert ask(erin, "learning-curves/", {})[0] == 409
@@ -169,7 +169,7 @@ def test_a_learning_curve_is_started_and_read(ask: Ask, erin: User, project: Pro
 def test_the_curves_of_a_training(ask: Ask, erin: User, pairs: list[Pair]) -> None:
     run = Run.objects.get()
     status, told = ask(erin, f"runs/{run.pk}/curves/")
-    assert (status, told["part"], told["state"]) == (200, "retriever", "done")
+    assert (status, told["component"], told["state"]) == (200, "retriever", "done")
     assert [(line["kind"], len(line["points"])) for line in told["curves"]] == [("loss", 5), ("dev", 5)]
 
 
@@ -185,7 +185,7 @@ def test_the_statements_do_not_grow_with_the_rows(
 ) -> None:
     judgement = DatasetQuery.objects.filter(dataset=dataset, split="train")[0].judgements.all()[0]
     pair = _pair(tuned, passages)
-    Curve.objects.create(project=project, dataset=dataset, part="retriever", measure="ndcg@10", state="done")
+    Curve.objects.create(project=project, dataset=dataset, component="retriever", measure="ndcg@10", state="done")
     paths = {
         erin: [
             f"judgements/{judgement.pk}/lineage/",
@@ -209,10 +209,10 @@ def test_the_statements_do_not_grow_with_the_rows(
         later = collect.collect(project)
         for one in (dataset, later):
             cycle = Cycle.objects.create(project=project, dataset=one, state=JobState.DONE)
-            gave = {"part": Part.GENERATOR, "generator": tuned.generator, "state": JobState.DONE}
+            gave = {"component": Component.GENERATOR, "generator": tuned.generator, "state": JobState.DONE}
             Run.objects.create(cycle=cycle, dataset=one, **gave)
         lifecycle.next_release(project, generator=tuned.generator, fusion_weight=number / 4)
-        Curve.objects.create(project=project, dataset=later, part="retriever", measure="ndcg@10", state="done")
+        Curve.objects.create(project=project, dataset=later, component="retriever", measure="ndcg@10", state="done")
         user = User.objects.create_user(f"voter {number}")
         Vote.objects.create(pair=_pair(tuned, passages), voter=user, choice="tie", champion_was_a=True)
         Vote.objects.create(pair=pair, voter=user, choice="tie", champion_was_a=True)

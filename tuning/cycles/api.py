@@ -13,7 +13,7 @@ from curation.core.api import ProjectMixin
 from curation.models import Membership
 from tuning import tasks
 from tuning.cycles import training_cycle
-from tuning.models import HALVES, Cycle, Gate
+from tuning.models import COMPONENTS, Cycle, Gate
 from tuning.training import training_runs
 
 
@@ -27,7 +27,7 @@ class CycleSerializer(serializers.ModelSerializer[Cycle]):
 
 
 class StartSerializer(serializers.Serializer[Cycle]):
-    only = serializers.ChoiceField(choices=HALVES, required=False, default="", allow_blank=True)
+    only = serializers.ChoiceField(choices=COMPONENTS, required=False, default="", allow_blank=True)
     gate = serializers.ChoiceField(choices=Gate.choices, required=False, default=Gate.AUTO)
     seed = serializers.IntegerField(min_value=0, required=False, default=0)
     reranker = serializers.BooleanField(

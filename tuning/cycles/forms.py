@@ -8,10 +8,10 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from curation.core import forms as core_forms
-from tuning.models import HALVES, Gate, Policy
+from tuning.models import COMPONENTS, Gate, Policy
 from tuning.training import training_runs
 
-BOTH = [("", _("both halves")), *HALVES]
+BOTH = [("", _("retriever and generator")), *COMPONENTS]
 RERANKER = _("Train a reranker after the retriever")
 RERANKER_HELP = _("It stays only where it is measured to pay for its milliseconds.")
 

@@ -106,7 +106,7 @@ def _runs(request: MemberRequest, project: Project, form: StartForm, status: int
 
 def _cycles(project: Project) -> Any:
     parts = project.cycles.select_related("project", "dataset", "challenger", "evaluation__decision")
-    return parts.prefetch_related(Prefetch("runs", Run.objects.order_by("-part"))).order_by("-pk")
+    return parts.prefetch_related(Prefetch("runs", Run.objects.order_by("-component"))).order_by("-pk")
 
 
 def _watched(cycle: Cycle) -> dict[str, Any]:

@@ -25,7 +25,7 @@ class RunSerializer(serializers.ModelSerializer[Run]):
 
     class Meta:
         model = Run
-        fields = ["id", "part", "dataset", "seed", "encoder", "generator", "reranker"]
+        fields = ["id", "component", "dataset", "seed", "encoder", "generator", "reranker"]
 
 
 class NumberedReleaseSerializer(serializers.ModelSerializer[Release]):

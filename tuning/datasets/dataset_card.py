@@ -80,7 +80,7 @@ def _body(dataset: Dataset) -> Iterable[str]:
     yield from ("", "## Grades", "")
     yield from _table([(str(row["grade"]), _cell(f"{row['label']}. {row['description']}")) for row in project.grades])
     yield from ("", "## What it trained", "")
-    trained = [f"- run {run.pk} ({run.part}, seed {run.seed}, {run.state}){_gave(run)}" for run in runs(dataset)]
+    trained = [f"- run {run.pk} ({run.component}, seed {run.seed}, {run.state}){_gave(run)}" for run in runs(dataset)]
     yield from trained or ["Nothing yet."]
     served = [release.number for release in releases(dataset)]
     yield from ("", f"Releases with these weights: {', '.join(map(str, served)) or 'none'}.")

@@ -92,7 +92,7 @@ def dataset_changes(request: MemberRequest, project: Project, number: int) -> Ht
     except Damaged as error:
         return render(request, "tuning/datasets/dataset_changes.html", context | {"problem": str(error)}, status=422)
     if found is not None:
-        context |= {"difference": found, "parts": _parts(found), "most": MOST_LISTED}
+        context |= {"difference": found, "groups": _groups(found), "most": MOST_LISTED}
     return render(request, "tuning/datasets/dataset_changes.html", context)
 
 
@@ -100,7 +100,7 @@ def _splits(found: Dataset) -> list[tuple[str, dict[str, int]]]:
     return [(str(Split(name).label), found.counts[name]) for name in Split.values if name in found.counts]
 
 
-def _parts(found: diff.Difference) -> list[dict[str, Any]]:
+def _groups(found: diff.Difference) -> list[dict[str, Any]]:
     """The three lists as the page shows them: at most MOST_LISTED of each, with the queries that can be linked."""
     what = {
         "text": _("question"),

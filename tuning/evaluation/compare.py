@@ -26,14 +26,14 @@ from tuning.engine.metrics import slices as slicing
 from tuning.engine.metrics.significance import compare
 from tuning.evaluation import guardrails, offline_run, preference_votes, reranker_tradeoff
 from tuning.evaluation.offline_run import PerQuery, Rankings
-from tuning.models import Cycle, Evaluation, Part
+from tuning.models import Component, Cycle, Evaluation
 
 DEPTH = 20
 ANSWER_SECONDS = 180.0  # for the champion's answers; the challenger's to the same queries take about as long
 MOST_ANSWERS = 200
 APART = ("ndcg@10", "f1")  # the measures that are reported of parts of the split too
 RETRIEVED_BY = ("build_id", "fusion_weight", "reranker_id", "rerank_depth", "rerank_share")
-LEAST_APART = 5  # queries of a part: an interval of fewer says nothing
+LEAST_APART = 5  # queries of a slice: an interval of fewer says nothing
 
 Progress = Callable[[int, int, Said], None]
 Pair = tuple[PerQuery, PerQuery]  # champion's, challenger's
@@ -92,7 +92,7 @@ def _measure(evaluation: Evaluation, on_progress: Progress) -> None:
     written: Written = ({}, {})
     if "ndcg@10" in figures:
         figures["ndcg@10"]["without_relevant"] = len(before.without_relevant)
-    if evaluation.cycle.runs.done().filter(part=Part.GENERATOR).exists():
+    if evaluation.cycle.runs.done().filter(component=Component.GENERATOR).exists():
         written = _written(evaluation, test, rankings, on_progress)
         answered = _answered(evaluation, test, written)
         figures |= _compared(answered, evaluation.cycle.seed) | _refused(evaluation, written, test)

@@ -30,7 +30,7 @@ from retrieval.models import Passage
 from tuning.datasets import collect
 from tuning.engine.metrics import answer_metrics, ranking_metrics
 from tuning.engine.metrics.significance import compare
-from tuning.models import Evaluation, GuardSet, Part
+from tuning.models import Component, Evaluation, GuardSet
 
 PREFIX, LOG_PROBABILITY = "guard:", "logprob"
 BUILT_IN = ("general", "closed-book")
@@ -152,12 +152,12 @@ def from_folder(
 
 
 def measure(evaluation: Evaluation, on_progress: Progress) -> dict[str, dict[str, Any]]:
-    """guard:<set> <measure> → the comparison, of the halves that learned; with the margin the gate allows.
+    """guard:<set> <measure> → the comparison, of the components that learned; with the margin the gate allows.
 
     is_reading: shown and not judged. F1 is one: a model that learned to be brief, or to refuse, moves it
     without having forgotten anything, and the log-probability of the right answer does not care.
     """
-    learned = set(evaluation.cycle.runs.done().values_list("part", flat=True))
+    learned = set(evaluation.cycle.runs.done().values_list("component", flat=True))
     figures: dict[str, dict[str, Any]] = {}
     for guard in sets_of(evaluation.cycle.project):
         if not guard.is_active:
@@ -165,9 +165,9 @@ def measure(evaluation: Evaluation, on_progress: Progress) -> dict[str, dict[str
         artifacts.verify(folder(guard), guard.sha256)
         contents = read(folder(guard))
         found: dict[str, tuple[Values, Values]] = {}
-        if Part.RETRIEVER in learned and contents.grades:
+        if Component.RETRIEVER in learned and contents.grades:
             found |= _ranked(evaluation, contents)
-        if Part.GENERATOR in learned and contents.answers:
+        if Component.GENERATOR in learned and contents.answers:
             found |= _answered(evaluation, contents, on_progress)
         for name, (before, after) in found.items():
             if before:

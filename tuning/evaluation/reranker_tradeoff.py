@@ -20,7 +20,7 @@ from curation.releases import retrieve
 from tuning.engine.metrics.significance import compare
 from tuning.evaluation import offline_run
 from tuning.evaluation.offline_run import Grades, Rankings
-from tuning.models import Cycle, Evaluation, Gate, Part, Policy
+from tuning.models import Component, Cycle, Evaluation, Gate, Policy
 
 MEASURE = "ndcg@10"
 TIMED = 30  # searches with and as many without; one of each goes before, to load what has to be loaded
@@ -84,7 +84,7 @@ def without_reranker(cycle: Cycle) -> Said:
     evaluation = getattr(cycle, "evaluation", None)
     if evaluation is not None and evaluation.reranking:
         return "" if evaluation.reranking["is_kept"] else _verdict(evaluation.reranking)
-    run = cycle.runs.filter(part=Part.RERANKER, reranker=None).first()
+    run = cycle.runs.filter(component=Component.RERANKER, reranker=None).first()
     if run is None or run.state not in (JobState.DONE, JobState.FAILED):
         return ""
     if run.state == JobState.FAILED:

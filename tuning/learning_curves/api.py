@@ -16,11 +16,11 @@ from curation.models import Membership
 from tuning import tasks
 from tuning.engine.metrics.extrapolation import LEAST, Growth
 from tuning.learning_curves import learning_curve
-from tuning.models import HALVES, Curve, Part
+from tuning.models import COMPONENTS, Component, Curve
 
 
 class PointSerializer(serializers.Serializer[Curve]):
-    """One training. The first point is the untuned half, with 0 queries."""
+    """One training. The first point is the untuned component, with 0 queries."""
 
     queries = serializers.IntegerField()
     grades = serializers.IntegerField()
@@ -52,7 +52,7 @@ class CurveSerializer(serializers.ModelSerializer[Curve]):
 
     class Meta:
         model = Curve
-        fields = ["id", "part", "measure", "state", "sizes", "seed", "dataset", "reason"]
+        fields = ["id", "component", "measure", "state", "sizes", "seed", "dataset", "reason"]
         fields += ["progress_done", "progress_total", "progress_note", "created_at", "started_at", "finished_at"]
 
 
@@ -78,7 +78,7 @@ class DrawnCurveSerializer(CurveSerializer):
 
 
 class LearnSerializer(serializers.Serializer[Curve]):
-    part = serializers.ChoiceField(choices=HALVES, required=False, default=Part.RETRIEVER)
+    component = serializers.ChoiceField(choices=COMPONENTS, required=False, default=Component.RETRIEVER)
     sizes = serializers.ListField(
         child=serializers.IntegerField(min_value=LEAST),
         required=False,
@@ -111,7 +111,7 @@ class Curves(ProjectMixin, generics.ListAPIView[Curve]):
         asked: dict[str, Any] = wanted.validated_data
         settings = {"budget_seconds": asked["minutes"] * 60}
         curve = learning_curve.start(
-            project, asked["part"], sizes=asked["sizes"], seed=asked["seed"], settings=settings
+            project, asked["component"], sizes=asked["sizes"], seed=asked["seed"], settings=settings
         )
         enqueue(tasks.learn, curve.pk, queue="compute")
         return Response(CurveSerializer(curve).data, status=status.HTTP_201_CREATED)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from tuning.models import HALVES
+from tuning.models import COMPONENTS
 
 
 class LearnForm(forms.Form):
-    part = forms.ChoiceField(choices=HALVES, label=_("What learns"))
+    component = forms.ChoiceField(choices=COMPONENTS, label=_("What learns"))
     minutes = forms.FloatField(
         min_value=0.1, max_value=600, initial=5, label=_("Minutes for each training"), help_text=_("At the most.")
     )

@@ -38,7 +38,7 @@ from tuning.engine.data.examples import TEST, TRAIN, JudgedQuery, write_queries
 from tuning.engine.metrics import extrapolation, ranking_metrics
 from tuning.engine.metrics.significance import bootstrap_interval
 from tuning.evaluation import offline_run
-from tuning.models import Curve, Cycle, Part, Run
+from tuning.models import Component, Curve, Cycle, Run
 from tuning.training import specification, training_runs
 from tuning.training.process import RESULT, SPEC, Follower
 
@@ -46,7 +46,7 @@ BUDGET_SECONDS = 300.0  # of each training
 ANSWER_SECONDS = 60.0
 POOL = 1500  # passages
 DEPTH = 30
-MEASURES = {Part.RETRIEVER.value: "ndcg@10", Part.GENERATOR.value: "f1"}
+MEASURES = {Component.RETRIEVER.value: "ndcg@10", Component.GENERATOR.value: "f1"}
 
 Progress = Callable[[int, int, Said], None]
 Values = dict[str, float]  # query_id → value
@@ -65,7 +65,7 @@ REASONS: tuple[type[Exception], ...] = (*training_cycle.REASONS, CannotLearn)
 
 def start(
     project: Project,
-    part: str = Part.RETRIEVER,
+    component: str = Component.RETRIEVER,
     *,
     sizes: list[int] | None = None,
     seed: int = 0,
@@ -79,8 +79,8 @@ def start(
         with transaction.atomic():
             return Curve.objects.create(
                 project=project,
-                part=part,
-                measure=MEASURES[part],
+                component=component,
+                measure=MEASURES[component],
                 sizes=sorted(set(sizes or [])),
                 seed=seed,
                 settings=settings or {},
@@ -139,7 +139,7 @@ def _draw(curve: Curve, hold: Hold, out: Path, on_progress: Progress) -> None:
     rows, sizes = collect.rows(curve.dataset), [0, *curve.sizes]
     run = _run(curve)
     spec = specification.specification(run, out, told)
-    judge = _ranks(run, rows, told) if curve.part == Part.RETRIEVER else _answers(curve, rows, told)
+    judge = _ranks(run, rows, told) if curve.component == Component.RETRIEVER else _answers(curve, rows, told)
     for place, size in enumerate(sizes):
         if place < len(curve.points):
             continue
@@ -158,7 +158,7 @@ def _prepare(curve: Curve, on_progress: Progress) -> None:
         return
     dataset = collect.collect(curve.project, curve.seed, on_progress)
     release = lifecycle.serving(curve.project)
-    why = training_runs.why_not(Cycle(project=curve.project, dataset=dataset), Part(curve.part), release)
+    why = training_runs.why_not(Cycle(project=curve.project, dataset=dataset), Component(curve.component), release)
     if why:
         raise CannotLearn(why)
     total = dataset.counts[TRAIN]["queries"]
@@ -192,11 +192,11 @@ def _run(curve: Curve) -> Run:
     release = lifecycle.serving(curve.project)
     budget = {"budget_seconds": curve.settings.get("budget_seconds", BUDGET_SECONDS)}
     cycle = Cycle(project=curve.project, dataset=curve.dataset, seed=curve.seed, settings=curve.settings | budget)
-    is_retriever = curve.part == Part.RETRIEVER
+    is_retriever = curve.component == Component.RETRIEVER
     return Run(
         cycle=cycle,
         dataset=curve.dataset,
-        part=curve.part,
+        component=curve.component,
         seed=curve.seed,
         parent_encoder=query_vectors.first_encoder(curve.project) if is_retriever else None,
         parent_generator=None if is_retriever else _first(release.generator),
@@ -223,7 +223,7 @@ def _trained(
     write_queries(out / "rows.jsonl", [*kept, *(row for row in rows if row.split not in (TRAIN, TEST))])
     (out / SPEC).write_text(json.dumps(spec | {"queries": str(out / "rows.jsonl")}), encoding="utf-8")
     note = say("training_on", n=len(kept))
-    with Follower(django_settings.TRAINERS[run.part], out, django_settings.COMPUTE_THREADS) as follower:
+    with Follower(django_settings.TRAINERS[run.component], out, django_settings.COMPUTE_THREADS) as follower:
         for lines in follower.lines():
             hold.check()
             if lines:
@@ -254,7 +254,7 @@ def _ranks(run: Run, rows: list[JudgedQuery], on_progress: Progress) -> Callable
         order = np.argsort(-scores, axis=1, kind="stable")[:, :10]
         rankings = {row.query_id: [pool[place] for place in best] for row, best in zip(test, order, strict=True)}
         found = ranking_metrics.measure(rankings, grades, recall_at=(), mrr_at=(), judged_at=())
-        return found.of(MEASURES[Part.RETRIEVER])
+        return found.of(MEASURES[Component.RETRIEVER])
 
     return measure
 
@@ -294,7 +294,7 @@ def _answers(curve: Curve, rows: list[JudgedQuery], on_progress: Progress) -> Ca
         written = offline_run.write(tried, chosen, rankings, on_progress, limit)
         chosen = {query_id: chosen[query_id] for query_id in written}
         found = offline_run.measure_answers(written, references)
-        return {query_id: values[MEASURES[Part.GENERATOR]] for query_id, values in found.items()}
+        return {query_id: values[MEASURES[Component.GENERATOR]] for query_id, values in found.items()}
 
     return measure
 

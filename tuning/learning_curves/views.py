@@ -31,12 +31,12 @@ MORE = 100
 @require(Membership.Role.ENGINEER)
 def learning(request: MemberRequest, project: Project) -> HttpResponse:
     """The curves so far; a post starts one."""
-    form = LearnForm(request.POST if request.method == "POST" else None, initial={"part": "retriever"})
+    form = LearnForm(request.POST if request.method == "POST" else None, initial={"component": "retriever"})
     if request.method == "POST" and form.is_valid():
         wanted = form.cleaned_data
         try:
             settings = {"budget_seconds": wanted["minutes"] * 60}
-            started = acts.start(project, wanted["part"], seed=wanted["seed"], settings=settings)
+            started = acts.start(project, wanted["component"], seed=wanted["seed"], settings=settings)
         except acts.AlreadyLearning as error:
             form.add_error(None, str(error))
         else:

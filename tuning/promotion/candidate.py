@@ -16,7 +16,7 @@ from retrieval.models import IndexBuild
 from retrieval.search import search
 from tuning.datasets import collect
 from tuning.engine.data.examples import DEV
-from tuning.models import Cycle, Part, Run
+from tuning.models import Component, Cycle, Run
 from tuning.promotion import answer_mode
 from tuning.training import training_runs
 
@@ -38,18 +38,18 @@ def challenger(cycle: Cycle, worker: str, on_progress: Progress) -> Release:
     """The candidate release of what the cycle trained; the cycle's own when it has one. Raises CannotBuild."""
     if cycle.challenger is not None:
         return cycle.challenger
-    runs = {Part(run.part): run for run in cycle.runs.done()}
+    runs = {Component(run.component): run for run in cycle.runs.done()}
     champion = lifecycle.serving(cycle.project)
     build, weight = champion.build, champion.fusion_weight
-    if Part.RETRIEVER in runs:
-        build = _build(cycle, runs[Part.RETRIEVER], champion, worker, on_progress)
+    if Component.RETRIEVER in runs:
+        build = _build(cycle, runs[Component.RETRIEVER], champion, worker, on_progress)
         weight = _weight(cycle, build, weight)
     changes: dict[str, Any] = {"build": build, "fusion_weight": weight}
-    if Part.RETRIEVER in runs and training_runs.wants_reranker(cycle.settings):
+    if Component.RETRIEVER in runs and training_runs.wants_reranker(cycle.settings):
         changes |= _reranker(cycle, _tried(champion, changes), worker, on_progress)
-    if Part.GENERATOR in runs:
-        changes["generator"] = runs[Part.GENERATOR].generator
-        changes["answering"] = answer_mode.way(runs[Part.GENERATOR], _tried(champion, changes), on_progress)
+    if Component.GENERATOR in runs:
+        changes["generator"] = runs[Component.GENERATOR].generator
+        changes["answering"] = answer_mode.way(runs[Component.GENERATOR], _tried(champion, changes), on_progress)
     return lifecycle.next_release(cycle.project, **changes)
 
 

@@ -11,10 +11,10 @@ from curation.models import Release
 from curation.releases import lifecycle
 from tuning.evaluation import guardrails, reranker_tradeoff
 from tuning.labels import measures as by_name
-from tuning.models import Ask, Decision, Evaluation, Gate, GuardRule, Part, Policy
+from tuning.models import Ask, Component, Decision, Evaluation, Gate, GuardRule, Policy
 
-# What each half is promoted for, and what may not get worse meanwhile.
-PRIMARY = {Part.RETRIEVER: "ndcg@10", Part.GENERATOR: "f1"}
+# What each component is promoted for, and what may not get worse meanwhile.
+PRIMARY = {Component.RETRIEVER: "ndcg@10", Component.GENERATOR: "f1"}
 GUARDS = ("recall@20", "f1", "ndcg@10")
 RULES = ("asks", "guard_rule", "guard_margin", "log_margin", "least_judged", "most_rerank_ms")
 FIGURES = ("champion", "challenger", "difference", "low", "high", "p", "queries", "smallest_visible")
@@ -23,7 +23,7 @@ FIGURES = ("champion", "challenger", "difference", "low", "high", "p", "queries"
 def decide(evaluation: Evaluation, gate: str = Gate.AUTO) -> Decision:
     """The decision on the evaluation's challenger, carried out; the one there is when it was decided before.
 
-    auto promotes when the 95 % interval of a learned half's primary measure lies above 0 (with a policy that
+    auto promotes when the 95 % interval of a learned component's primary measure lies above 0 (with a policy that
     asks only for not worse: when that of every one lies above −margin), no guard got worse by more than its
     margin, and enough of both rankings was judged. How a guard is judged is the policy's `guard_rule`; see
     `_fall`.
@@ -172,14 +172,14 @@ def _rules(policy: Policy) -> dict[str, Any]:
 
 
 def _primaries(evaluation: Evaluation) -> list[str]:
-    """The primary measures of the halves that learned, where they could be measured."""
-    learned = set(evaluation.cycle.runs.done().values_list("part", flat=True))
-    return [name for part, name in PRIMARY.items() if part in learned and name in evaluation.measures]
+    """The primary measures of the components that learned, where they could be measured."""
+    learned = set(evaluation.cycle.runs.done().values_list("component", flat=True))
+    return [name for component, name in PRIMARY.items() if component in learned and name in evaluation.measures]
 
 
 def _figures(name: str, figure: dict[str, Any]) -> Sentence:
     """One measure as a sentence: before, after, the interval, and what the split could have seen."""
-    shown = {part: figure[part] for part in FIGURES}
+    shown = {name: figure[name] for name in FIGURES}
     if figure["low"] == figure["high"] == figure["difference"] == 0:
         return say("figures_alike", measure=by_name([name]), **shown)
     return say("figures", measure=by_name([name]), **shown)

@@ -25,7 +25,7 @@ class RunCurvesSerializer(serializers.ModelSerializer[Run]):
 
     class Meta:
         model = Run
-        fields = ["id", "part", "state", "curves"]
+        fields = ["id", "component", "state", "curves"]
 
     @extend_schema_field(LineSerializer(many=True))
     def get_curves(self, run: Run) -> list[training_curves.Curve]:

@@ -29,7 +29,7 @@ from tuning.engine.generator import preference_pairs
 from tuning.engine.retriever.retriever_spec import read_spec
 from tuning.evaluation import offline_run
 from tuning.exports import instruction_data
-from tuning.models import Part, Run
+from tuning.models import Component, Run
 from tuning.training import lm_disagreement
 
 PASSAGES, CANDIDATES, DRAFTED = "passages.jsonl", "candidates.jsonl", "drafted.jsonl"
@@ -44,18 +44,18 @@ Progress = Callable[[int, int, Said], None]
 def specification(run: Run, out: Path, on_progress: Progress, tried: Release | None = None) -> dict[str, Any]:
     """The run's spec.json, after its other files were written to `out`.
 
-    What the cycle overrides stands in its settings: `budget_seconds`, and under the name of a part whatever
+    What the cycle overrides stands in its settings: `budget_seconds`, and under the name of a component whatever
     that part's training knows. tried: the release a reranker is for; the others learn from the serving one.
     """
     release = tried or lifecycle.serving(run.cycle.project)
     rows = collect.rows(run.dataset)
-    build = release.build if run.part == Part.RERANKER else _build(run, release)
-    drafted = _drafted(rows, release) if run.part == Part.GENERATOR else {}
+    build = release.build if run.component == Component.RERANKER else _build(run, release)
+    drafted = _drafted(rows, release) if run.component == Component.GENERATOR else {}
     _write_passages(build, rows, drafted, out / PASSAGES)
     # Only who writes answers looks at them as they are shown: to all others the last stage is time lost.
-    ranking = release if run.part == Part.GENERATOR else retrieve.plain(release)
+    ranking = release if run.component == Component.GENERATOR else retrieve.plain(release)
     overrides = run.cycle.settings
-    own = {name: value for name, value in overrides.get(run.part, {}).items() if name != "enabled"}
+    own = {name: value for name, value in overrides.get(run.component, {}).items() if name != "enabled"}
     depth = max(CANDIDATE_DEPTH, own.get("depth", 0))
     _write_candidates(ranking, rows, out / CANDIDATES, depth, on_progress)
     shared = {
@@ -67,9 +67,9 @@ def specification(run: Run, out: Path, on_progress: Progress, tried: Release | N
         "candidates": str(out / CANDIDATES),
         "settings": own,
     }
-    if run.part == Part.RERANKER:
+    if run.component == Component.RERANKER:
         return shared | _of_reranker(run, build)
-    if run.part == Part.RETRIEVER:
+    if run.component == Component.RETRIEVER:
         return shared | _of_retriever(run, build)
     _write_lists({query_id: {"passages": ids} for query_id, ids in drafted.items()}, out / DRAFTED)
     return shared | _of_generator(run, release) | {"drafted": str(out / DRAFTED)}

@@ -21,7 +21,7 @@ from curation.releases import lifecycle
 from retrieval.index import index_builds
 from retrieval.models import Encoder, Reranker
 from tuning.engine.process.training_process import CannotFit
-from tuning.models import Cycle, Part, Run
+from tuning.models import Component, Cycle, Run
 from tuning.training import lm_disagreement, specification
 from tuning.training.process import CHECKPOINT, RESULT, SPEC, Follower, end_stray
 
@@ -29,53 +29,53 @@ Progress = Callable[[int, int, Said], None]
 
 
 class CannotTrain(Exception):
-    """A half cannot learn, with the reason its training or its data gives."""
+    """A component cannot learn, with the reason its training or its data gives."""
 
 
 def prepare(cycle: Cycle) -> list[Run]:
-    """A run for each half that is to learn, the retriever first; made at the first call. Raises CannotTrain.
+    """A run for each component that is to learn, the retriever first; made at the first call. Raises CannotTrain.
 
-    A half that was not asked for by name and has nothing to learn from is left out (`left_out` says why).
+    A component that was not asked for by name and has nothing to learn from is left out (`left_out` says why).
     """
     release = lifecycle.serving(cycle.project)
     runs = []
-    for part in wanted(cycle):
-        why = why_not(cycle, part, release)
+    for component in wanted(cycle):
+        why = why_not(cycle, component, release)
         if why and cycle.only:
             raise CannotTrain(why)
         if not why:
-            runs.append(_run(cycle, part, release))
+            runs.append(_run(cycle, component, release))
     if not runs:
         raise CannotTrain(say("nothing_to_learn"))
     return runs
 
 
-def wanted(cycle: Cycle) -> list[Part]:
-    return [Part(cycle.only)] if cycle.only else [Part.RETRIEVER, Part.GENERATOR]
+def wanted(cycle: Cycle) -> list[Component]:
+    return [Component(cycle.only)] if cycle.only else [Component.RETRIEVER, Component.GENERATOR]
 
 
 def wants_reranker(settings: Mapping[str, Any]) -> bool:
     """Whether a cycle's settings ask for a reranker after the retriever: {"reranker": {"enabled": true}}."""
-    return bool(settings.get(Part.RERANKER, {}).get("enabled"))
+    return bool(settings.get(Component.RERANKER, {}).get("enabled"))
 
 
 def with_reranker(settings: Mapping[str, Any], is_wanted: bool) -> dict[str, Any]:
     """The settings, asking for a reranker or not; what else they say of one stays."""
     if wants_reranker(settings) == is_wanted:
         return dict(settings)
-    return {**settings, Part.RERANKER.value: {**settings.get(Part.RERANKER, {}), "enabled": is_wanted}}
+    return {**settings, Component.RERANKER.value: {**settings.get(Component.RERANKER, {}), "enabled": is_wanted}}
 
 
 def prepare_reranker(cycle: Cycle) -> Run:
     """The run of the cycle's reranker; made at the first call."""
-    return _run(cycle, Part.RERANKER, lifecycle.serving(cycle.project))
+    return _run(cycle, Component.RERANKER, lifecycle.serving(cycle.project))
 
 
-def why_not(cycle: Cycle, part: Part, release: Release) -> Said:
-    """Why this half cannot learn in this cycle; empty when it can."""
+def why_not(cycle: Cycle, component: Component, release: Release) -> Said:
+    """Why this component cannot learn in this cycle; empty when it can."""
     assert cycle.dataset is not None
     counts = cycle.dataset.counts["train"]
-    if part == Part.RETRIEVER:
+    if component == Component.RETRIEVER:
         return "" if counts["grades"] else say("no_grades")
     if release.generator.kind == Generator.Kind.API:
         return say("generator_elsewhere")
@@ -85,10 +85,10 @@ def why_not(cycle: Cycle, part: Part, release: Release) -> Said:
 
 
 def left_out(cycle: Cycle) -> dict[str, Said]:
-    """The halves that this cycle does not train, each with the reason."""
+    """The components that this cycle does not train, each with the reason."""
     release = lifecycle.serving(cycle.project)
-    reasons = {part.value: why_not(cycle, part, release) for part in wanted(cycle)}
-    return {part: why for part, why in reasons.items() if why}
+    reasons = {component.value: why_not(cycle, component, release) for component in wanted(cycle)}
+    return {component: why for component, why in reasons.items() if why}
 
 
 def train(run: Run, worker: str, on_progress: Progress, tried: Release | None = None) -> Run:
@@ -123,18 +123,18 @@ def folder(run: Run) -> Path:
     return Path(settings.DATA_DIR) / run.path
 
 
-def _run(cycle: Cycle, part: Part, release: Release) -> Run:
+def _run(cycle: Cycle, component: Component, release: Release) -> Run:
     assert cycle.dataset is not None  # the step before made it
     encoder, generator = query_vectors.first_encoder(cycle.project), _first(release.generator)
     run, _made = Run.objects.get_or_create(
         cycle=cycle,
-        part=part,
+        component=component,
         defaults={
             "dataset": cycle.dataset,
             "seed": cycle.seed,
-            "path": f"runs/{cycle.pk}-{part.value}",
-            "parent_encoder": None if part == Part.GENERATOR else encoder,
-            "parent_generator": generator if part == Part.GENERATOR else None,
+            "path": f"runs/{cycle.pk}-{component.value}",
+            "parent_encoder": None if component == Component.GENERATOR else encoder,
+            "parent_generator": generator if component == Component.GENERATOR else None,
         },
     )
     return run
@@ -156,12 +156,12 @@ def _fit(run: Run, hold: Hold, on_progress: Progress, tried: Release | None) -> 
     artifacts.remove_folder(out / CHECKPOINT)  # without a result it is what a killed training left
     spec = specification.specification(run, out, on_progress, tried)
     began = time.monotonic()
-    if run.part == Part.RETRIEVER:
+    if run.component == Component.RETRIEVER:
         spec["scores"], taught_by = _scores(run, spec, out, hold, on_progress)
         run.record["taught_by"] = taught_by.stored()
     run.record |= {"code": code_version.version()}
     _note(run, settings=spec, record=run.record)
-    _follow(run, settings.TRAINERS[run.part], spec, out, hold, on_progress)
+    _follow(run, settings.TRAINERS[run.component], spec, out, hold, on_progress)
     _note(run, seconds=time.monotonic() - began, pid=None, seconds_left=0.0)
 
 
@@ -215,7 +215,7 @@ def _heed(run: Run, line: dict[str, Any], on_progress: Progress) -> None:
     loss, left = line.get("loss"), line.get("seconds_left")
     run.beat(step, steps, say("spoken", parts=said) if said else "")
     _note(run, loss=run.loss if loss is None else loss, seconds_left=left, seconds=line.get("seconds", run.seconds))
-    on_progress(step, steps, say(f"training_{run.part}"))
+    on_progress(step, steps, say(f"training_{run.component}"))
 
 
 def _note(run: Run, **changes: Any) -> None:
@@ -228,9 +228,9 @@ def _register(run: Run) -> None:
     """The result as a row, after its files were found to be what the training says it wrote. Raises CannotTrain."""
     result = json.loads((folder(run) / RESULT).read_text(encoding="utf-8"))
     try:
-        if run.part == Part.RETRIEVER:
+        if run.component == Component.RETRIEVER:
             run.encoder = _encoder(run, result)
-        elif run.part == Part.RERANKER:
+        elif run.component == Component.RERANKER:
             run.reranker = _reranker(run, result)
             run.record |= {"rerank_depth": result["depth"], "rerank_share": result["share"]}
         else:

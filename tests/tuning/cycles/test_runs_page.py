@@ -10,7 +10,7 @@ from django.utils import translation
 from common.jobs import JobState
 from curation.models import Project, Query, Release
 from tests.measured import challenge, write_metrics
-from tuning.models import Cycle, Dataset, Part, Policy, Run
+from tuning.models import Component, Cycle, Dataset, Policy, Run
 from tuning.training import training_curves
 
 HTMX = {"HX-Request": "true"}
@@ -32,7 +32,7 @@ def running(project: Project) -> Run:
     return Run.objects.create(
         cycle=cycle,
         dataset=dataset,
-        part=Part.RETRIEVER,
+        component=Component.RETRIEVER,
         state=JobState.RUNNING,
         loss=0.731,
         seconds_left=101,

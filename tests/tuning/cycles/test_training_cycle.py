@@ -26,7 +26,7 @@ from retrieval.models import IndexBuild
 from retrieval.search import search
 from tuning import tasks
 from tuning.cycles import training_cycle
-from tuning.models import Cycle, Decision, Evaluation, Part, Run
+from tuning.models import Component, Cycle, Decision, Evaluation, Run
 from tuning.promotion import candidate
 from tuning.training import training_runs
 
@@ -43,7 +43,7 @@ def stand_in(settings: Any) -> None:
 
 
 def start(project: Project, **retriever: object) -> Cycle:
-    return training_cycle.start(project, only=Part.RETRIEVER, settings={"retriever": retriever})
+    return training_cycle.start(project, only=Component.RETRIEVER, settings={"retriever": retriever})
 
 
 def go_round(cycle: Cycle) -> list[str]:
@@ -87,7 +87,7 @@ def test_a_cycle_goes_through_its_steps_and_ends_with_a_decision(
 def test_always_promotes_and_the_release_before_can_come_back(
     project: Project, release: Release, settled: list[Query]
 ) -> None:
-    cycle = training_cycle.start(project, only=Part.RETRIEVER, gate="always")
+    cycle = training_cycle.start(project, only=Component.RETRIEVER, gate="always")
     go_round(cycle)
     assert lifecycle.serving(project) == cycle.challenger
     assert search.search(lifecycle.serving(project).build, "bamboo", 3)
@@ -131,7 +131,7 @@ def test_a_half_without_anything_to_learn_from_is_left_out(
     cycle = training_cycle.start(project)
     go_round(cycle)
     assert cycle.state == JobState.DONE, cycle.reason
-    assert [run.part for run in cycle.runs.all()] == [Part.RETRIEVER]
+    assert [run.component for run in cycle.runs.all()] == [Component.RETRIEVER]
     assert "no" not in training_runs.left_out(cycle).get("retriever", "")
     assert "answers" in training_runs.left_out(cycle)["generator"]
 
@@ -238,7 +238,7 @@ def test_old_builds_give_their_disk_back_but_base_and_the_two_before_stay(
 ) -> None:
     for mark in "abcd":
         cycle = training_cycle.start(
-            project, only=Part.RETRIEVER, gate="always", settings={"retriever": {"mark": mark}}
+            project, only=Component.RETRIEVER, gate="always", settings={"retriever": {"mark": mark}}
         )
         go_round(cycle)
         assert cycle.state == JobState.DONE, cycle.reason

@@ -8,7 +8,7 @@ from django.test import Client
 from curation.models import Judgement, Project, Query, Release
 from curation.releases import lifecycle
 from tuning.datasets import lineage
-from tuning.models import Dataset, DatasetQuery, Part
+from tuning.models import Component, Dataset, DatasetQuery
 
 
 def of_split(dataset: Dataset, split: str) -> Judgement:
@@ -20,7 +20,7 @@ def of_split(dataset: Dataset, split: str) -> Judgement:
 def test_a_judgement_knows_what_it_taught(dataset: Dataset, tuned: Release) -> None:
     shaped = lineage.shaped(of_split(dataset, "train"))
     assert [(row.dataset, row.split) for row in shaped.rows] == [(dataset, "train")]
-    assert [run.part for run in shaped.runs] == [Part.GENERATOR]
+    assert [run.component for run in shaped.runs] == [Component.GENERATOR]
     assert (shaped.releases, shaped.measured, shaped.answers) == ([tuned], [], 1)
 
 

@@ -20,7 +20,7 @@ from retrieval.index import index_builds
 from retrieval.models import Corpus, Encoder
 from tests.tiny import tiny_generator
 from tuning.evaluation import guardrails
-from tuning.models import Cycle, Dataset, Evaluation, GuardSet, Part, Run
+from tuning.models import Component, Cycle, Dataset, Evaluation, GuardSet, Run
 
 
 def write_set(place: Path, *, answers: bool = False, bad: str = "") -> Path:
@@ -40,8 +40,8 @@ def write_set(place: Path, *, answers: bool = False, bad: str = "") -> Path:
 def evaluation(project: Project, champion: Release, challenger: Release, *parts: str) -> Evaluation:
     dataset = Dataset.objects.create(project=project, number=1, path="none", sha256="0")
     cycle = Cycle.objects.create(project=project, state=JobState.DONE, dataset=dataset)
-    for part in parts:
-        Run.objects.create(cycle=cycle, dataset=dataset, part=part, state=JobState.DONE)
+    for component in parts:
+        Run.objects.create(cycle=cycle, dataset=dataset, component=component, state=JobState.DONE)
     return Evaluation.objects.create(cycle=cycle, dataset=dataset, champion=champion, challenger=challenger)
 
 
@@ -99,7 +99,7 @@ def test_an_encoder_that_forgot_is_seen_on_a_set_it_was_not_tuned_for(
     forgetful = index_builds.encoder_from(str(folder))
     challenger = lifecycle.next_release(project)
     challenger.build.encoder = forgetful
-    figures = guardrails.measure(evaluation(project, release, challenger, Part.RETRIEVER), quiet)
+    figures = guardrails.measure(evaluation(project, release, challenger, Component.RETRIEVER), quiet)
     assert figures.keys() == {"guard:general ndcg@10", "guard:home ndcg@10"}
     home = figures["guard:home ndcg@10"]
     assert (home["champion"], home["queries"], home["margin"]) == (1.0, 6, 0.03)
@@ -114,7 +114,8 @@ def test_a_set_that_is_switched_off_is_not_asked(project: Project, release: Rele
     guardrails.sets_of(project)
     GuardSet.objects.update(is_active=False)
     assert (
-        guardrails.measure(evaluation(project, release, lifecycle.next_release(project), Part.RETRIEVER), quiet) == {}
+        guardrails.measure(evaluation(project, release, lifecycle.next_release(project), Component.RETRIEVER), quiet)
+        == {}
     )
 
 
@@ -124,7 +125,7 @@ def test_a_generator_is_asked_without_a_passage(project: Project, release: Relea
         base = tiny_generator(tmp_path / str(seed), seed=seed)
         row = Generator.objects.create(name=f"tiny {seed}", base_path=str(base), sha256=str(seed) * 64)
         pair.append(lifecycle.next_release(project, generator=row))
-    figures = guardrails.measure(evaluation(project, pair[0], pair[1], Part.GENERATOR), quiet)
+    figures = guardrails.measure(evaluation(project, pair[0], pair[1], Component.GENERATOR), quiet)
     assert figures.keys() == {"guard:closed-book logprob", "guard:closed-book f1"}
     likely = figures["guard:closed-book logprob"]
     assert likely["queries"] == 40 and likely["champion"] < 0 and likely["difference"] != 0
@@ -182,5 +183,5 @@ def test_the_command_adds_one(project: Project, tmp_path: Path, capsys: pytest.C
 
 def test_the_encoder_row_is_untouched(keyword_encoder: Encoder, project: Project, release: Release) -> None:
     before = Encoder.objects.values().get(pk=keyword_encoder.pk)
-    guardrails.measure(evaluation(project, release, lifecycle.next_release(project), Part.RETRIEVER), quiet)
+    guardrails.measure(evaluation(project, release, lifecycle.next_release(project), Component.RETRIEVER), quiet)
     assert Encoder.objects.values().get(pk=keyword_encoder.pk) == before

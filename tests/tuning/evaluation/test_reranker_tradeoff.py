@@ -27,7 +27,7 @@ from tests.tiny import said, tiny_encoder, tiny_reranker
 from tests.tuning.rounds import go_round
 from tuning.datasets import collect
 from tuning.evaluation import compare, reranker_tradeoff
-from tuning.models import Cycle, Evaluation, Gate, GuardSet, Part, Policy, Run
+from tuning.models import Component, Cycle, Evaluation, Gate, GuardSet, Policy, Run
 from tuning.promotion import promotion_gate
 from tuning.training import training_runs
 
@@ -51,8 +51,8 @@ def evaluation(
     shutil.copytree(weights, Path(settings.DATA_DIR) / "rerankers" / tmp_path.name)
     row = Reranker.objects.create(name="tiny", path=f"rerankers/{tmp_path.name}", sha256=artifacts.folder_hash(weights))
     dataset = collect.collect(project)
-    cycle = Cycle.objects.create(project=project, dataset=dataset, only=Part.RETRIEVER, state=JobState.DONE)
-    Run.objects.create(cycle=cycle, dataset=dataset, part=Part.RETRIEVER, state=JobState.DONE)
+    cycle = Cycle.objects.create(project=project, dataset=dataset, only=Component.RETRIEVER, state=JobState.DONE)
+    Run.objects.create(cycle=cycle, dataset=dataset, component=Component.RETRIEVER, state=JobState.DONE)
     challenger = lifecycle.next_release(project, reranker=row, rerank_share=1.0, rerank_depth=12)
     return Evaluation.objects.create(cycle=cycle, dataset=dataset, champion=release, challenger=challenger)
 
@@ -127,7 +127,7 @@ def test_pages_say_why_a_release_has_no_reranker(
     cycle, challenger = evaluation.cycle, evaluation.challenger
     Cycle.objects.filter(pk=cycle.pk).update(challenger=challenger)
     Release.objects.filter(pk=challenger.pk).update(reranker=None)
-    run = Run.objects.create(cycle=cycle, dataset=cycle.dataset, part=Part.RERANKER, state=JobState.RUNNING)
+    run = Run.objects.create(cycle=cycle, dataset=cycle.dataset, component=Component.RERANKER, state=JobState.RUNNING)
     client.force_login(erin)
 
     def pages() -> tuple[str, str]:
@@ -215,7 +215,7 @@ def test_a_cycle_trains_one_measures_it_and_serves_with_it(marked: Project, clie
     Policy.objects.create(project=marked, most_rerank_ms=1e6)
     learns = {"enabled": True, "lr": 0.005, "epochs": 12, "max_tokens": 48, "mined": 0}
     cycle = go_round(marked, {"reranker": learns, "budget_seconds": 120})
-    run = cycle.runs.get(part=Part.RERANKER)
+    run = cycle.runs.get(component=Component.RERANKER)
     assert run.state == JobState.DONE and run.reranker is not None, run.record
     assert "enabled" not in run.settings["settings"]
     assert run.parent_encoder == query_vectors.first_encoder(marked)
@@ -243,7 +243,7 @@ def test_one_that_cannot_learn_ends_no_cycle(
 ) -> None:
     settings.TRAINERS = {"retriever": "tests.tuning.trainer", "reranker": "tuning.engine.reranker.train_reranker"}
     cycle = go_round(project, {"reranker": {"enabled": True, "least_queries": 500}})
-    run = cycle.runs.get(part=Part.RERANKER)
+    run = cycle.runs.get(component=Component.RERANKER)
     assert run.state == JobState.FAILED and "the reranker needs 500" in run.reason
     assert cycle.challenger is not None and cycle.challenger.reranker is None
     assert cycle.evaluation.reranking == {}

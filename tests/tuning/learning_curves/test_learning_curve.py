@@ -108,7 +108,7 @@ POINTS = [
 
 
 def test_the_page_shows_the_curve_and_what_more_would_bring(client: Client, erin: User, project: Project) -> None:
-    curve = Curve.objects.create(project=project, part="retriever", measure="ndcg@10", state="done", points=POINTS)
+    curve = Curve.objects.create(project=project, component="retriever", measure="ndcg@10", state="done", points=POINTS)
     client.force_login(erin)
     page = client.get(f"/p/zoo/learning/{curve.pk}/").text
     # 0.05 a doubling: 0.05 / ln 2 · ln(500 / 400)
@@ -129,7 +129,7 @@ def test_starting_and_cancelling_by_the_page(
     client: Client, erin: User, bob: User, release: Release, broker: None
 ) -> None:
     client.force_login(bob)
-    sent = {"part": "retriever", "minutes": "1", "seed": "3"}
+    sent = {"component": "retriever", "minutes": "1", "seed": "3"}
     assert client.post("/p/zoo/learning/", sent).status_code == 403
     client.force_login(erin)
     assert "Draw one" in client.get("/p/zoo/learning/").text

@@ -13,7 +13,7 @@ from tests.tiny import tiny_generator
 from tuning.cycles import training_cycle
 from tuning.datasets import collect
 from tuning.engine.data.examples import DEV
-from tuning.models import Part, Run
+from tuning.models import Component, Run
 from tuning.promotion import answer_mode, candidate
 from tuning.training import training_runs
 
@@ -27,7 +27,7 @@ def run(project: Project, release: Release, settled: list[Query], tmp_path: Path
     Release.objects.filter(pk=release.pk).update(answer_passages=2)
     folder = tiny_generator(tmp_path / "tiny", window=4096)
     generator = Generator.objects.create(name="tiny", base_path=str(folder), sha256="1" * 64, parent=release.generator)
-    cycle = training_cycle.start(project, only=Part.GENERATOR)
+    cycle = training_cycle.start(project, only=Component.GENERATOR)
     assert training_cycle.advance(cycle, "test"), cycle.reason
     (found,) = training_runs.prepare(cycle)
     found.generator = generator

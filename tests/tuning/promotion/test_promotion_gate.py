@@ -9,7 +9,7 @@ import pytest
 
 from curation.models import Project, Release
 from curation.releases import lifecycle
-from tuning.models import Ask, Cycle, Dataset, Evaluation, Gate, GuardRule, Part, Policy, Run
+from tuning.models import Ask, Component, Cycle, Dataset, Evaluation, Gate, GuardRule, Policy, Run
 from tuning.promotion import promotion_gate
 
 
@@ -33,11 +33,11 @@ Make = Callable[..., Evaluation]
 def evaluated(project: Project, release: Release) -> Make:
     """A function that makes a finished evaluation with these measures, of a cycle that trained these parts."""
 
-    def make(parts: list[str] = [Part.RETRIEVER], **measures: dict[str, Any]) -> Evaluation:  # noqa: B006
+    def make(parts: list[str] = [Component.RETRIEVER], **measures: dict[str, Any]) -> Evaluation:  # noqa: B006
         dataset, _made = Dataset.objects.get_or_create(project=project, number=1, path="none", sha256="0")
         cycle = Cycle.objects.create(project=project, state="done", dataset=dataset)
-        for part in parts:
-            Run.objects.create(cycle=cycle, dataset=dataset, part=part, state="done")
+        for component in parts:
+            Run.objects.create(cycle=cycle, dataset=dataset, component=component, state="done")
         return Evaluation.objects.create(
             cycle=cycle,
             dataset=dataset,
@@ -81,14 +81,14 @@ def test_the_margin_is_the_projects_own(evaluated: Make, project: Project) -> No
 
 
 def test_a_generator_is_promoted_for_its_answers(evaluated: Make) -> None:
-    evaluation = evaluated([Part.GENERATOR], ndcg_at_10=figure(0.0), f1=figure(0.2), em=figure(0.1))
+    evaluation = evaluated([Component.GENERATOR], ndcg_at_10=figure(0.0), f1=figure(0.2), em=figure(0.1))
     decision = promotion_gate.decide(evaluation)
     assert decision.promoted
     assert "F1 0.500 → 0.700" in decision.reason
 
 
 def test_of_two_halves_neither_may_get_worse(evaluated: Make) -> None:
-    both = [Part.RETRIEVER, Part.GENERATOR]
+    both = [Component.RETRIEVER, Component.GENERATOR]
     assert not promotion_gate.decide(evaluated(both, ndcg_at_10=figure(0.05), f1=figure(-0.02))).promoted
     assert promotion_gate.decide(evaluated(both, ndcg_at_10=figure(0.05), f1=figure(0.0))).promoted
 
@@ -182,7 +182,7 @@ def test_the_log_probability_of_remembered_answers_has_its_margin_in_nats(evalua
     Policy.objects.create(project=project, log_margin=0.2)
     for fall, promoted in ((0.15, True), (0.25, False)):
         forgot = {"guard:closed-book logprob": figure(-fall) | {"margin": 0.03}}
-        evaluation = evaluated([Part.GENERATOR], f1=figure(0.1), **forgot)
+        evaluation = evaluated([Component.GENERATOR], f1=figure(0.1), **forgot)
         assert promotion_gate.decide(evaluation).promoted is promoted
         lifecycle.switch(evaluation.champion)
 

@@ -11,7 +11,7 @@ from curation.models import Generator, Project, Query, Release
 from tests.parrot import serving
 from tests.tuning.conftest import Settle
 from tuning.cycles import training_cycle
-from tuning.models import Part
+from tuning.models import Component
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -43,7 +43,7 @@ def test_the_run_says_what_the_server_scored_and_if_not_why(
             name="parrot", kind=Generator.Kind.API, base_path=server.url, sha256="2" * 64
         )
         Release.objects.filter(pk=release.pk).update(generator=elsewhere)
-        cycle = training_cycle.start(project, only=Part.RETRIEVER)
+        cycle = training_cycle.start(project, only=Component.RETRIEVER)
         for _step in ("collect", "train"):
             assert training_cycle.advance(cycle, "test"), cycle.reason
     run = cycle.runs.get()

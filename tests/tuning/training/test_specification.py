@@ -18,7 +18,7 @@ from tuning.engine.data.examples import TEST, read_passages, read_queries
 from tuning.engine.data.instances import Recipe, make, read_candidates
 from tuning.engine.generator import preference_pairs
 from tuning.evaluation import offline_run
-from tuning.models import Part, Run
+from tuning.models import Component, Run
 from tuning.training import specification, training_runs
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -36,7 +36,7 @@ def run(project: Project, release: Release, settled: list[Query], passages: dict
     """A generator's run; each query's draft but the last was written from two passages, and edited."""
     for query in settled[:-1]:
         drafted(query, release, [passages["whale"], passages["otter"]], "Nobody has ever said so.")
-    cycle = training_cycle.start(project, only=Part.GENERATOR)
+    cycle = training_cycle.start(project, only=Component.GENERATOR)
     assert training_cycle.advance(cycle, "test"), cycle.reason
     (found,) = training_runs.prepare(cycle)
     return found

@@ -1,4 +1,4 @@
-"""How good one half gets with how many judged queries, in the foreground."""
+"""How good one component gets with how many judged queries, in the foreground."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from common.jobs import JobState, worker_name
 from common.messages import say
 from curation.core.project_command import ProjectCommand
 from tuning.learning_curves import learning_curve
-from tuning.models import HALVES, Curve, Part
+from tuning.models import COMPONENTS, Component, Curve
 
 
 class NotDrawn(Exception):
@@ -23,7 +23,7 @@ class Command(ProjectCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--part", choices=dict(HALVES), default=Part.RETRIEVER)
+        parser.add_argument("--part", choices=dict(COMPONENTS), default=Component.RETRIEVER)
         parser.add_argument("--sizes", default="", metavar="50,100,…", help="Judged queries of each training.")
         parser.add_argument("--budget", type=float, metavar="SECONDS", help="For each training, about.")
         parser.add_argument("--seed", type=int, default=0)
@@ -32,7 +32,7 @@ class Command(ProjectCommand):
         project = self.project(options["project"])
         if options["seed"] < 0 or (options["budget"] is not None and options["budget"] <= 0):
             self.usage("--seed is 0 or more, --budget more than 0")
-        sizes = [part.strip() for part in options["sizes"].split(",") if part.strip()]
+        sizes = [size.strip() for size in options["sizes"].split(",") if size.strip()]
         if not all(size.isdecimal() for size in sizes):
             self.usage("--sizes are whole numbers, with commas between them")
         settings = {} if options["budget"] is None else {"budget_seconds": options["budget"]}

@@ -12,7 +12,7 @@ from common.messages import say
 from curation.core.project_command import ProjectCommand
 from curation.models import Project
 from tuning.cycles import training_cycle
-from tuning.models import HALVES, Cycle, Gate, Part
+from tuning.models import COMPONENTS, Component, Cycle, Gate
 from tuning.training import run_record, training_runs
 
 
@@ -26,7 +26,9 @@ class Command(ProjectCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
-        parser.add_argument("--only", choices=dict(HALVES), default="", help="Which half learns; both without it.")
+        parser.add_argument(
+            "--only", choices=dict(COMPONENTS), default="", help="Which component learns; both without it."
+        )
         parser.add_argument("--gate", choices=Gate.values, default=Gate.AUTO)
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--budget", type=float, metavar="SECONDS", help="For each training, about.")
@@ -78,8 +80,8 @@ def _collected(cycle: Cycle) -> str:
 
 
 def _trained(cycle: Cycle) -> str:
-    told = [f"{run.part} in {run.seconds:.0f} s, {_outcome(run.record)}" for run in cycle.runs.order_by("pk")]
-    told += [f"{part} left out: {why}" for part, why in training_runs.left_out(cycle).items()]
+    told = [f"{run.component} in {run.seconds:.0f} s, {_outcome(run.record)}" for run in cycle.runs.order_by("pk")]
+    told += [f"{component} left out: {why}" for component, why in training_runs.left_out(cycle).items()]
     return "; ".join(told)
 
 
@@ -91,7 +93,7 @@ def _indexed(cycle: Cycle) -> str:
     challenger = cycle.challenger
     assert challenger is not None
     told = f"{challenger} ({challenger.build}, dense share {challenger.fusion_weight:.2f})"
-    run = cycle.runs.filter(part=Part.RERANKER).first()
+    run = cycle.runs.filter(component=Component.RERANKER).first()
     if run is None:
         return told
     return f"{told}; reranker in {run.seconds:.0f} s, {run.reason or _outcome(run.record)}"
