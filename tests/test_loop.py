@@ -66,7 +66,9 @@ def test_a_question_goes_all_the_way_round(
     intake.ask(project, "Which animal hunts and sleeps?", external_id="open")  # of the first one's subject
 
     guardrails.sets_of(project)
-    project.guard_sets.filter(name="closed-book").update(is_active=False)  # eighty more answers; test_guarding has them
+    project.guardrail_sets.filter(name="closed-book").update(
+        is_active=False
+    )  # eighty more answers; test_guarding has them
     cycle = training_cycle.start(project, gate=Gate.ALWAYS, settings=LITTLE)
     start_worker()
     enqueue(tasks.advance, cycle.pk)

@@ -46,7 +46,7 @@ from curation.releases import lifecycle
 from retrieval.models import Corpus, Document, Encoder, IndexBuild, Passage
 from tests.measured import challenge
 from tuning.evaluation import guardrails
-from tuning.models import Curve, Cycle, Dataset, Decision, GuardSet, Pair, Policy, Run, Vote
+from tuning.models import Curve, Cycle, Dataset, Decision, GuardrailSet, Pair, Policy, Run, Vote
 
 SECRET, OURS = "marzipan", "walnut"
 
@@ -72,7 +72,7 @@ class Stage:
     member: Membership
     cycle: Cycle
     run: Run
-    guard: GuardSet
+    guardrail_set: GuardrailSet
     pair: Pair
     curve: Curve
     dataset: Dataset
@@ -136,8 +136,8 @@ POLICY = {
     "most_every_hours": 1,
     "gate": "auto",
     "asks": "better",
-    "guard_rule": "auto",
-    "guard_margin": 0.01,
+    "guardrail_rule": "auto",
+    "guardrail_margin": 0.01,
     "log_margin": 0.1,
     "least_judged": 0,
     "most_rerank_ms": 300,
@@ -225,8 +225,8 @@ TABLE = {
     "tuning:runs": _page(ENGINEER),
     "tuning:start": _page(ENGINEER, 405, 302, body=_is(gate="never", seed=0)),
     "tuning:policy": _page(MANAGER, post=302, body=_is(**POLICY)),
-    "tuning:guards": _page(MANAGER, post=422),
-    "tuning:change_guard": _page(MANAGER, 405, 302, thing="guard", body=_is(margin=0.05)),
+    "tuning:guardrails": _page(MANAGER, post=422),
+    "tuning:change_guardrail_set": _page(MANAGER, 405, 302, thing="guardrail_set", body=_is(margin=0.05)),
     "tuning:learning": _page(ENGINEER, post=302, body=_is(component="retriever", minutes=1)),
     "tuning:curve": _page(ENGINEER, thing="curve"),
     "tuning:curve_points": _page(ENGINEER, thing="curve"),
@@ -585,7 +585,7 @@ def _stage(slug: str, word: str, people: dict[str, User], *, number: int) -> Sta
         member=project.memberships.get(role=ANNOTATOR),
         cycle=cycle,
         run=cycle.runs.get(),
-        guard=guardrails.sets_of(project)[0],
+        guardrail_set=guardrails.sets_of(project)[0],
         pair=pair,
         dataset=project.datasets.get(),
         judgement=settled.judgements.get(),

@@ -3,7 +3,19 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from tuning.cycles import policies
-from tuning.models import Curve, Cycle, Dataset, DatasetQuery, Decision, Evaluation, GuardSet, Pair, Policy, Run, Vote
+from tuning.models import (
+    Curve,
+    Cycle,
+    Dataset,
+    DatasetQuery,
+    Decision,
+    Evaluation,
+    GuardrailSet,
+    Pair,
+    Policy,
+    Run,
+    Vote,
+)
 
 
 class ReadOnly(admin.ModelAdmin):
@@ -84,7 +96,7 @@ class PolicyAdmin(admin.ModelAdmin):
         obj.pk = policies.change_policy(obj.project, wanted, actor=request.user).pk
 
 
-@admin.register(GuardSet)
+@admin.register(GuardrailSet)
 class GuardSetAdmin(ReadOnly):
     list_display = ["name", "project", "origin", "counts", "margin", "is_active"]
     list_filter = ["project", "origin"]

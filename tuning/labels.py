@@ -123,7 +123,7 @@ _MEASURING: dict[str, Words] = {
     "searching": _("searching with release %(number)d"),
     "answering": _("answering with release %(number)d"),
     "remembering": _("answering from memory with release %(number)d"),
-    "guard_set": _("guard set %(name)s"),
+    "guard_set": _("guardrail set %(name)s"),
     "measuring": _("measuring"),
     "n_queries": _("%(n)d queries"),
     "test_empty": _("the test split is empty"),

@@ -40,8 +40,8 @@ class Ask(models.TextChoices):
     NOT_WORSE = "not_worse", _("measurably not worse")
 
 
-class GuardRule(models.TextChoices):
-    """How the gate tells that a guard got worse."""
+class GuardrailRule(models.TextChoices):
+    """How the gate tells that a guardrail set got worse."""
 
     AUTO = "auto", _("by its interval where the split is large enough, else by its difference")
     INTERVAL = "interval", _("by its interval")
@@ -323,17 +323,17 @@ class Policy(models.Model):
     only = models.CharField(max_length=10, choices=COMPONENTS, blank=True, help_text=_("Empty: both."))
     gate = models.CharField(max_length=6, choices=Gate, default=Gate.AUTO)
     settings = models.JSONField(default=dict, blank=True, help_text=_("Overrides of the runs' settings."))
-    guard_margin = models.FloatField(
+    guardrail_margin = models.FloatField(
         default=0.01,
         validators=[MinValueValidator(0.0), MaxValueValidator(1.0)],
-        help_text=_("How much worse a guard may be."),
+        help_text=_("How much worse a guardrail set may be."),
     )
     asks = models.CharField(max_length=10, choices=Ask, default=Ask.BETTER)
-    guard_rule = models.CharField(max_length=10, choices=GuardRule, default=GuardRule.AUTO)
+    guardrail_rule = models.CharField(max_length=10, choices=GuardrailRule, default=GuardrailRule.AUTO)
     log_margin = models.FloatField(
         default=0.5,  # a new manner of answering alone moves it by some tenths
         validators=[MinValueValidator(0.0), MaxValueValidator(10.0)],
-        help_text=_("How far the mean log-probability of a guard's answers may fall, in nats per token."),
+        help_text=_("How far the mean log-probability of a guardrail's answers may fall, in nats per token."),
     )
     least_judged = models.FloatField(
         default=0.0,
@@ -359,7 +359,7 @@ class Policy(models.Model):
         return cls.objects.filter(project=project).first() or cls(project=project)
 
 
-class GuardSet(models.Model):
+class GuardrailSet(models.Model):
     """Questions no one tunes for, on which a challenger may not get worse: what a tuning forgets shows here.
 
     One frozen folder: corpus.jsonl, queries.jsonl, qrels.tsv and answers.jsonl, the last three as far as there
@@ -371,7 +371,7 @@ class GuardSet(models.Model):
         PROJECT = "project", _("another project")
         FOLDER = "folder", _("uploaded files")
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="guard_sets")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="guardrail_sets")
     name = models.SlugField(max_length=60)
     origin = models.CharField(max_length=10, choices=Origin)
     path = models.CharField(max_length=300, help_text=_("Folder under DATA_DIR; of the code for a built-in one."))
@@ -386,7 +386,7 @@ class GuardSet(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["project", "name"], name="one_guard_set_per_name")]
+        constraints = [models.UniqueConstraint(fields=["project", "name"], name="one_guardrail_set_per_name")]
         ordering = ["pk"]
 
     def __str__(self) -> str:

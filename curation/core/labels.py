@@ -69,8 +69,8 @@ EVENTS = {
     "settings_changed": gettext_lazy("changed the settings of the project"),
     "guidelines_written": gettext_lazy("wrote version %(version)s of the guidelines"),
     "policy_changed": gettext_lazy("changed when the loop turns and what its gate asks"),
-    "guard_added": gettext_lazy("added a guard set"),
-    "guard_changed": gettext_lazy("changed a guard set"),
+    "guard_added": gettext_lazy("added a guardrail set"),
+    "guard_changed": gettext_lazy("changed a guardrail set"),
     "licence_changed": gettext_lazy("changed the licence of the corpus"),
     "overlap_changed": gettext_lazy("changed how many people judge it"),
     "release.switched": gettext_lazy("put release %(release)s in service"),
@@ -84,7 +84,7 @@ BY_NOBODY = {
     "settled": gettext_lazy("The consensus settled it"),
     "imported": gettext_lazy("It was imported"),
     "asked": gettext_lazy("It was asked"),
-    "guard_added": gettext_lazy("A guard set was added"),
+    "guard_added": gettext_lazy("A guardrail set was added"),
     "release.switched": gettext_lazy("Release %(release)s went into service"),
     "release.rolled_back": gettext_lazy("Release %(release)s went into service again"),
 }
@@ -179,7 +179,7 @@ def of_measure(name: str) -> str:
     """ndcg@10 → nDCG@10, and "ndcg@10 unseen" → nDCG@10, passages never trained on; "guard:…" names its set."""
     measure, _space, part = name.partition(" ")
     if measure.startswith(GUARD):
-        told = gettext("Guard set %(name)s: %(measure)s")
+        told = gettext("Guardrail set %(name)s: %(measure)s")
         return told % {"name": measure.removeprefix(GUARD), "measure": of_measure(part)}
     stem, at, cut = measure.partition("@")
     words = f"{MEASURES.get(stem, stem)}{at}{cut}"

@@ -60,7 +60,7 @@ def last_evaluation(release: Release) -> Any:
 
 
 def measures(evaluation: Any) -> list[Group]:
-    """What was measured, in reading order: over the whole split, over parts of it, over guard sets."""
+    """What was measured, in reading order: over the whole split, over parts of it, over guardrail sets."""
     if evaluation is None:
         return []
 
@@ -167,7 +167,7 @@ def _votes_of(evaluation: Any) -> Iterable[tuple[int, int, str]]:
 
 def _group(name: str) -> str:
     if name.startswith(GUARD):
-        return _("Guard sets: what no one tuned for")
+        return _("Guardrail sets: what no one tuned for")
     return _("Parts of the test split") if " " in name else _("The whole test split")
 
 

@@ -57,7 +57,7 @@ def test_a_declined_one_too_with_the_guard_that_fell(undecided: Release) -> None
     evaluation.save()
     promotion_gate.decide(evaluation)
     decision = Decision.objects.get()
-    assert "Guard set general: nDCG@10 fell by 0.050, more than the margin of 0.010" in decision.reason
+    assert "Guardrail set general: nDCG@10 fell by 0.050, more than the margin of 0.010" in decision.reason
     with translation.override("zh-hans"):
         assert "守护集 general：nDCG@10 下降了 0.050，超过容差 0.010" in decision.reason
     assert Event.objects.get(verb="release.declined").data["reason"]["code"] == "declined"

@@ -14,7 +14,7 @@ from django.db import models, transaction
 from curation.core import audit_log
 from curation.models import Project
 from retrieval.models import Corpus
-from tuning.models import GuardSet, Policy
+from tuning.models import GuardrailSet, Policy
 from tuning.training import training_runs
 
 
@@ -36,9 +36,9 @@ def change_policy(project: Project, wanted: Mapping[str, object], *, actor: Abst
 
 
 @transaction.atomic
-def change_guard(guard: GuardSet, wanted: Mapping[str, object], *, actor: AbstractBaseUser) -> None:
+def change_guardrail_set(guardrail_set: GuardrailSet, wanted: Mapping[str, object], *, actor: AbstractBaseUser) -> None:
     """Whether the set is asked from now on, and how much worse a challenger may be on it."""
-    row = GuardSet.objects.select_for_update().get(pk=guard.pk)
+    row = GuardrailSet.objects.select_for_update().get(pk=guardrail_set.pk)
     data = _set(row, wanted)
     if data["was"]:
         row.save(update_fields=list(data["now"]))

@@ -10,20 +10,20 @@ from django.utils.translation import gettext_lazy as _
 
 from curation.core import forms as core_forms
 from curation.models import Project
-from tuning.models import GuardSet
+from tuning.models import GuardrailSet
 
 
-class GuardForm(forms.ModelForm):
-    """What of a guard set may be changed: its questions never."""
+class GuardrailSetForm(forms.ModelForm):
+    """What of a guardrail set may be changed: its questions never."""
 
     class Meta:
-        model = GuardSet
+        model = GuardrailSet
         fields = ["is_active", "margin"]
         labels = {"is_active": _("Asked at every measurement"), "margin": _("Margin")}
 
 
-class NewGuardForm(forms.Form):
-    """A guard set to be: of another project, or of files."""
+class NewGuardrailSetForm(forms.Form):
+    """A guardrail set to be: of another project, or of files."""
 
     MOST_BYTES = 50 * 1024 * 1024  # of one file
 
@@ -57,4 +57,4 @@ class NewGuardForm(forms.Form):
         return found
 
 
-core_forms.FORMS["guard_changed"] = GuardForm
+core_forms.FORMS["guard_changed"] = GuardrailSetForm

@@ -1,4 +1,4 @@
-"""Guard sets: questions a project never tunes for, asked of champion and challenger, so that forgetting shows.
+"""Guardrail sets: questions a project never tunes for, asked of champion and challenger, so that forgetting shows.
 
 Two come with Tandem and are every project's: general passages with a question each, for the encoder, and plain
 questions with a short answer, for the generator that is given no passage. Others are frozen from another
@@ -30,7 +30,7 @@ from retrieval.models import Passage
 from tuning.datasets import collect
 from tuning.engine.metrics import answer_metrics, ranking_metrics
 from tuning.engine.metrics.significance import compare
-from tuning.models import Component, Evaluation, GuardSet
+from tuning.models import Component, Evaluation, GuardrailSet
 
 PREFIX, LOG_PROBABILITY = "guard:", "logprob"
 BUILT_IN = ("general", "closed-book")
@@ -47,7 +47,7 @@ T = TypeVar("T")
 
 
 class CannotGuard(Exception):
-    """A guard set cannot be made, with the reason."""
+    """A guardrail set cannot be made, with the reason."""
 
 
 @dataclass
@@ -68,24 +68,26 @@ class Contents:
         }
 
 
-def sets_of(project: Project) -> list[GuardSet]:
-    """The project's guard sets, those that come with Tandem first; these get their rows at the first call."""
+def sets_of(project: Project) -> list[GuardrailSet]:
+    """The project's guardrail sets, those that come with Tandem first; these get their rows at the first call."""
     for name in BUILT_IN:
-        if not project.guard_sets.filter(name=name).exists():
+        if not project.guardrail_sets.filter(name=name).exists():
             contents = read(SAMPLE / name)
-            fields = {"origin": GuardSet.Origin.BUILT_IN, "path": name, "counts": contents.counts()}
+            fields = {"origin": GuardrailSet.Origin.BUILT_IN, "path": name, "counts": contents.counts()}
             digest = artifacts.folder_hash(SAMPLE / name)
-            GuardSet.objects.get_or_create(project=project, name=name, defaults=fields | {"sha256": digest})
-    return list(project.guard_sets.all())
+            GuardrailSet.objects.get_or_create(project=project, name=name, defaults=fields | {"sha256": digest})
+    return list(project.guardrail_sets.all())
 
 
-def folder(guard: GuardSet) -> Path:
+def folder(guardrail_set: GuardrailSet) -> Path:
     """Where the set's files are."""
-    return (SAMPLE if guard.origin == GuardSet.Origin.BUILT_IN else Path(settings.DATA_DIR)) / guard.path
+    return (
+        SAMPLE if guardrail_set.origin == GuardrailSet.Origin.BUILT_IN else Path(settings.DATA_DIR)
+    ) / guardrail_set.path
 
 
 def read(place: Path) -> Contents:
-    """The files of a guard set. Raises BadInput with file and line, also for an id that no other file knows."""
+    """The files of a guardrail set. Raises BadInput with file and line, also for an id that no other file knows."""
     found = Contents()
     for line, row in read_jsonl(place / QUERIES, required=["_id", "text"]):
         found.questions[text_of(place / QUERIES, line, row, "_id")] = text_of(place / QUERIES, line, row, "text")
@@ -111,10 +113,10 @@ def read(place: Path) -> Contents:
 
 def from_project(
     project: Project, source: Project, name: str, margin: float | None = None, *, actor: AbstractBaseUser | None = None
-) -> GuardSet:
+) -> GuardrailSet:
     """A set of what another project has settled, as it stands now. Raises CannotGuard."""
     if source == project:
-        raise CannotGuard(_("A project cannot guard itself: its own work is what is tuned for."))
+        raise CannotGuard(_("A project cannot be its own guardrail set: its work is what is tuned for."))
     found, wanted = Contents(), set()
     for row in _sample(collect.settled_rows(source), MOST_QUERIES, lambda row: row.query_id):
         if not row.answer and not any(grade >= ranking_metrics.RELEVANT_FROM for grade in row.grades.values()):
@@ -129,12 +131,12 @@ def from_project(
     more = _sample(others.iterator(), max(0, MOST_PASSAGES - len(wanted)), str)
     texts = Passage.objects.in_bulk([*wanted, *more])
     found.passages = {str(pk): passage.full_text for pk, passage in sorted(texts.items())}
-    return _make(project, name, GuardSet.Origin.PROJECT, found, margin, actor)
+    return _make(project, name, GuardrailSet.Origin.PROJECT, found, margin, actor)
 
 
 def from_folder(
     project: Project, place: Path, name: str, margin: float | None = None, *, actor: AbstractBaseUser | None = None
-) -> GuardSet:
+) -> GuardrailSet:
     """A set of the files of a folder; of a large one, a sample by chance. Raises BadInput, CannotGuard."""
     whole = read(place)
     asked = [name for name in whole.questions if name in whole.grades or name in whole.answers]
@@ -148,7 +150,7 @@ def from_folder(
         {name: whole.grades[name] for name in kept if name in whole.grades},
         {name: whole.answers[name] for name in kept if name in whole.answers},
     )
-    return _make(project, name, GuardSet.Origin.FOLDER, found, margin, actor)
+    return _make(project, name, GuardrailSet.Origin.FOLDER, found, margin, actor)
 
 
 def measure(evaluation: Evaluation, on_progress: Progress) -> dict[str, dict[str, Any]]:
@@ -159,11 +161,11 @@ def measure(evaluation: Evaluation, on_progress: Progress) -> dict[str, dict[str
     """
     learned = set(evaluation.cycle.runs.done().values_list("component", flat=True))
     figures: dict[str, dict[str, Any]] = {}
-    for guard in sets_of(evaluation.cycle.project):
-        if not guard.is_active:
+    for guardrail_set in sets_of(evaluation.cycle.project):
+        if not guardrail_set.is_active:
             continue
-        artifacts.verify(folder(guard), guard.sha256)
-        contents = read(folder(guard))
+        artifacts.verify(folder(guardrail_set), guardrail_set.sha256)
+        contents = read(folder(guardrail_set))
         found: dict[str, tuple[Values, Values]] = {}
         if Component.RETRIEVER in learned and contents.grades:
             found |= _ranked(evaluation, contents)
@@ -172,9 +174,9 @@ def measure(evaluation: Evaluation, on_progress: Progress) -> dict[str, dict[str
         for name, (before, after) in found.items():
             if before:
                 figure = asdict(compare(before, after, seed=evaluation.cycle.seed))
-                extra = {"margin": guard.margin, "is_reading": name == "f1"}
-                figures[f"{PREFIX}{guard.name} {name}"] = figure | extra
-        on_progress(1, 1, say("guard_set", name=guard.name))
+                extra = {"margin": guardrail_set.margin, "is_reading": name == "f1"}
+                figures[f"{PREFIX}{guardrail_set.name} {name}"] = figure | extra
+        on_progress(1, 1, say("guard_set", name=guardrail_set.name))
     return figures
 
 
@@ -225,16 +227,16 @@ def _remembered(release: Release, contents: Contents, on_progress: Progress) -> 
 
 def _make(
     project: Project, name: str, origin: str, contents: Contents, margin: float | None, actor: AbstractBaseUser | None
-) -> GuardSet:
+) -> GuardrailSet:
     known = sum(
         any(grade >= ranking_metrics.RELEVANT_FROM for grade in found.values()) for found in contents.grades.values()
     )
     if max(known, len(contents.answers)) < LEAST_QUERIES:
-        told = _("A guard set needs %(least)d questions with a relevant passage or with an answer.")
+        told = _("A guardrail set needs %(least)d questions with a relevant passage or with an answer.")
         raise CannotGuard(told % {"least": LEAST_QUERIES})
-    if project.guard_sets.filter(name=name).exists() or name in BUILT_IN:
-        raise CannotGuard(_("There is a guard set called %(name)s already.") % {"name": name})
-    path = Path("guards") / f"{project.slug}-{name}"
+    if project.guardrail_sets.filter(name=name).exists() or name in BUILT_IN:
+        raise CannotGuard(_("There is a guardrail set called %(name)s already.") % {"name": name})
+    path = Path("guardrails") / f"{project.slug}-{name}"
     target = Path(settings.DATA_DIR) / path
     artifacts.remove_folder(target)  # without a row it is what a killed process left
     digest = artifacts.write_folder(target, lambda part: _write(part, contents), {"kind": "guards", "name": name})
@@ -242,7 +244,7 @@ def _make(
     try:
         with transaction.atomic():
             audit_log.note("guard_added", project=project, actor=actor, data={"guard": name})
-            return GuardSet.objects.create(
+            return GuardrailSet.objects.create(
                 project=project,
                 name=name,
                 origin=origin,
@@ -252,7 +254,7 @@ def _make(
                 **fields,
             )
     except IntegrityError as error:
-        raise CannotGuard(_("There is a guard set called %(name)s already.") % {"name": name}) from error
+        raise CannotGuard(_("There is a guardrail set called %(name)s already.") % {"name": name}) from error
 
 
 def _write(part: Path, contents: Contents) -> None:

@@ -19,15 +19,15 @@ from curation.core.permissions import may, require
 from curation.models import Membership, Project
 from tuning.cycles import policies
 from tuning.evaluation import guardrails, preference_votes
-from tuning.evaluation.forms import GuardForm, NewGuardForm
-from tuning.models import GuardSet, Pair, Vote
+from tuning.evaluation.forms import GuardrailSetForm, NewGuardrailSetForm
+from tuning.models import GuardrailSet, Pair, Vote
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @require(Membership.Role.MANAGER)
-def guards(request: MemberRequest, project: Project) -> HttpResponse:
-    """The project's guard sets; a post makes one more."""
-    form = NewGuardForm(request.POST or None, request.FILES or None, sources=_sources(request, project))
+def guardrails(request: MemberRequest, project: Project) -> HttpResponse:
+    """The project's guardrail sets; a post makes one more."""
+    form = NewGuardrailSetForm(request.POST or None, request.FILES or None, sources=_sources(request, project))
     if request.method != "POST":
         return render(request, "tuning/evaluation/guardrails.html", _listed(project, form))
     if form.is_valid():
@@ -39,25 +39,25 @@ def guards(request: MemberRequest, project: Project) -> HttpResponse:
         except guardrails.CannotGuard as error:
             form.add_error(None, str(error))
         else:
-            messages.success(request, _("The guard set %(name)s is asked from now on.") % {"name": made.name})
-            return redirect("tuning:guards", project.slug)
+            messages.success(request, _("The guardrail set %(name)s is asked from now on.") % {"name": made.name})
+            return redirect("tuning:guardrails", project.slug)
     return render(request, "tuning/evaluation/guardrails.html", _listed(project, form), status=422)
 
 
 @require_POST
 @require(Membership.Role.MANAGER)
-def change_guard(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
-    found = get_object_or_404(project.guard_sets, pk=pk)
-    form = GuardForm(request.POST, instance=found)
+def change_guardrail_set(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
+    found = get_object_or_404(project.guardrail_sets, pk=pk)
+    form = GuardrailSetForm(request.POST, instance=found)
     if form.is_valid():
-        policies.change_guard(found, form.cleaned_data, actor=request.user)
+        policies.change_guardrail_set(found, form.cleaned_data, actor=request.user)
         messages.success(request, _("Saved."))
-        return redirect("tuning:guards", project.slug)
-    new = NewGuardForm(sources=_sources(request, project))
+        return redirect("tuning:guardrails", project.slug)
+    new = NewGuardrailSetForm(sources=_sources(request, project))
     return render(request, "tuning/evaluation/guardrails.html", _listed(project, new, wrong=form), status=422)
 
 
-def _made(project: Project, sent: dict[str, Any], actor: User) -> GuardSet:
+def _made(project: Project, sent: dict[str, Any], actor: User) -> GuardrailSet:
     if sent["source"]:
         return guardrails.from_project(project, sent["source"], sent["name"], sent["margin"], actor=actor)
     with tempfile.TemporaryDirectory() as place:
@@ -75,10 +75,10 @@ def _sources(request: MemberRequest, project: Project) -> list[Project]:
     return [other for other in seen if may(request.user, other, Membership.Role.ENGINEER)]
 
 
-def _listed(project: Project, form: NewGuardForm, wrong: GuardForm | None = None) -> dict[str, Any]:
+def _listed(project: Project, form: NewGuardrailSetForm, wrong: GuardrailSetForm | None = None) -> dict[str, Any]:
     known = guardrails.sets_of(project)
     changed = wrong.instance.pk if wrong else None
-    forms = [wrong if wrong and one.pk == changed else GuardForm(instance=one, prefix=None) for one in known]
+    forms = [wrong if wrong and one.pk == changed else GuardrailSetForm(instance=one, prefix=None) for one in known]
     for one in forms:
         one.auto_id = f"guard-{one.instance.pk}-%s"
     return {"project": project, "form": form, "forms": forms}

@@ -11,12 +11,12 @@ from curation.models import Release
 from curation.releases import lifecycle
 from tuning.evaluation import guardrails, reranker_tradeoff
 from tuning.labels import measures as by_name
-from tuning.models import Ask, Component, Decision, Evaluation, Gate, GuardRule, Policy
+from tuning.models import Ask, Component, Decision, Evaluation, Gate, GuardrailRule, Policy
 
 # What each component is promoted for, and what may not get worse meanwhile.
 PRIMARY = {Component.RETRIEVER: "ndcg@10", Component.GENERATOR: "f1"}
-GUARDS = ("recall@20", "f1", "ndcg@10")
-RULES = ("asks", "guard_rule", "guard_margin", "log_margin", "least_judged", "most_rerank_ms")
+NON_INFERIORITY = ("recall@20", "f1", "ndcg@10")
+RULES = ("asks", "guardrail_rule", "guardrail_margin", "log_margin", "least_judged", "most_rerank_ms")
 FIGURES = ("champion", "challenger", "difference", "low", "high", "p", "queries", "smallest_visible")
 
 
@@ -24,8 +24,8 @@ def decide(evaluation: Evaluation, gate: str = Gate.AUTO) -> Decision:
     """The decision on the evaluation's challenger, carried out; the one there is when it was decided before.
 
     auto promotes when the 95 % interval of a learned component's primary measure lies above 0 (with a policy that
-    asks only for not worse: when that of every one lies above −margin), no guard got worse by more than its
-    margin, and enough of both rankings was judged. How a guard is judged is the policy's `guard_rule`; see
+    asks only for not worse: when that of every one lies above −margin), no guardrail_set got worse by more than its
+    margin, and enough of both rankings was judged. How a guardrail set is judged is the policy's `guardrail_rule`; see
     `_fall`.
     """
     with transaction.atomic():
@@ -73,7 +73,7 @@ def _verdict(evaluation: Evaluation, gate: str) -> tuple[bool, Sentence]:
         return False, say("declined", why=objection, figures=figures)
     policy = Policy.of(evaluation.cycle.project)
     if policy.asks == Ask.NOT_WORSE:
-        told = say("promoted_not_worse", margin=policy.guard_margin, figures=figures)
+        told = say("promoted_not_worse", margin=policy.guardrail_margin, figures=figures)
     else:
         told = say("promoted_better", figures=figures)
     return True, say("together", parts=[told, _unproven(evaluation, policy)])
@@ -95,39 +95,39 @@ def _not_reached(measures: dict[str, Any], primaries: list[str], policy: Policy)
     """Why the primary measures are not what the policy asks; empty when they are."""
     lows = [measures[name]["low"] for name in primaries]
     if policy.asks == Ask.NOT_WORSE:
-        if min(lows) > -policy.guard_margin:
+        if min(lows) > -policy.guardrail_margin:
             return ""
-        return say("not_above_margin", measures=by_name(primaries), least=-policy.guard_margin)
+        return say("not_above_margin", measures=by_name(primaries), least=-policy.guardrail_margin)
     return "" if max(lows) > 0 else say("not_above_0", measures=by_name(primaries))
 
 
 def _guards(evaluation: Evaluation, policy: Policy) -> Said:
-    """Which guard got worse, and by how much; empty when none did."""
+    """Which guardrail_set got worse, and by how much; empty when none did."""
     for name, margin in margins(evaluation, policy).items():
-        fall = _fall(name, evaluation.measures[name], margin, policy.guard_rule)
+        fall = _fall(name, evaluation.measures[name], margin, policy.guardrail_rule)
         if fall:
             return fall
     return ""
 
 
 def margins(evaluation: Evaluation, policy: Policy) -> dict[str, float]:
-    """Guard → how much worse it may be: the primaries, the other measures of the split, then the guard sets'."""
+    """Guardrail → how much worse it may be: the primaries, the other measures of the split, then the guardrail sets'."""
     measures = evaluation.measures
-    found = {name: policy.guard_margin for name in [*_primaries(evaluation), *GUARDS] if name in measures}
+    found = {name: policy.guardrail_margin for name in [*_primaries(evaluation), *NON_INFERIORITY] if name in measures}
     for name, figure in measures.items():
         if name.startswith(guardrails.PREFIX) and not figure.get("is_reading"):
             is_log = name.endswith(guardrails.LOG_PROBABILITY)
-            found[name] = policy.log_margin if is_log else figure.get("margin", policy.guard_margin)
+            found[name] = policy.log_margin if is_log else figure.get("margin", policy.guardrail_margin)
     return found
 
 
 def _fall(name: str, figure: dict[str, Any], margin: float, rule: str) -> Said:
-    """The sentence of a guard that fell too far; empty when it did not.
+    """The sentence of a guardrail set that fell too far; empty when it did not.
 
     By its interval: the whole interval has to lie above −margin, which proves that it is not worse. A small
     split can never prove that, whatever is measured on it: where the interval is wider than the margin to
     either side, `auto` asks what can still be answered, whether the difference itself is within the margin,
-    and the decision names the guards that were judged so.
+    and the decision names the guardrails that were judged so.
     """
     if figure["difference"] < -margin:
         return say("fell", measure=by_name([name]), fall=-figure["difference"], margin=margin)
@@ -137,21 +137,21 @@ def _fall(name: str, figure: dict[str, Any], margin: float, rule: str) -> Said:
 
 
 def _by_interval(figure: dict[str, Any], margin: float, rule: str) -> bool:
-    """Whether this guard is judged by its interval: half of it has room within the margin, or the rule says so."""
-    if rule == GuardRule.AUTO:
+    """Whether this guardrail set is judged by its interval: half of it has room within the margin, or the rule says so."""
+    if rule == GuardrailRule.AUTO:
         return bool(figure["high"] - figure["low"] <= 2 * margin)
-    return rule == GuardRule.INTERVAL
+    return rule == GuardrailRule.INTERVAL
 
 
 def _unproven(evaluation: Evaluation, policy: Policy) -> Said:
-    """Which guards were judged by their difference because there were too few queries to prove anything."""
-    if policy.guard_rule != GuardRule.AUTO:
+    """Which guardrails were judged by their difference because there were too few queries to prove anything."""
+    if policy.guardrail_rule != GuardrailRule.AUTO:
         return ""
     primaries, measures = _primaries(evaluation), evaluation.measures
     names = [
         name
         for name, margin in margins(evaluation, policy).items()
-        if not _by_interval(measures[name], margin, policy.guard_rule)
+        if not _by_interval(measures[name], margin, policy.guardrail_rule)
         and not (name in primaries and measures[name]["low"] > 0)
     ]
     return say("unproven", guards=by_name(names)) if names else ""

@@ -182,13 +182,13 @@ def test_parts_of_the_split_and_guard_sets_stand_apart(client: Client, erin: Use
     assert titles == [
         ("The whole test split", 2),
         ("Parts of the test split", 2),
-        ("Guard sets: what no one tuned for", 2),
+        ("Guardrail sets: what no one tuned for", 2),
     ]
     assert evaluation_report.memory(evaluation) == pytest.approx((0.2, 0.1))
     assert evaluation_report.span(evaluation) == pytest.approx(0.18)
     client.force_login(erin)
     page = client.get("/p/zoo/releases/2/").text
-    assert "Guard set general: nDCG@10" in page
+    assert "Guardrail set general: nDCG@10" in page
     assert "nDCG@10 moved by +0.200; where none was, by +0.100" in page
     assert "Refusals that were called for" in page
 

@@ -45,10 +45,10 @@ def test_a_policy_says_what_was_and_what_is(manager: Client, project: Project, m
 def test_the_same_policy_again_is_no_line(project: Project, mona: User) -> None:
     policies.change_policy(project, {"gate": "auto", "reranker": False}, actor=mona)
     assert Policy.objects.get().settings == {}
-    policies.change_policy(project, {"guard_margin": 0.02}, actor=mona)
-    policies.change_policy(project, {"guard_margin": 0.02}, actor=mona)
+    policies.change_policy(project, {"guardrail_margin": 0.02}, actor=mona)
+    policies.change_policy(project, {"guardrail_margin": 0.02}, actor=mona)
     (event,) = Event.objects.filter(verb="policy_changed")
-    assert event.data == {"was": {"guard_margin": 0.01}, "now": {"guard_margin": 0.02}}
+    assert event.data == {"was": {"guardrail_margin": 0.01}, "now": {"guardrail_margin": 0.02}}
 
 
 def test_a_reranker_s_other_settings_stay(project: Project, mona: User) -> None:
@@ -62,12 +62,12 @@ def test_a_guard_set_is_added_and_changed_by_name(
 ) -> None:
     made = guardrails.from_folder(project, write_set(tmp_path), "zoo-at-home", actor=mona)
     guardrails.from_folder(project, tmp_path, "by-hand")
-    policies.change_guard(made, {"is_active": True, "margin": 0.1}, actor=mona)
-    manager.post(f"/p/zoo/runs/guards/{made.pk}/", {"margin": "0.1"})
+    policies.change_guardrail_set(made, {"is_active": True, "margin": 0.1}, actor=mona)
+    manager.post(f"/p/zoo/guardrails/{made.pk}/", {"margin": "0.1"})
     page = manager.get(RECORD).text
-    assert "mona added a guard set: zoo-at-home" in page and "A guard set was added: by-hand" in page
-    assert "mona changed a guard set: zoo-at-home, Margin: 0.03 → 0.1" in page
-    assert "mona changed a guard set: zoo-at-home, Asked at every measurement: yes → no" in page
+    assert "mona added a guardrail set: zoo-at-home" in page and "A guardrail set was added: by-hand" in page
+    assert "mona changed a guardrail set: zoo-at-home, Margin: 0.03 → 0.1" in page
+    assert "mona changed a guardrail set: zoo-at-home, Asked at every measurement: yes → no" in page
 
 
 def test_a_licence_is_a_line_of_every_project_it_holds_for(

@@ -204,7 +204,7 @@ def test_a_manager_sets_when_the_loop_cycles(client: Client, erin: User, mona: U
     assert client.get("/p/zoo/runs/policy/").status_code == 200
     assert not Policy.objects.exists()
     sent = {"is_active": "on", "least_new_queries": 20, "most_every_hours": 6, "gate": "auto", "only": ""}
-    sent |= {"guard_margin": 0.01, "least_judged": 0.5, "asks": "not_worse", "guard_rule": "interval"}
+    sent |= {"guardrail_margin": 0.01, "least_judged": 0.5, "asks": "not_worse", "guardrail_rule": "interval"}
     sent |= {"log_margin": 0.2, "most_rerank_ms": 150, "reranker": "on"}
     assert client.post("/p/zoo/runs/policy/", sent).status_code == 302
     held = Policy.objects.get(project=project)
@@ -213,4 +213,4 @@ def test_a_manager_sets_when_the_loop_cycles(client: Client, erin: User, mona: U
     assert "checked" in client.get("/p/zoo/runs/policy/").text.split('name="reranker"')[1].split(">")[0]
     assert client.post("/p/zoo/runs/policy/", {**sent, "reranker": ""}).status_code == 302
     assert Policy.objects.get(project=project).settings == {"reranker": {"enabled": False}}
-    assert client.post("/p/zoo/runs/policy/", sent | {"guard_margin": 3}).status_code == 422
+    assert client.post("/p/zoo/runs/policy/", sent | {"guardrail_margin": 3}).status_code == 422

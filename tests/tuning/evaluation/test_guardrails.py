@@ -1,4 +1,4 @@
-"""Guard sets: what they are made of, what they measure, and their page."""
+"""Guardrail sets: what they are made of, what they measure, and their page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from retrieval.index import index_builds
 from retrieval.models import Corpus, Encoder
 from tests.tiny import tiny_generator
 from tuning.evaluation import guardrails
-from tuning.models import Component, Cycle, Dataset, Evaluation, GuardSet, Run
+from tuning.models import Component, Cycle, Dataset, Evaluation, GuardrailSet, Run
 
 
 def write_set(place: Path, *, answers: bool = False, bad: str = "") -> Path:
@@ -70,7 +70,7 @@ def test_a_folder_is_frozen_with_its_margin(project: Project, tmp_path: Path) ->
 def test_an_unknown_id_is_named_with_file_and_line_and_nothing_is_made(project: Project, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"qrels.tsv:8: “dodo” is in none of the other files"):
         guardrails.from_folder(project, write_set(tmp_path, bad="qlion\tdodo\t1\n"), "extinct")
-    assert not GuardSet.objects.filter(name="extinct").exists()
+    assert not GuardrailSet.objects.filter(name="extinct").exists()
 
 
 def test_another_project_s_settled_work_is_frozen_as_it_stands(
@@ -82,7 +82,7 @@ def test_another_project_s_settled_work_is_frozen_as_it_stands(
     assert made.counts["passages"] == 12
     Query.objects.update(state=Query.State.OPEN)
     assert len(guardrails.read(guardrails.folder(made)).questions) == 13
-    with pytest.raises(guardrails.CannotGuard, match="cannot guard itself"):
+    with pytest.raises(guardrails.CannotGuard, match="cannot be its own guardrail set"):
         guardrails.from_project(project, project, "me")
 
 
@@ -112,7 +112,7 @@ def test_a_half_that_did_not_learn_is_not_asked(project: Project, release: Relea
 
 def test_a_set_that_is_switched_off_is_not_asked(project: Project, release: Release) -> None:
     guardrails.sets_of(project)
-    GuardSet.objects.update(is_active=False)
+    GuardrailSet.objects.update(is_active=False)
     assert (
         guardrails.measure(evaluation(project, release, lifecycle.next_release(project), Component.RETRIEVER), quiet)
         == {}
@@ -134,10 +134,10 @@ def test_a_generator_is_asked_without_a_passage(project: Project, release: Relea
 
 def test_the_page_lists_switches_and_adds(client: Client, mona: User, project: Project, tmp_path: Path) -> None:
     client.force_login(mona)
-    page = client.get("/p/zoo/runs/guards/").text
+    page = client.get("/p/zoo/guardrails/").text
     assert "closed-book" in page and "60 questions" in page
-    closed_book = GuardSet.objects.get(name="closed-book")
-    client.post(f"/p/zoo/runs/guards/{closed_book.pk}/", {"margin": "0.2"})
+    closed_book = GuardrailSet.objects.get(name="closed-book")
+    client.post(f"/p/zoo/guardrails/{closed_book.pk}/", {"margin": "0.2"})
     closed_book.refresh_from_db()
     assert (closed_book.is_active, closed_book.margin) == (False, 0.2)
     write_set(tmp_path)
@@ -145,9 +145,9 @@ def test_the_page_lists_switches_and_adds(client: Client, mona: User, project: P
         name.partition(".")[0]: SimpleUploadedFile(name, (tmp_path / name).read_bytes())
         for name in ("queries.jsonl", "corpus.jsonl", "qrels.tsv")
     }
-    answer = client.post("/p/zoo/runs/guards/", {"name": "home", "margin": "0.02"} | files, follow=True)
-    assert "The guard set home is asked from now on." in answer.text
-    assert GuardSet.objects.get(name="home").counts["queries"] == 6
+    answer = client.post("/p/zoo/guardrails/", {"name": "home", "margin": "0.02"} | files, follow=True)
+    assert "The guardrail set home is asked from now on." in answer.text
+    assert GuardrailSet.objects.get(name="home").counts["queries"] == 6
 
 
 def test_a_bad_file_comes_back_with_its_line(client: Client, mona: User, project: Project) -> None:
@@ -156,7 +156,7 @@ def test_a_bad_file_comes_back_with_its_line(client: Client, mona: User, project
         "queries": SimpleUploadedFile("anything.jsonl", b'{"_id": "1", "text": "Who?"}\nnonsense\n'),
         "answers": SimpleUploadedFile("a.jsonl", b'{"_id": "1", "answers": ["I"]}\n'),
     }
-    answer = client.post("/p/zoo/runs/guards/", {"name": "bad", "margin": "0.02"} | files)
+    answer = client.post("/p/zoo/guardrails/", {"name": "bad", "margin": "0.02"} | files)
     assert answer.status_code == 422
     assert "queries.jsonl:2: not valid JSON" in answer.text
 
@@ -171,8 +171,8 @@ def test_only_a_project_one_may_look_into_can_be_chosen(
     Membership.objects.create(project=park, user=mona, role=Membership.Role.MANAGER)
     Membership.objects.filter(project=project, user=mona).update(role=role)
     client.force_login(mona)
-    client.post("/p/park/runs/guards/", {"name": "zoo", "margin": "0.02", "source": project.pk})
-    assert GuardSet.objects.filter(name="zoo").exists() is made
+    client.post("/p/park/guardrails/", {"name": "zoo", "margin": "0.02", "source": project.pk})
+    assert GuardrailSet.objects.filter(name="zoo").exists() is made
 
 
 def test_the_command_adds_one(project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,7 @@ from tests.tiny import said, tiny_encoder
 from tests.tuning.rounds import go_round
 from tuning.datasets import collect
 from tuning.evaluation import compare
-from tuning.models import Cycle, Evaluation, GuardSet
+from tuning.models import Cycle, Evaluation, GuardrailSet
 
 LEARNS = {"roads": ["both"], "both_batch": 16, "both_epochs": 8, "both_lr": 0.005, "lm": 0}
 LEARNING = {"retriever": LEARNS, "budget_seconds": 120}
@@ -81,7 +81,9 @@ def words(db: None, encoder: Path, settings: Any) -> Project:
         for name, grade in ((f"p{at}", 3), (f"p{(at + 1) % 60}", 0)):
             SettledGrade.objects.create(review=review, passage=found[name], grade=grade, method="sole")
     for name in ("general", "closed-book"):  # this encoder knows no English: what it makes of it is chance
-        GuardSet.objects.create(project=project, name=name, origin="built_in", path=name, sha256="", is_active=False)
+        GuardrailSet.objects.create(
+            project=project, name=name, origin="built_in", path=name, sha256="", is_active=False
+        )
     return project
 
 

@@ -27,7 +27,7 @@ from tests.tiny import said, tiny_encoder, tiny_reranker
 from tests.tuning.rounds import go_round
 from tuning.datasets import collect
 from tuning.evaluation import compare, reranker_tradeoff
-from tuning.models import Component, Cycle, Evaluation, Gate, GuardSet, Policy, Run
+from tuning.models import Component, Cycle, Evaluation, Gate, GuardrailSet, Policy, Run
 from tuning.promotion import promotion_gate
 from tuning.training import training_runs
 
@@ -205,7 +205,9 @@ def marked(db: None, tmp_path: Path, settings: Any) -> Project:
             grade = 3 if MARKS[0] in passages[hit.passage_id].text.split() else 0
             SettledGrade.objects.create(review=review, passage_id=hit.passage_id, grade=grade, method="sole")
     for name in ("general", "closed-book"):  # this encoder knows no English: what it makes of it is chance
-        GuardSet.objects.create(project=project, name=name, origin="built_in", path=name, sha256="", is_active=False)
+        GuardrailSet.objects.create(
+            project=project, name=name, origin="built_in", path=name, sha256="", is_active=False
+        )
     return project
 
 

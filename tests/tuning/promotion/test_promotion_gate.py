@@ -9,7 +9,7 @@ import pytest
 
 from curation.models import Project, Release
 from curation.releases import lifecycle
-from tuning.models import Ask, Component, Cycle, Dataset, Evaluation, Gate, GuardRule, Policy, Run
+from tuning.models import Ask, Component, Cycle, Dataset, Evaluation, Gate, GuardrailRule, Policy, Run
 from tuning.promotion import promotion_gate
 
 
@@ -76,7 +76,7 @@ def test_a_guard_that_got_worse_declines_a_gain(evaluated: Make) -> None:
 
 
 def test_the_margin_is_the_projects_own(evaluated: Make, project: Project) -> None:
-    Policy.objects.create(project=project, guard_margin=0.05)
+    Policy.objects.create(project=project, guardrail_margin=0.05)
     assert promotion_gate.decide(evaluated(ndcg_at_10=figure(0.05), recall_at_20=figure(-0.03))).promoted
 
 
@@ -145,12 +145,12 @@ def test_a_guard_that_cannot_be_told_is_judged_by_its_difference_and_named(evalu
     decision = promotion_gate.decide(evaluated(ndcg_at_10=figure(0.05), recall_at_20=figure(-0.006, half_width=0.05)))
     assert decision.promoted
     assert "so only their difference was asked: Recall@20." in decision.reason
-    assert decision.numbers["gate"]["guard_rule"] == GuardRule.AUTO
+    assert decision.numbers["gate"]["guardrail_rule"] == GuardrailRule.AUTO
 
 
-@pytest.mark.parametrize(("rule", "promoted"), [(GuardRule.INTERVAL, False), (GuardRule.DIFFERENCE, True)])
+@pytest.mark.parametrize(("rule", "promoted"), [(GuardrailRule.INTERVAL, False), (GuardrailRule.DIFFERENCE, True)])
 def test_how_a_guard_is_judged_is_the_policys(evaluated: Make, project: Project, rule: str, promoted: bool) -> None:
-    Policy.objects.create(project=project, guard_rule=rule)
+    Policy.objects.create(project=project, guardrail_rule=rule)
     decision = promotion_gate.decide(evaluated(ndcg_at_10=figure(0.05), recall_at_20=figure(-0.006, half_width=0.05)))
     assert decision.promoted is promoted
     assert "only their difference" not in decision.reason
@@ -175,7 +175,7 @@ def test_a_guard_set_has_a_margin_of_its_own_and_a_reading_is_not_judged(evaluat
     forgot = {"guard:general ndcg@10": figure(-0.035) | of_set}
     decision = promotion_gate.decide(evaluated(ndcg_at_10=figure(0.05), **forgot))
     assert not decision.promoted
-    assert "Guard set general: nDCG@10 fell by 0.035, more than the margin of 0.030" in decision.reason
+    assert "Guardrail set general: nDCG@10 fell by 0.035, more than the margin of 0.030" in decision.reason
 
 
 def test_the_log_probability_of_remembered_answers_has_its_margin_in_nats(evaluated: Make, project: Project) -> None:

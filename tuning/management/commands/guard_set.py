@@ -1,4 +1,4 @@
-"""Add a guard set to a project: questions no one tunes for, on which a challenger may not get worse."""
+"""Add a guardrail set to a project: questions no one tunes for, on which a challenger may not get worse."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tuning.evaluation import guardrails
 
 
 class Command(ProjectCommand):
-    help = "Freeze another project's settled work, or a BEIR-like folder, as a guard set of a project."
+    help = "Freeze another project's settled work, or a BEIR-like folder, as a guardrail set of a project."
     errors = (guardrails.CannotGuard,)
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -34,7 +34,7 @@ class Command(ProjectCommand):
         else:
             source = self.project(options["from_project"])
             made = guardrails.from_project(project, source, options["name"], options["margin"])
-        self.say(f"guard set {made.name}: {made.counts['queries']} questions")
+        self.say(f"guardrail set {made.name}: {made.counts['queries']} questions")
         return {
             "guard_set": made.name,
             "origin": made.origin,
