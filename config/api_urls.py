@@ -17,7 +17,7 @@ in_a_project = [
     path("queries/", queries_api.Queries.as_view(), name="queries"),
     path("queries/<int:pk>/", queries_api.OneQuery.as_view(), name="query"),
     path("queries/<int:pk>/lineage/", datasets_api.AnswerLineage.as_view(), name="answer_lineage"),
-    path("provisional-grades/", propagation_api.ProvisionalGrades.as_view(), name="provisional_grades"),
+    path("suggested-grades/", propagation_api.SuggestedGrades.as_view(), name="suggested_grades"),
     path("judgements/<int:pk>/lineage/", datasets_api.JudgementLineage.as_view(), name="judgement_lineage"),
     path("releases/", releases_api.Releases.as_view(), name="releases"),
     path("releases/<int:number>/lineage/", datasets_api.ReleaseLineage.as_view(), name="release_lineage"),
@@ -32,8 +32,8 @@ in_a_project = [
     path("cycles/", cycles_api.Cycles.as_view(), name="cycles"),
     path("cycles/<int:pk>/", cycles_api.OneTurn.as_view(), name="cycle"),
     path("runs/<int:pk>/curves/", training_api.RunCurves.as_view(), name="run_curves"),
-    path("learning-curves/", learning_curves_api.Curves.as_view(), name="learning_curves"),
-    path("learning-curves/<int:pk>/", learning_curves_api.OneCurve.as_view(), name="learning_curve"),
+    path("learning-curves/", learning_curves_api.LearningCurves.as_view(), name="learning_curves"),
+    path("learning-curves/<int:pk>/", learning_curves_api.OneLearningCurve.as_view(), name="learning_curve"),
 ]
 
 version_1 = [

@@ -205,7 +205,7 @@ SPECTACULAR_SETTINGS = {
         "JobStateEnum": "common.jobs.JobState",
         "QueryStateEnum": "curation.models.Query.State",
         "ReleaseStateEnum": "curation.models.Release.State",
-        "ProvisionalGradeStateEnum": "curation.models.ProvisionalGrade.State",
+        "SuggestedGradeStateEnum": "curation.models.SuggestedGrade.State",
         "RunComponentEnum": "tuning.models.Component",
         "ComponentEnum": "tuning.models.COMPONENTS",
     },

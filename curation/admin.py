@@ -34,13 +34,13 @@ from curation.models import (
     Membership,
     Preferences,
     Project,
-    ProvisionalGrade,
     Query,
     Ranking,
     Release,
     Review,
     SettledGrade,
     ShownPassage,
+    SuggestedGrade,
 )
 from curation.projects import members, project_settings
 from curation.projects.forms import ProjectForm
@@ -408,27 +408,27 @@ class SettledGradeAdmin(BigReadOnlyAdmin):
     search_fields = ["passage__external_id"]
 
 
-@admin.register(ProvisionalGrade)
-class ProvisionalGradeAdmin(BigReadOnlyAdmin):
-    list_display = ["query", "passage", "grade", "kind", "likeness", "state", "decided_by", "decided_at"]
+@admin.register(SuggestedGrade)
+class SuggestedGradeAdmin(BigReadOnlyAdmin):
+    list_display = ["query", "passage", "grade", "kind", "similarity", "state", "decided_by", "decided_at"]
     list_filter = ["state", "kind", "project"]
     list_select_related = ["query", "passage", "decided_by"]
     search_fields = ["query__external_id", "query__text", "passage__external_id"]
     actions = ["confirm", "refuse"]
 
     @admin.action(description=gettext_lazy("Confirm"), permissions=["decide"])
-    def confirm(self, request: HttpRequest, rows: QuerySet[ProvisionalGrade]) -> None:
+    def confirm(self, request: HttpRequest, rows: QuerySet[SuggestedGrade]) -> None:
         self._decide(request, rows, suggestion_review.confirm)
 
     @admin.action(description=gettext_lazy("Refuse"), permissions=["decide"])
-    def refuse(self, request: HttpRequest, rows: QuerySet[ProvisionalGrade]) -> None:
+    def refuse(self, request: HttpRequest, rows: QuerySet[SuggestedGrade]) -> None:
         self._decide(request, rows, suggestion_review.refuse)
 
     def has_decide_permission(self, request: HttpRequest) -> bool:
-        return bool(request.user.has_perm("curation.change_provisionalgrade"))
+        return bool(request.user.has_perm("curation.change_suggestedgrade"))
 
     def _decide(
-        self, request: HttpRequest, rows: QuerySet[ProvisionalGrade], act: Callable[..., suggestion_review.Decided]
+        self, request: HttpRequest, rows: QuerySet[SuggestedGrade], act: Callable[..., suggestion_review.Decided]
     ) -> None:
         ids = list(rows.values_list("project", "pk"))
         done = 0

@@ -56,8 +56,8 @@ reviewing_urls = [
 ]
 
 passing_urls = [
-    path("provisional-grades/", propagation_views.provisional_grades, name="provisional_grades"),
-    path("provisional-grades/decide/", propagation_views.decide, name="decide"),
+    path("suggested-grades/", propagation_views.suggested_grades, name="suggested_grades"),
+    path("suggested-grades/decide/", propagation_views.decide, name="decide"),
 ]
 
 quality_urls = [

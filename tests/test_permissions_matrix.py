@@ -33,7 +33,6 @@ from curation.models import (
     Judgement,
     Membership,
     Project,
-    ProvisionalGrade,
     Query,
     QueryVector,
     Ranking,
@@ -41,12 +40,13 @@ from curation.models import (
     Review,
     SettledGrade,
     ShownPassage,
+    SuggestedGrade,
 )
 from curation.releases import lifecycle
 from retrieval.models import Corpus, Document, Encoder, IndexBuild, Passage
 from tests.measured import challenge
 from tuning.evaluation import guardrails
-from tuning.models import Curve, Cycle, Dataset, Decision, GuardrailSet, Pair, Policy, Run, Vote
+from tuning.models import Cycle, Dataset, Decision, GuardrailSet, LearningCurve, Pair, Policy, Run, Vote
 
 SECRET, OURS = "marzipan", "walnut"
 
@@ -74,7 +74,7 @@ class Stage:
     run: Run
     guardrail_set: GuardrailSet
     pair: Pair
-    curve: Curve
+    curve: LearningCurve
     dataset: Dataset
     judgement: Judgement
 
@@ -112,11 +112,11 @@ def _returned(stage: Stage, role: str) -> dict[str, Any]:
 
 
 def _offered(stage: Stage, role: str) -> dict[str, Any]:
-    return {"offers": [stage.project.provisional_grades.get().pk], "decision": "refuse"}
+    return {"offers": [stage.project.suggested_grades.get().pk], "decision": "refuse"}
 
 
 def _offered_ids(stage: Stage, role: str) -> dict[str, Any]:
-    return {"ids": [stage.project.provisional_grades.get().pk], "decision": "confirm"}
+    return {"ids": [stage.project.suggested_grades.get().pk], "decision": "confirm"}
 
 
 def _changed(stage: Stage, role: str) -> dict[str, Any]:
@@ -132,15 +132,15 @@ def _is(**fields: Any) -> Body:
 
 
 POLICY = {
-    "least_new_queries": 5,
-    "most_every_hours": 1,
+    "min_new_queries": 5,
+    "min_hours_between": 1,
     "gate": "auto",
-    "asks": "better",
+    "target_rule": "better",
     "guardrail_rule": "auto",
     "guardrail_margin": 0.01,
-    "log_margin": 0.1,
-    "least_judged": 0,
-    "most_rerank_ms": 300,
+    "log_prob_margin": 0.1,
+    "min_judged": 0,
+    "max_rerank_ms": 300,
 }
 
 
@@ -210,7 +210,7 @@ TABLE = {
     "curation:settle": _page(REVIEWER, 405, 302, thing="waiting", body=_graded, smuggled=302),
     "curation:return_review": _page(REVIEWER, 405, 302, thing="waiting", body=_returned, smuggled=404),
     "curation:reopen": _page(REVIEWER, 405, 302, thing="settled"),
-    "curation:provisional_grades": _page(REVIEWER),
+    "curation:suggested_grades": _page(REVIEWER),
     "curation:decide": _page(REVIEWER, 405, 302, body=_offered, smuggled=302),
     "curation:people": _page(MANAGER, post=302, body=_is(username=STRANGER, role=MANAGER, daily_quota=0)),
     "curation:member": _page(MANAGER, 405, 302, thing="member", body=_changed),
@@ -227,10 +227,10 @@ TABLE = {
     "tuning:policy": _page(MANAGER, post=302, body=_is(**POLICY)),
     "tuning:guardrails": _page(MANAGER, post=422),
     "tuning:change_guardrail_set": _page(MANAGER, 405, 302, thing="guardrail_set", body=_is(margin=0.05)),
-    "tuning:learning": _page(ENGINEER, post=302, body=_is(component="retriever", minutes=1)),
-    "tuning:curve": _page(ENGINEER, thing="curve"),
-    "tuning:curve_points": _page(ENGINEER, thing="curve"),
-    "tuning:cancel_curve": _page(ENGINEER, 405, 302, thing="curve"),
+    "tuning:learning_curves": _page(ENGINEER, post=302, body=_is(component="retriever", minutes=1)),
+    "tuning:learning_curve": _page(ENGINEER, thing="curve"),
+    "tuning:learning_curve_points": _page(ENGINEER, thing="curve"),
+    "tuning:cancel_learning_curve": _page(ENGINEER, 405, 302, thing="curve"),
     "tuning:datasets": _page(ENGINEER),
     "tuning:licence": _page(MANAGER, 405, 302, body=_is(licence="CC0-1.0")),
     "tuning:dataset": _page(ENGINEER, thing="dataset"),
@@ -251,7 +251,7 @@ TABLE = {
     "api:projects": _api(SIGNED_IN),
     "api:queries": _api(ANNOTATOR, post=400),
     "api:query": _api(ANNOTATOR, thing="settled"),
-    "api:provisional_grades": _api(REVIEWER, post=200, body=_offered_ids, smuggled=200),
+    "api:suggested_grades": _api(REVIEWER, post=200, body=_offered_ids, smuggled=200),
     "api:releases": _api(ANNOTATOR),
     "api:cycles": _api(ENGINEER, post=201, body=_is(gate="never")),
     "api:cycle": _api(ENGINEER, thing="cycle"),
@@ -563,15 +563,15 @@ def _stage(slug: str, word: str, people: dict[str, User], *, number: int) -> Sta
     unsettled = _query(project, passage, people[ANNOTATOR], word, Assignment.State.SUBMITTED, base)
     Query.objects.filter(pk=unsettled.query_id).update(state=Query.State.IN_REVIEW)
     waiting = Review.objects.create(query=unsettled.query, why=f"The {word} is disputed.")
-    ProvisionalGrade.objects.create(
+    SuggestedGrade.objects.create(
         project=project,
         query=unsettled.query,
         passage=unshown,
         grade=2,
-        kind=ProvisionalGrade.Kind.PASSAGE,
+        kind=SuggestedGrade.Kind.PASSAGE,
         from_query=settled.query,
         from_passage=passage,
-        likeness=0.9,
+        similarity=0.9,
     )
     work = {role: _query(project, passage, user, word, Assignment.State.CLAIMED, base) for role, user in people.items()}
     return Stage(
@@ -589,7 +589,9 @@ def _stage(slug: str, word: str, people: dict[str, User], *, number: int) -> Sta
         pair=pair,
         dataset=project.datasets.get(),
         judgement=settled.judgements.get(),
-        curve=Curve.objects.create(project=project, component="retriever", measure="ndcg@10", state=JobState.DONE),
+        curve=LearningCurve.objects.create(
+            project=project, component="retriever", measure="ndcg@10", state=JobState.DONE
+        ),
     )
 
 

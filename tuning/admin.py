@@ -4,13 +4,13 @@ from django.http import HttpRequest
 
 from tuning.cycles import policies
 from tuning.models import (
-    Curve,
     Cycle,
     Dataset,
     DatasetQuery,
     Decision,
     Evaluation,
     GuardrailSet,
+    LearningCurve,
     Pair,
     Policy,
     Run,
@@ -84,7 +84,7 @@ class DecisionAdmin(ReadOnly):
 class PolicyAdmin(admin.ModelAdmin):
     """What a policy asks is a line of the record here too."""
 
-    list_display = ["project", "is_active", "least_new_queries", "most_every_hours", "only", "gate"]
+    list_display = ["project", "is_active", "min_new_queries", "min_hours_between", "only", "gate"]
     list_editable = ["is_active"]
     list_select_related = ["project"]
 
@@ -117,7 +117,7 @@ class VoteAdmin(ReadOnly):
     list_select_related = ["voter", "pair__query"]
 
 
-@admin.register(Curve)
+@admin.register(LearningCurve)
 class CurveAdmin(ReadOnly):
     list_display = ["__str__", "component", "state", "sizes", "created_at"]
     list_filter = ["project", "component", "state"]

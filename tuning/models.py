@@ -33,7 +33,7 @@ class Gate(models.TextChoices):
     NEVER = "never", _("measure only")
 
 
-class Ask(models.TextChoices):
+class TargetRule(models.TextChoices):
     """What the gate asks of the measure a component was trained for."""
 
     BETTER = "better", _("measurably better")
@@ -180,15 +180,17 @@ class Run(Job):
         return f"run {self.pk} ({self.component})"
 
 
-class Curve(Job):
+class LearningCurve(Job):
     """How good one component gets with how many judged queries: a training for each size, on nested parts of a dataset.
 
     A point is {"queries", "grades", "value", "low", "high", "seconds", "per_query"}; the first one is the untuned
     component, with 0 queries. The weights of a point are not kept.
     """
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="curves")
-    dataset = models.ForeignKey(Dataset, null=True, blank=True, on_delete=models.PROTECT, related_name="curves")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="learning_curves")
+    dataset = models.ForeignKey(
+        Dataset, null=True, blank=True, on_delete=models.PROTECT, related_name="learning_curves"
+    )
     component = models.CharField(max_length=10, choices=COMPONENTS)
     measure = models.CharField(max_length=20)
     sizes = models.JSONField(
@@ -206,7 +208,7 @@ class Curve(Job):
             models.UniqueConstraint(
                 fields=["project"],
                 condition=models.Q(state__in=["queued", "running"]),
-                name="one_unfinished_curve_per_project",
+                name="one_unfinished_learning_curve_per_project",
             )
         ]
 
@@ -314,10 +316,10 @@ class Policy(models.Model):
 
     project = models.OneToOneField(Project, on_delete=models.CASCADE, related_name="policy")
     is_active = models.BooleanField(default=False)
-    least_new_queries = models.PositiveIntegerField(
+    min_new_queries = models.PositiveIntegerField(
         default=50, validators=[MinValueValidator(1)], help_text=_("Newly settled queries before a cycle.")
     )
-    most_every_hours = models.FloatField(
+    min_hours_between = models.FloatField(
         default=24, validators=[MinValueValidator(0.0)], help_text=_("Hours between two cycles, at the least.")
     )
     only = models.CharField(max_length=10, choices=COMPONENTS, blank=True, help_text=_("Empty: both."))
@@ -328,20 +330,20 @@ class Policy(models.Model):
         validators=[MinValueValidator(0.0), MaxValueValidator(1.0)],
         help_text=_("How much worse a guardrail set may be."),
     )
-    asks = models.CharField(max_length=10, choices=Ask, default=Ask.BETTER)
+    target_rule = models.CharField(max_length=10, choices=TargetRule, default=TargetRule.BETTER)
     guardrail_rule = models.CharField(max_length=10, choices=GuardrailRule, default=GuardrailRule.AUTO)
-    log_margin = models.FloatField(
+    log_prob_margin = models.FloatField(
         default=0.5,  # a new manner of answering alone moves it by some tenths
         validators=[MinValueValidator(0.0), MaxValueValidator(10.0)],
         help_text=_("How far the mean log-probability of a guardrail's answers may fall, in nats per token."),
     )
-    least_judged = models.FloatField(
+    min_judged = models.FloatField(
         default=0.0,
         validators=[MinValueValidator(0.0), MaxValueValidator(1.0)],
         help_text=_("judged@10 both must reach; 0 asks nothing."),
     )
 
-    most_rerank_ms = models.FloatField(
+    max_rerank_ms = models.FloatField(
         default=300,
         validators=[MinValueValidator(0.0)],
         help_text=_("How many milliseconds a reranker may add to a search."),
@@ -351,7 +353,7 @@ class Policy(models.Model):
         verbose_name_plural = "policies"
 
     def __str__(self) -> str:
-        return f"{self.project}: {self.least_new_queries} queries, {self.most_every_hours} h"
+        return f"{self.project}: {self.min_new_queries} queries, {self.min_hours_between} h"
 
     @classmethod
     def of(cls, project: Project) -> Policy:

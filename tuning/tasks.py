@@ -8,7 +8,7 @@ from common.jobs import JobState, enqueue, worker_name
 from retrieval.tasks import take_up_lost
 from tuning.cycles import cycle_schedule, training_cycle
 from tuning.learning_curves import learning_curve
-from tuning.models import Curve, Cycle, Run
+from tuning.models import Cycle, LearningCurve, Run
 from tuning.training import merged_weights
 
 
@@ -23,7 +23,7 @@ def advance(cycle_id: int) -> None:
 @shared_task
 def learn(curve_id: int) -> None:
     """Draw a learning curve. Safe to be sent twice: the row is claimed once."""
-    curve = Curve.objects.filter(pk=curve_id).first()
+    curve = LearningCurve.objects.filter(pk=curve_id).first()
     if curve is not None:
         learning_curve.draw(curve, worker_name())
 

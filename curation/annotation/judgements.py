@@ -346,7 +346,7 @@ def _consider(row: Assignment, query: Query) -> None:
         re_annotation.consider(query, row)
     else:
         consensus.consider(query)
-    if query.project.judges_edits:
+    if query.project.re_annotates_edits:
         re_annotation.catch_up(query)
 
 

@@ -68,7 +68,7 @@ EVENTS = {
     "member_removed": gettext_lazy("took a person out of the project"),
     "settings_changed": gettext_lazy("changed the settings of the project"),
     "guidelines_written": gettext_lazy("wrote version %(version)s of the guidelines"),
-    "policy_changed": gettext_lazy("changed when the loop turns and what its gate asks"),
+    "policy_changed": gettext_lazy("changed when the loop turns and what its gate target_rule"),
     "guard_added": gettext_lazy("added a guardrail set"),
     "guard_changed": gettext_lazy("changed a guardrail set"),
     "licence_changed": gettext_lazy("changed the licence of the corpus"),

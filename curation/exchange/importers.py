@@ -317,7 +317,7 @@ def _settle(
         batch_size=2000,
     )
     for some in consensus.chunks(ids):
-        Query.objects.filter(pk__in=some).update(state=Query.State.SETTLED, settled_at=now, passed_at=None)
+        Query.objects.filter(pk__in=some).update(state=Query.State.SETTLED, settled_at=now, propagated_at=None)
 
 
 def _write_turns(

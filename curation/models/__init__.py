@@ -4,7 +4,7 @@ from curation.models.events import Event, Unchangeable
 from curation.models.projects import Guidelines, Membership, Preferences, Project, default_grades
 from curation.models.queries import Draft, Query, QueryVector, Ranking, ShownPassage
 from curation.models.releases import Generator, Release, ReleaseQuerySet
-from curation.models.reviews import ProvisionalGrade, Review, SettledGrade
+from curation.models.reviews import Review, SettledGrade, SuggestedGrade
 from curation.models.work import Answer, Assignment, AssignmentQuerySet, Judgement
 
 __all__ = [
@@ -19,7 +19,7 @@ __all__ = [
     "Membership",
     "Preferences",
     "Project",
-    "ProvisionalGrade",
+    "SuggestedGrade",
     "Query",
     "QueryVector",
     "Ranking",

@@ -75,12 +75,12 @@ class Project(models.Model):
         default=0.0, validators=SHARE, help_text=_("Share of claims that are gold questions.")
     )
     gold_feedback = models.CharField(max_length=10, choices=GoldFeedback, default=GoldFeedback.LATER)
-    judges_edits = models.BooleanField(
+    re_annotates_edits = models.BooleanField(
         default=False,
         db_default=False,
         help_text=_("When a judged passage is edited, put its new text into the queue by itself."),
     )
-    passes_on = models.BooleanField(
+    propagates_grades = models.BooleanField(
         default=True,
         db_default=True,
         help_text=_("Offer settled grades to near-duplicates and paraphrases, for a reviewer to confirm."),

@@ -87,16 +87,16 @@ class SettledGrade(models.Model):
         return f"{self.passage}: {self.grade}"
 
 
-class ProvisionalGradeQuerySet(models.QuerySet["ProvisionalGrade"]):
+class SuggestedGradeQuerySet(models.QuerySet["SuggestedGrade"]):
     def waiting(self) -> Self:
-        return self.filter(state=ProvisionalGrade.State.WAITING)
+        return self.filter(state=SuggestedGrade.State.WAITING)
 
     def decided(self) -> Self:
         """Confirmed or refused by a person."""
-        return self.filter(state__in=[ProvisionalGrade.State.CONFIRMED, ProvisionalGrade.State.REFUSED])
+        return self.filter(state__in=[SuggestedGrade.State.CONFIRMED, SuggestedGrade.State.REFUSED])
 
 
-class ProvisionalGrade(models.Model):
+class SuggestedGrade(models.Model):
     """A settled grade offered to a passage like it, or to a query like it: no judgement until a person confirms it.
 
     waiting ──confirm──► confirmed ──take back──► waiting
@@ -115,14 +115,14 @@ class ProvisionalGrade(models.Model):
         QUERY = "query", _("paraphrased query")
         MEANING = "meaning", _("query of the same meaning")
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="provisional_grades")
-    query = models.ForeignKey(Query, on_delete=models.CASCADE, related_name="provisional_grades")
-    passage = models.ForeignKey(Passage, on_delete=models.PROTECT, related_name="provisional_grades")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="suggested_grades")
+    query = models.ForeignKey(Query, on_delete=models.CASCADE, related_name="suggested_grades")
+    passage = models.ForeignKey(Passage, on_delete=models.PROTECT, related_name="suggested_grades")
     grade = models.PositiveSmallIntegerField(validators=[MaxValueValidator(3)])
     kind = models.CharField(max_length=10, choices=Kind)
     from_query = models.ForeignKey(Query, on_delete=models.CASCADE, related_name="+")
     from_passage = models.ForeignKey(Passage, on_delete=models.PROTECT, related_name="+")
-    likeness = models.FloatField(help_text=_("0–1, of the two passages or the two queries."))
+    similarity = models.FloatField(help_text=_("0–1, of the two passages or the two queries."))
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
     judgement = models.OneToOneField(
         Judgement,
@@ -138,7 +138,7 @@ class ProvisionalGrade(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     decided_at = models.DateTimeField(null=True, blank=True)
 
-    objects = ProvisionalGradeQuerySet.as_manager()
+    objects = SuggestedGradeQuerySet.as_manager()
 
     class Meta:
         constraints = [

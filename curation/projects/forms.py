@@ -30,8 +30,8 @@ class ProjectForm(forms.ModelForm):
             "random_share",
             "gold_rate",
             "gold_feedback",
-            "passes_on",
-            "judges_edits",
+            "propagates_grades",
+            "re_annotates_edits",
         ]
         labels = {
             "name": gettext_lazy("Name"),
@@ -45,8 +45,8 @@ class ProjectForm(forms.ModelForm):
             "random_share": gettext_lazy("Random share of the queue"),
             "gold_rate": gettext_lazy("Share of gold questions"),
             "gold_feedback": gettext_lazy("Feedback on gold questions"),
-            "passes_on": gettext_lazy("Offer grades to near-duplicates"),
-            "judges_edits": gettext_lazy("Judge edited passages anew"),
+            "propagates_grades": gettext_lazy("Offer grades to near-duplicates"),
+            "re_annotates_edits": gettext_lazy("Judge edited passages anew"),
         }
         widgets = {"description": forms.Textarea(attrs={"rows": 2})}
 

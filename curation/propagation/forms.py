@@ -1,4 +1,4 @@
-"""What the page of provisional grades sends."""
+"""What the page of suggested grades sends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MOST = 500
 
 
 class DecideForm(forms.Form):
-    """Which provisional grades, and what becomes of them."""
+    """Which suggested grades, and what becomes of them."""
 
     offers = forms.TypedMultipleChoiceField(coerce=int, error_messages={"required": _("Choose at least one grade.")})
     decision = forms.ChoiceField(choices=[(name, name) for name in (CONFIRM, REFUSE, TAKE_BACK)])

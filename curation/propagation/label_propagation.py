@@ -16,7 +16,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from curation.engine.text import similarity
-from curation.models import Judgement, Project, ProvisionalGrade, Query, SettledGrade, ShownPassage
+from curation.models import Judgement, Project, Query, SettledGrade, ShownPassage, SuggestedGrade
 from curation.queries import query_vectors
 from curation.releases import lifecycle
 from retrieval.models import Passage
@@ -36,7 +36,7 @@ NEAR_MEANING = 0.94
 AT_ONCE = 100  # queries of one sweep
 MOST_LIKE = 200  # queries of one subject that one is compared with, the latest
 
-Kind, State = ProvisionalGrade.Kind, ProvisionalGrade.State
+Kind, State = SuggestedGrade.Kind, SuggestedGrade.State
 _Like = dict[Query, tuple[str, float]]  # a query that asks the same → by what, and how much alike
 
 
@@ -45,7 +45,7 @@ class _Source:
     """A settled grade that a passage may take over."""
 
     grade: int
-    likeness: float
+    similarity: float
     kind: str
     query_id: int
     passage_id: int
@@ -57,9 +57,9 @@ def offer_all(project: Project) -> int:
     Due is a query that was settled or ranked anew since it was looked at last. Nothing where the project does not
     want it. Run twice, it offers nothing twice.
     """
-    if not project.passes_on or not SettledGrade.objects.filter(review__query__project=project).exists():
+    if not project.propagates_grades or not SettledGrade.objects.filter(review__query__project=project).exists():
         return 0
-    due = project.queries.filter(passed_at=None)
+    due = project.queries.filter(propagated_at=None)
     settled = due.filter(settled_at__isnull=False).order_by("-settled_at")[:AT_ONCE]
     rest = due.filter(settled_at=None).order_by("-pk")[:AT_ONCE]
     queries = [*settled, *rest][:AT_ONCE]
@@ -74,8 +74,8 @@ def offer_all(project: Project) -> int:
 def _offer(queries: list[Query]) -> int:
     """Offer each query what is settled elsewhere, and what is settled of it to those like it; how many grades."""
     ids = [query.pk for query in queries]
-    Query.objects.filter(pk__in=ids).update(passed_at=timezone.now())
-    for pk in ProvisionalGrade.objects.waiting().filter(query__in=ids).values_list("query", flat=True).distinct():
+    Query.objects.filter(pk__in=ids).update(propagated_at=timezone.now())
+    for pk in SuggestedGrade.objects.waiting().filter(query__in=ids).values_list("query", flat=True).distinct():
         _overtake(pk)
     made = 0
     for query in queries:
@@ -95,26 +95,26 @@ def _offer_to(query: Query, like: _Like) -> int:
     for passage_id, source in [*_near_passages(query, open_to), *_same_passages(like, open_to)]:
         sources[passage_id].append(source)
     rows = [
-        ProvisionalGrade(
+        SuggestedGrade(
             project_id=query.project_id,
             query=query,
             passage_id=passage_id,
             grade=best.grade,
             kind=best.kind,
-            likeness=round(best.likeness, 3),
+            similarity=round(best.similarity, 3),
             from_query_id=best.query_id,
             from_passage_id=best.passage_id,
         )
         for passage_id, found in sources.items()
         if len({source.grade for source in found}) == 1  # what was graded in two ways is not passed on
-        for best in [max(found, key=lambda source: source.likeness)]
+        for best in [max(found, key=lambda source: source.similarity)]
     ]
-    return len(ProvisionalGrade.objects.bulk_create(rows))
+    return len(SuggestedGrade.objects.bulk_create(rows))
 
 
 def _overtake(query_id: int) -> None:
     """What somebody has judged meanwhile waits no longer."""
-    waiting = ProvisionalGrade.objects.waiting().filter(query=query_id)
+    waiting = SuggestedGrade.objects.waiting().filter(query=query_id)
     waiting.filter(passage__in=_judged(query_id)).update(state=State.OVERTAKEN, decided_at=timezone.now())
 
 
@@ -129,7 +129,7 @@ def _unjudged(query: Query) -> dict[int, Passage]:
     """Passages of its rankings that nobody has judged and nobody was offered a grade for."""
     places = ShownPassage.objects.filter(ranking__query=query)
     shown = Passage.objects.active().filter(pk__in=places.values("passage"))
-    offered = ProvisionalGrade.objects.filter(query=query).values_list("passage_id", flat=True)
+    offered = SuggestedGrade.objects.filter(query=query).values_list("passage_id", flat=True)
     not_open = {*_judged(query.pk), *offered}
     return {passage.pk: passage for passage in shown if passage.pk not in not_open}
 

@@ -16,10 +16,10 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from curation.core import audit_log
-from curation.models import Assignment, Judgement, Project, ProvisionalGrade, Query, Review, SettledGrade
+from curation.models import Assignment, Judgement, Project, Query, Review, SettledGrade, SuggestedGrade
 from curation.propagation.label_propagation import rounded
 
-State = ProvisionalGrade.State
+State = SuggestedGrade.State
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Decided:
         return Decided(self.done + other.done, self.overtaken + other.overtaken, self.left + other.left)
 
 
-Act = Callable[[Query, "list[ProvisionalGrade]", AbstractBaseUser], Decided]
+Act = Callable[[Query, "list[SuggestedGrade]", AbstractBaseUser], Decided]
 
 
 def confirm(project: Project, ids: Iterable[int], actor: AbstractBaseUser) -> Decided:
@@ -57,7 +57,7 @@ def take_back(project: Project, ids: Iterable[int], actor: AbstractBaseUser) -> 
 def _each_query(project: Project, ids: Iterable[int], actor: AbstractBaseUser, state: str, act: Act) -> Decided:
     """Query by query, each locked and in a transaction of its own, in one order for everybody."""
     wanted: dict[int, list[int]] = defaultdict(list)
-    rows = ProvisionalGrade.objects.filter(project=project, pk__in=list(ids), state=state).order_by("query", "pk")
+    rows = SuggestedGrade.objects.filter(project=project, pk__in=list(ids), state=state).order_by("query", "pk")
     for pk, query_id in rows.values_list("pk", "query_id"):
         wanted[query_id].append(pk)
     total = Decided()
@@ -65,14 +65,14 @@ def _each_query(project: Project, ids: Iterable[int], actor: AbstractBaseUser, s
         try:
             with transaction.atomic():
                 query = Query.objects.select_for_update(no_key=True).get(pk=query_id)
-                offers = ProvisionalGrade.objects.filter(pk__in=pks, state=state).order_by("pk")
+                offers = SuggestedGrade.objects.filter(pk__in=pks, state=state).order_by("pk")
                 total += act(query, list(offers), actor)
         except IntegrityError:  # the same person took the query to judge at this moment
             total += Decided(left=len(pks))
     return total
 
 
-def _confirm(query: Query, offers: list[ProvisionalGrade], actor: AbstractBaseUser) -> Decided:
+def _confirm(query: Query, offers: list[SuggestedGrade], actor: AbstractBaseUser) -> Decided:
     good = [offer for offer in offers if _still_holds(offer)]
     gone = [offer for offer in offers if offer not in good]
     for offer in gone:
@@ -98,14 +98,14 @@ def _confirm(query: Query, offers: list[ProvisionalGrade], actor: AbstractBaseUs
     return Decided(done=len(good), overtaken=len(gone))
 
 
-def _refuse(query: Query, offers: list[ProvisionalGrade], actor: AbstractBaseUser) -> Decided:
+def _refuse(query: Query, offers: list[SuggestedGrade], actor: AbstractBaseUser) -> Decided:
     for offer in offers:
         _decide(offer, State.REFUSED, actor)
         _note("refused_grade", offer, actor)
     return Decided(done=len(offers))
 
 
-def _take_back(query: Query, offers: list[ProvisionalGrade], actor: AbstractBaseUser) -> Decided:
+def _take_back(query: Query, offers: list[SuggestedGrade], actor: AbstractBaseUser) -> Decided:
     for offer in offers:
         turn = offer.judgement.assignment if offer.judgement else None
         _note("took_back_grade", offer, actor, turn)
@@ -118,7 +118,7 @@ def _take_back(query: Query, offers: list[ProvisionalGrade], actor: AbstractBase
     return Decided(done=len(offers))
 
 
-def _still_holds(offer: ProvisionalGrade) -> bool:
+def _still_holds(offer: SuggestedGrade) -> bool:
     """Whether nobody has judged the pair meanwhile, the passage reads as it did, and its source stands."""
     settled = SettledGrade.objects.filter(review__state="settled")
     given = Judgement.objects.submitted().filter(query=offer.query_id, passage=offer.passage_id)
@@ -129,7 +129,7 @@ def _still_holds(offer: ProvisionalGrade) -> bool:
     return is_active and source is not None and rounded(source.grade) == offer.grade
 
 
-def _turn(query: Query, offers: list[ProvisionalGrade], actor: AbstractBaseUser) -> Assignment | None:
+def _turn(query: Query, offers: list[SuggestedGrade], actor: AbstractBaseUser) -> Assignment | None:
     """What the judgements hang on: the person's submitted turn at the query, or a new one beside the slots.
 
     None while the person holds the query, or after they gave it back: nobody has two turns at one query.
@@ -152,19 +152,19 @@ def _turn(query: Query, offers: list[ProvisionalGrade], actor: AbstractBaseUser)
     )
 
 
-def _decide(offer: ProvisionalGrade, state: str, actor: AbstractBaseUser | None) -> None:
+def _decide(offer: SuggestedGrade, state: str, actor: AbstractBaseUser | None) -> None:
     offer.state, offer.decided_by_id = state, actor.pk if actor else None
     offer.decided_at = None if state == State.WAITING else timezone.now()
     offer.save(update_fields=["state", "decided_by", "decided_at", "judgement"])
 
 
-def _note(verb: str, offer: ProvisionalGrade, actor: AbstractBaseUser, turn: Assignment | None = None) -> None:
+def _note(verb: str, offer: SuggestedGrade, actor: AbstractBaseUser, turn: Assignment | None = None) -> None:
     data = {
         "grade": offer.grade,
         "kind": offer.kind,
         "from_query": offer.from_query_id,
         "from_passage": offer.from_passage_id,
-        "likeness": offer.likeness,
+        "similarity": offer.similarity,
     }
     audit_log.note(
         verb,

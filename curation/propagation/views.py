@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from curation.core.http import MemberRequest
 from curation.core.permissions import require
-from curation.models import Assignment, Membership, Project, ProvisionalGrade
+from curation.models import Assignment, Membership, Project, SuggestedGrade
 from curation.propagation import suggestion_review
 from curation.propagation.forms import CONFIRM, REFUSE, DecideForm
 
@@ -23,7 +23,7 @@ PER_PAGE = 50
 
 @require_safe
 @require(Role.REVIEWER)
-def provisional_grades(request: MemberRequest, project: Project) -> HttpResponse:
+def suggested_grades(request: MemberRequest, project: Project) -> HttpResponse:
     """What waits, query by query; what the person is judging themselves is not shown to them."""
     is_done = request.GET.get("state") == "decided"
     page = Paginator(_shown(request, project, is_done), PER_PAGE).get_page(request.GET.get("page"))
@@ -37,7 +37,7 @@ def decide(request: MemberRequest, project: Project) -> HttpResponse:
     form = DecideForm(request.POST)
     if not form.is_valid():
         messages.error(request, next(iter(form.errors.values()))[0])
-        return redirect("curation:provisional_grades", project.slug)
+        return redirect("curation:suggested_grades", project.slug)
     ids, decision = form.cleaned_data["offers"], form.cleaned_data["decision"]
     if decision == CONFIRM:
         done = suggestion_review.confirm(project, ids, request.user)
@@ -49,11 +49,11 @@ def decide(request: MemberRequest, project: Project) -> HttpResponse:
         done = suggestion_review.take_back(project, ids, request.user)
         said = ngettext("%(n)d grade waits again.", "%(n)d grades wait again.", done.done)
     _tell(request, said % {"n": done.done}, done)
-    return redirect("curation:provisional_grades", project.slug)
+    return redirect("curation:suggested_grades", project.slug)
 
 
-def _shown(request: MemberRequest, project: Project, is_done: bool) -> QuerySet[ProvisionalGrade]:
-    found = ProvisionalGrade.objects.filter(project=project)
+def _shown(request: MemberRequest, project: Project, is_done: bool) -> QuerySet[SuggestedGrade]:
+    found = SuggestedGrade.objects.filter(project=project)
     found = found.select_related("query", "passage__document", "from_query", "from_passage__document", "decided_by")
     if is_done:
         return found.decided().order_by("-decided_at", "-pk")

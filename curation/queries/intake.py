@@ -82,7 +82,9 @@ def freeze_hits(queries: Sequence[Query], release: Release | None, hits: Sequenc
     )
     for start in range(0, len(queries), _AT_ONCE):
         some = [query.pk for query in queries[start : start + _AT_ONCE]]
-        Query.objects.filter(pk__in=some, passed_at__isnull=False).update(passed_at=None)  # new passages to pass on to
+        Query.objects.filter(pk__in=some, propagated_at__isnull=False).update(
+            propagated_at=None
+        )  # new passages to pass on to
     ShownPassage.objects.bulk_create(
         (
             ShownPassage(ranking=ranking, passage_id=hit.passage_id, rank=hit.rank, score=hit.score)

@@ -55,7 +55,7 @@ def embed(project: Project, queries: Sequence[Query]) -> int:
         unique_fields=["query"],
         update_fields=["encoder", "text_key", "values"],
     )
-    Query.objects.filter(pk__in=[query.pk for query in some], passed_at__isnull=False).update(passed_at=None)
+    Query.objects.filter(pk__in=[query.pk for query in some], propagated_at__isnull=False).update(propagated_at=None)
     return len(some)
 
 

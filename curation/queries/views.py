@@ -20,7 +20,7 @@ from curation.core import audit_log
 from curation.core.errors import CurationError
 from curation.core.http import MemberRequest
 from curation.core.permissions import require
-from curation.models import Assignment, Draft, Event, Membership, Project, ProvisionalGrade, Query, Ranking, Review
+from curation.models import Assignment, Draft, Event, Membership, Project, Query, Ranking, Review, SuggestedGrade
 from curation.projects import project_settings
 from curation.queries import intake
 from curation.queries.forms import AskForm, OverlapForm, QueryFilterForm
@@ -107,7 +107,7 @@ def _opinions(request: MemberRequest, query: Query, ranking: Ranking | None) -> 
     grades: dict[int, list[Any]] = {}
     for judgement in judgements:
         grades.setdefault(judgement.passage_id, []).append(judgement)
-    offered = ProvisionalGrade.objects.waiting().filter(query=query) if revealed.has_others else []
+    offered = SuggestedGrade.objects.waiting().filter(query=query) if revealed.has_others else []
     events = Event.objects.filter(query=query).select_related("actor").order_by("-pk")
     return {
         "shown": shown,
@@ -115,7 +115,7 @@ def _opinions(request: MemberRequest, query: Query, ranking: Ranking | None) -> 
         "revealed": revealed,
         "review": review if shows_settled else None,
         "settled_grades": {row.passage_id: row for row in review.grades.all()} if review and shows_settled else {},
-        "provisional": {row.passage_id: row for row in offered},
+        "suggested": {row.passage_id: row for row in offered},
         "events": audit_log.gathered(events[:LATEST_EVENTS]) if revealed.has_others else [],
         "submitted": query.assignments.filter(is_extra=False, is_top_up=False).submitted().count(),
         "mine": Assignment.objects.held_by(request.user).filter(query=query).first(),

@@ -28,7 +28,7 @@ from curation.models import Answer, Assignment, Event, Judgement, Project, Query
 # Below it, the consensus of three and more is too unsure to stand without a reviewer.
 LEAST_RELIABILITY = 0.6
 # Answers less alike than this (Dice of character pairs) are two opinions, not two wordings.
-LEAST_LIKENESS = 0.3
+MIN_SIMILARITY = 0.3
 # Grades from which the judges of three and more are known, and the settled queries they are looked for in: so few
 # that a submit takes no longer with a million assignments than with a thousand.
 CONTEXT = 1500
@@ -129,8 +129,8 @@ def settle(
     rows = [_by_reviewer(review, pk, grade, opinion.grades.get(pk)) for pk, grade in decided.items()]
     rows += [by_consensus(review, pk, found) for pk, found in opinion.grades.items() if pk not in decided]
     SettledGrade.objects.bulk_create(rows)
-    query.state, query.settled_at, query.passed_at = State.SETTLED, review.decided_at, None
-    query.save(update_fields=["state", "settled_at", "passed_at"])
+    query.state, query.settled_at, query.propagated_at = State.SETTLED, review.decided_at, None
+    query.save(update_fields=["state", "settled_at", "propagated_at"])
     data = {"review": review.pk, "grades": {str(pk): grade for pk, grade in grades.items()}, "comment": comment}
     audit_log.note("settled", project=project, actor=reviewer, query=query, data=data, key=key)
     return review
@@ -308,12 +308,12 @@ def _opinion(
     unanswerable = sum(row.is_unanswerable for row in work)
     is_unanswerable = 2 * unanswerable > len(work)
     texts = [answer.text.strip() for answer in answers if answer.text.strip()]
-    best, likeness = agreement.medoid(texts) if texts else (0, 1.0)
+    best, similarity = agreement.medoid(texts) if texts else (0, 1.0)
     reasons = [labels.because("flagged", comment=row.comment or "–") for row in work if row.is_flagged]
     reasons += disputes(project, grades.values())
     if 0 < unanswerable < len(work):
         reasons.append(labels.because("some_unanswerable"))
-    elif likeness < LEAST_LIKENESS:
+    elif similarity < MIN_SIMILARITY:
         reasons.append(labels.because("answers_differ"))
     answer = "" if is_unanswerable or not texts else texts[best]
     return Opinion(grades, answer, is_unanswerable, reasons)
@@ -414,7 +414,7 @@ def _write_grades(reviews: Sequence[Review], opinions: Mapping[int, Opinion]) ->
 def _save_states(queries: Sequence[Query], now: datetime) -> None:
     for state, settled_at in ((State.SETTLED, now), (State.IN_REVIEW, None)):
         for some in chunks([query.pk for query in queries if query.state == state]):
-            Query.objects.filter(pk__in=some).update(state=state, settled_at=settled_at, passed_at=None)
+            Query.objects.filter(pk__in=some).update(state=state, settled_at=settled_at, propagated_at=None)
 
 
 def by_consensus(review: Review, passage_id: int, found: agreement.Consensus) -> SettledGrade:

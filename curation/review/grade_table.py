@@ -14,10 +14,10 @@ from curation.models import (
     Assignment,
     Draft,
     Judgement,
-    ProvisionalGrade,
     Review,
     SettledGrade,
     ShownPassage,
+    SuggestedGrade,
 )
 from curation.review import consensus
 from retrieval.models import Passage
@@ -55,7 +55,7 @@ class Row:
     is_disputed: bool
     settled: SettledGrade | None
     decided_before: float | None = None
-    offer: ProvisionalGrade | None = None
+    offer: SuggestedGrade | None = None
 
 
 @dataclass(frozen=True)
@@ -124,10 +124,10 @@ def _rows(review: Review, columns: list[Column]) -> list[Row]:
     return [replace(row, decided_before=before.get(row.passage.pk), offer=offers.get(row.passage.pk)) for row in rows]
 
 
-def _offers(review: Review) -> dict[int, ProvisionalGrade]:
+def _offers(review: Review) -> dict[int, SuggestedGrade]:
     """Passage → the grade that was passed on to it, waiting or confirmed."""
-    found = ProvisionalGrade.objects.filter(query=review.query_id)
-    states = [ProvisionalGrade.State.WAITING, ProvisionalGrade.State.CONFIRMED]
+    found = SuggestedGrade.objects.filter(query=review.query_id)
+    states = [SuggestedGrade.State.WAITING, SuggestedGrade.State.CONFIRMED]
     return {offer.passage_id: offer for offer in found.filter(state__in=states)}
 
 

@@ -31,7 +31,7 @@ def open_edited(corpus: Corpus, gone: QuerySet[Passage]) -> int:
     if not new:
         return 0
     opened = 0
-    for project in corpus.projects.filter(judges_edits=True):
+    for project in corpus.projects.filter(re_annotates_edits=True):
         _show_new_text(project, new)
         opened += sum(catch_up(query) for query in _settled_of(project, new))
     return opened
@@ -71,7 +71,7 @@ def consider(query: Query, turn: Assignment) -> None:
         return
     SettledGrade.objects.filter(review=settled, passage__in=found).delete()  # a grade that was passed on gives way
     SettledGrade.objects.bulk_create(consensus.by_consensus(settled, pk, one) for pk, one in found.items())
-    Query.objects.filter(pk=query.pk).update(passed_at=None)
+    Query.objects.filter(pk=query.pk).update(propagated_at=None)
     data = {"review": settled.pk, "grades": {str(pk): one.grade for pk, one in found.items()}}
     audit_log.note("settled_anew", project=query.project_id, query=query, data=data)
 

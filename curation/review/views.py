@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from curation.core.errors import CurationError
 from curation.core.permissions import require
-from curation.models import Assignment, Membership, Project, ProvisionalGrade, Query, Review
+from curation.models import Assignment, Membership, Project, Query, Review, SuggestedGrade
 from curation.review import consensus
 from curation.review.forms import ReopenForm, ReturnForm, SettleForm
 from curation.review.grade_table import SideBySide, side_by_side
@@ -31,13 +31,13 @@ def reviews(request: HttpRequest, project: Project) -> HttpResponse:
     waiting = found.waiting().order_by("pk")
     decided = found.exclude(state=Review.State.WAITING).exclude(reviewer=None).order_by("-decided_at")
     page = Paginator(decided if is_done else waiting, PER_PAGE).get_page(request.GET.get("page"))
-    offered = ProvisionalGrade.objects.waiting().filter(project=project)
+    offered = SuggestedGrade.objects.waiting().filter(project=project)
     context = {
         "project": project,
         "page": page,
         "is_done": is_done,
         "wanted": {"state": "decided" if is_done else ""},
-        "provisional": offered.order_by()[:MOST_COUNTED].count(),
+        "suggested": offered.order_by()[:MOST_COUNTED].count(),
     }
     return render(request, "curation/review/reviews.html", context)
 

@@ -585,7 +585,7 @@ def test_axe_finds_nothing_on_the_review_pages(
     again = put("who sleeps", "lion otter crow")
     Query.objects.update(is_evaluation=False)
     assert label_propagation.offer_all(query.project) == 2
-    page.goto("/p/zoo/provisional-grades/")
+    page.goto("/p/zoo/suggested-grades/")
     expect(page.get_by_role("checkbox", name="lion")).to_be_checked()
     assert violations(page) == []
     page.get_by_role("checkbox", name="otter").uncheck()

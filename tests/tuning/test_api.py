@@ -20,7 +20,7 @@ from retrieval.models import Passage
 from tests.measured import challenge
 from tuning.datasets import collect
 from tuning.evaluation import preference_votes
-from tuning.models import Component, Curve, Cycle, Dataset, DatasetQuery, Evaluation, Pair, Run, Vote
+from tuning.models import Component, Cycle, Dataset, DatasetQuery, Evaluation, LearningCurve, Pair, Run, Vote
 
 Ask = Callable[..., Any]
 
@@ -149,7 +149,7 @@ def test_the_tally_counts_queries_won(ask: Ask, bob: User, erin: User, pairs: li
 def test_a_learning_curve_is_started_and_read(ask: Ask, erin: User, project: Project, release: Release) -> None:
     status, started = ask(erin, "learning-curves/", {"sizes": [20, 10], "minutes": 2})
     assert (status, started["component"], started["sizes"], started["state"]) == (201, "retriever", [10, 20], "queued")
-    curve = Curve.objects.get(pk=started["id"])
+    curve = LearningCurve.objects.get(pk=started["id"])
     assert curve.settings == {"budget_seconds": 120}
     assert ask(erin, "learning-curves/", {})[0] == 409
     assert [ask(erin, "learning-curves/", {"sizes": sizes})[0] for sizes in ([1], "all")] == [400, 400]
@@ -185,7 +185,9 @@ def test_the_statements_do_not_grow_with_the_rows(
 ) -> None:
     judgement = DatasetQuery.objects.filter(dataset=dataset, split="train")[0].judgements.all()[0]
     pair = _pair(tuned, passages)
-    Curve.objects.create(project=project, dataset=dataset, component="retriever", measure="ndcg@10", state="done")
+    LearningCurve.objects.create(
+        project=project, dataset=dataset, component="retriever", measure="ndcg@10", state="done"
+    )
     paths = {
         erin: [
             f"judgements/{judgement.pk}/lineage/",
@@ -212,7 +214,9 @@ def test_the_statements_do_not_grow_with_the_rows(
             gave = {"component": Component.GENERATOR, "generator": tuned.generator, "state": JobState.DONE}
             Run.objects.create(cycle=cycle, dataset=one, **gave)
         lifecycle.next_release(project, generator=tuned.generator, fusion_weight=number / 4)
-        Curve.objects.create(project=project, dataset=later, component="retriever", measure="ndcg@10", state="done")
+        LearningCurve.objects.create(
+            project=project, dataset=later, component="retriever", measure="ndcg@10", state="done"
+        )
         user = User.objects.create_user(f"voter {number}")
         Vote.objects.create(pair=_pair(tuned, passages), voter=user, choice="tie", champion_was_a=True)
         Vote.objects.create(pair=pair, voter=user, choice="tie", champion_was_a=True)

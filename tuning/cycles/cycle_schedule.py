@@ -25,9 +25,9 @@ def due(policy: Policy, now: datetime | None = None) -> bool:
     if not Release.objects.serving().filter(project=policy.project).exists():
         return False
     last = policy.project.cycles.exclude(state=JobState.CANCELLED).order_by("-created_at").first()
-    if last is not None and last.created_at > now - timedelta(hours=policy.most_every_hours):
+    if last is not None and last.created_at > now - timedelta(hours=policy.min_hours_between):
         return False
-    return new_queries(policy, last) >= policy.least_new_queries
+    return new_queries(policy, last) >= policy.min_new_queries
 
 
 def new_queries(policy: Policy, last: Cycle | None) -> int:

@@ -48,28 +48,28 @@ class PolicyForm(forms.ModelForm):
         model = Policy
         fields = [
             "is_active",
-            "least_new_queries",
-            "most_every_hours",
+            "min_new_queries",
+            "min_hours_between",
             "only",
             "gate",
-            "asks",
+            "target_rule",
             "guardrail_rule",
             "guardrail_margin",
-            "log_margin",
-            "least_judged",
-            "most_rerank_ms",
+            "log_prob_margin",
+            "min_judged",
+            "max_rerank_ms",
         ]
         labels = {
             "is_active": _("Run automatically"),
-            "least_new_queries": _("After so many newly settled queries"),
-            "most_every_hours": _("At most every so many hours"),
+            "min_new_queries": _("After so many newly settled queries"),
+            "min_hours_between": _("At most every so many hours"),
             "gate": _("Then"),
-            "asks": _("What the gate asks of the measure that was trained for"),
+            "target_rule": _("What the gate asks of the measure that was trained for"),
             "guardrail_rule": _("How a guardrail set is judged"),
             "guardrail_margin": _("Margin of the guardrails"),
-            "log_margin": _("Margin of the guardrails' answers"),
-            "least_judged": _("Least share of judged passages"),
-            "most_rerank_ms": _("Milliseconds a reranker may take"),
+            "log_prob_margin": _("Margin of the guardrails' answers"),
+            "min_judged": _("Least share of judged passages"),
+            "max_rerank_ms": _("Milliseconds a reranker may take"),
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""The rules of a loop change: when it cycles, what its gate asks, what it must not forget, whose texts it learns from.
+"""The rules of a loop change: when it starts, what its gate asks, what it must not forget, whose texts it learns from.
 
 Each change is a line of the record with what was and what is, as those of the project itself are.
 """

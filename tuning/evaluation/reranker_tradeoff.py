@@ -42,7 +42,7 @@ def weigh(
     sides = [offline_run.measure_rankings(ranked, grades).of(MEASURE) for ranked in rankings]
     gain = asdict(compare(*sides, seed=evaluation.cycle.seed)) if sides[0] else None
     asked = evaluation.cycle.gate != Gate.ALWAYS
-    found = {"gain": gain, "most": policy.most_rerank_ms, "asked": asked} | milliseconds(evaluation.challenger, texts)
+    found = {"gain": gain, "most": policy.max_rerank_ms, "asked": asked} | milliseconds(evaluation.challenger, texts)
     return found | {"is_kept": not (asked and objection(found))}
 
 

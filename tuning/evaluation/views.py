@@ -18,7 +18,8 @@ from curation.core.http import MemberRequest
 from curation.core.permissions import may, require
 from curation.models import Membership, Project
 from tuning.cycles import policies
-from tuning.evaluation import guardrails, preference_votes
+from tuning.evaluation import guardrails as guardrail_acts
+from tuning.evaluation import preference_votes
 from tuning.evaluation.forms import GuardrailSetForm, NewGuardrailSetForm
 from tuning.models import GuardrailSet, Pair, Vote
 
@@ -36,7 +37,7 @@ def guardrails(request: MemberRequest, project: Project) -> HttpResponse:
         except BadInput as error:
             place = f"{Path(error.path).name}:{error.line}" if error.line else Path(error.path).name
             form.add_error(None, f"{place}: {error.message}")
-        except guardrails.CannotGuard as error:
+        except guardrail_acts.CannotGuard as error:
             form.add_error(None, str(error))
         else:
             messages.success(request, _("The guardrail set %(name)s is asked from now on.") % {"name": made.name})
@@ -59,14 +60,14 @@ def change_guardrail_set(request: MemberRequest, project: Project, pk: int) -> H
 
 def _made(project: Project, sent: dict[str, Any], actor: User) -> GuardrailSet:
     if sent["source"]:
-        return guardrails.from_project(project, sent["source"], sent["name"], sent["margin"], actor=actor)
+        return guardrail_acts.from_project(project, sent["source"], sent["name"], sent["margin"], actor=actor)
     with tempfile.TemporaryDirectory() as place:
-        for name in guardrails.FILES:
+        for name in guardrail_acts.FILES:
             upload = sent[name.partition(".")[0]]
             if upload:
                 with (Path(place) / name).open("wb") as file:
                     file.writelines(upload.chunks())
-        return guardrails.from_folder(project, Path(place), sent["name"], sent["margin"], actor=actor)
+        return guardrail_acts.from_folder(project, Path(place), sent["name"], sent["margin"], actor=actor)
 
 
 def _sources(request: MemberRequest, project: Project) -> list[Project]:
@@ -76,7 +77,7 @@ def _sources(request: MemberRequest, project: Project) -> list[Project]:
 
 
 def _listed(project: Project, form: NewGuardrailSetForm, wrong: GuardrailSetForm | None = None) -> dict[str, Any]:
-    known = guardrails.sets_of(project)
+    known = guardrail_acts.sets_of(project)
     changed = wrong.instance.pk if wrong else None
     forms = [wrong if wrong and one.pk == changed else GuardrailSetForm(instance=one, prefix=None) for one in known]
     for one in forms:

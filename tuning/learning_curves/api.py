@@ -16,10 +16,10 @@ from curation.models import Membership
 from tuning import tasks
 from tuning.engine.metrics.extrapolation import LEAST, Growth
 from tuning.learning_curves import learning_curve
-from tuning.models import COMPONENTS, Component, Curve
+from tuning.models import COMPONENTS, Component, LearningCurve
 
 
-class PointSerializer(serializers.Serializer[Curve]):
+class PointSerializer(serializers.Serializer[LearningCurve]):
     """One training. The first point is the untuned component, with 0 queries."""
 
     queries = serializers.IntegerField()
@@ -30,7 +30,7 @@ class PointSerializer(serializers.Serializer[Curve]):
     seconds = serializers.FloatField()
 
 
-class GainSerializer(serializers.Serializer[Curve]):
+class GainSerializer(serializers.Serializer[LearningCurve]):
     """From one point to the next, per hundred further queries."""
 
     gain = serializers.FloatField()
@@ -47,11 +47,11 @@ class OutlookSerializer(serializers.Serializer[Growth]):
     high = serializers.FloatField()
 
 
-class CurveSerializer(serializers.ModelSerializer[Curve]):
+class CurveSerializer(serializers.ModelSerializer[LearningCurve]):
     dataset = serializers.IntegerField(source="dataset.number", default=None, allow_null=True)
 
     class Meta:
-        model = Curve
+        model = LearningCurve
         fields = ["id", "component", "measure", "state", "sizes", "seed", "dataset", "reason"]
         fields += ["progress_done", "progress_total", "progress_note", "created_at", "started_at", "finished_at"]
 
@@ -67,17 +67,17 @@ class DrawnCurveSerializer(CurveSerializer):
         fields = [*CurveSerializer.Meta.fields, "points", "gains", "next"]
 
     @extend_schema_field(GainSerializer(many=True))
-    def get_gains(self, curve: Curve) -> object:
+    def get_gains(self, curve: LearningCurve) -> object:
         names = ("gain", "low", "high")
         return [dict(zip(names, found, strict=True)) for found in learning_curve.gains(curve)]
 
     @extend_schema_field(OutlookSerializer(allow_null=True))
-    def get_next(self, curve: Curve) -> object:
+    def get_next(self, curve: LearningCurve) -> object:
         found = learning_curve.outlook(curve)
         return OutlookSerializer(found).data if found else None
 
 
-class LearnSerializer(serializers.Serializer[Curve]):
+class LearnSerializer(serializers.Serializer[LearningCurve]):
     component = serializers.ChoiceField(choices=COMPONENTS, required=False, default=Component.RETRIEVER)
     sizes = serializers.ListField(
         child=serializers.IntegerField(min_value=LEAST),
@@ -92,14 +92,14 @@ class LearnSerializer(serializers.Serializer[Curve]):
     )
 
 
-class Curves(ProjectMixin, generics.ListAPIView[Curve]):
+class LearningCurves(ProjectMixin, generics.ListAPIView[LearningCurve]):
     """The learning curves of the project, newest first; start one."""
 
     role = Membership.Role.ENGINEER
     serializer_class = CurveSerializer
-    queryset = Curve.objects.none()
+    queryset = LearningCurve.objects.none()
 
-    def get_queryset(self) -> QuerySet[Curve]:
+    def get_queryset(self) -> QuerySet[LearningCurve]:
         return self.project().curves.select_related("dataset").defer("points")
 
     @extend_schema(request=LearnSerializer, responses={201: CurveSerializer})
@@ -117,12 +117,12 @@ class Curves(ProjectMixin, generics.ListAPIView[Curve]):
         return Response(CurveSerializer(curve).data, status=status.HTTP_201_CREATED)
 
 
-class OneCurve(ProjectMixin, generics.RetrieveAPIView[Curve]):
+class OneLearningCurve(ProjectMixin, generics.RetrieveAPIView[LearningCurve]):
     """One learning curve: its points, what each hundred queries brought, what the next would likely bring."""
 
     role = Membership.Role.ENGINEER
     serializer_class = DrawnCurveSerializer
-    queryset = Curve.objects.none()
+    queryset = LearningCurve.objects.none()
 
-    def get_queryset(self) -> QuerySet[Curve]:
+    def get_queryset(self) -> QuerySet[LearningCurve]:
         return self.project().curves.select_related("dataset")

@@ -38,7 +38,7 @@ from tuning.engine.data.examples import TEST, TRAIN, JudgedQuery, write_queries
 from tuning.engine.metrics import extrapolation, ranking_metrics
 from tuning.engine.metrics.significance import bootstrap_interval
 from tuning.evaluation import offline_run
-from tuning.models import Component, Curve, Cycle, Run
+from tuning.models import Component, Cycle, LearningCurve, Run
 from tuning.training import specification, training_runs
 from tuning.training.process import RESULT, SPEC, Follower
 
@@ -70,14 +70,14 @@ def start(
     sizes: list[int] | None = None,
     seed: int = 0,
     settings: dict[str, Any] | None = None,
-) -> Curve:
+) -> LearningCurve:
     """A queued curve over what will be settled when it is drawn; sizes: 50, 100, 200 … without any given.
 
     Raises AlreadyLearning.
     """
     try:
         with transaction.atomic():
-            return Curve.objects.create(
+            return LearningCurve.objects.create(
                 project=project,
                 component=component,
                 measure=MEASURES[component],
@@ -90,7 +90,7 @@ def start(
         raise AlreadyLearning(told) from error
 
 
-def draw(curve: Curve, worker: str, on_progress: Progress | None = None) -> bool:
+def draw(curve: LearningCurve, worker: str, on_progress: Progress | None = None) -> bool:
     """Measure every point that is left; true when it was this worker's to do, whatever came of it.
 
     A curve taken up again after its worker was lost goes on after the last point that was written down.
@@ -109,14 +109,14 @@ def draw(curve: Curve, worker: str, on_progress: Progress | None = None) -> bool
     return True
 
 
-def gains(curve: Curve) -> list[tuple[float, float, float]]:
+def gains(curve: LearningCurve) -> list[tuple[float, float, float]]:
     """For each point but the first: gain per hundred further queries since the one before, low, high."""
     return extrapolation.gains_per_hundred(
         [point["queries"] for point in curve.points], _matrix(curve.points), curve.seed
     )
 
 
-def outlook(curve: Curve, more: int = 100) -> extrapolation.Growth | None:
+def outlook(curve: LearningCurve, more: int = 100) -> extrapolation.Growth | None:
     """What the next `more` queries would likely bring; None with too few points to say."""
     trained = [point for point in curve.points if point["queries"]]
     return extrapolation.fit([point["queries"] for point in trained], _matrix(trained), more, curve.seed)
@@ -128,7 +128,7 @@ def _matrix(points: list[dict[str, Any]]) -> extrapolation.Floats:
     return np.array([[point["per_query"][query_id] for query_id in ids] for point in points], dtype=np.float64)
 
 
-def _draw(curve: Curve, hold: Hold, out: Path, on_progress: Progress) -> None:
+def _draw(curve: LearningCurve, hold: Hold, out: Path, on_progress: Progress) -> None:
 
     def told(done: int, total: int, note: Said = "") -> None:
         hold.check()
@@ -152,7 +152,7 @@ def _draw(curve: Curve, hold: Hold, out: Path, on_progress: Progress) -> None:
         told(place + 1, len(sizes), say("n_queries", n=size))
 
 
-def _prepare(curve: Curve, on_progress: Progress) -> None:
+def _prepare(curve: LearningCurve, on_progress: Progress) -> None:
     """The curve with its dataset and its sizes; as it is when it has them. Raises CannotLearn, TooLittle."""
     if curve.dataset is not None:
         return
@@ -169,7 +169,7 @@ def _prepare(curve: Curve, on_progress: Progress) -> None:
     curve.save(update_fields=["dataset", "sizes"])
 
 
-def _note(curve: Curve, kept: list[JudgedQuery], found: Values, seconds: float) -> None:
+def _note(curve: LearningCurve, kept: list[JudgedQuery], found: Values, seconds: float) -> None:
     if not found:
         raise CannotLearn(say("nothing_measured"))
     values = np.array(list(found.values()))
@@ -187,7 +187,7 @@ def _note(curve: Curve, kept: list[JudgedQuery], found: Values, seconds: float) 
     curve.save(update_fields=["points"])
 
 
-def _run(curve: Curve) -> Run:
+def _run(curve: LearningCurve) -> Run:
     """What a run of the project would be, without a row: a curve leaves none behind."""
     release = lifecycle.serving(curve.project)
     budget = {"budget_seconds": curve.settings.get("budget_seconds", BUDGET_SECONDS)}
@@ -271,7 +271,9 @@ def _pool(release: Release, test: list[JudgedQuery], on_progress: Progress) -> l
     return [str(pk) for pk in sorted(known)]
 
 
-def _answers(curve: Curve, rows: list[JudgedQuery], on_progress: Progress) -> Callable[[dict[str, Any] | None], Values]:
+def _answers(
+    curve: LearningCurve, rows: list[JudgedQuery], on_progress: Progress
+) -> Callable[[dict[str, Any] | None], Values]:
     """A function from a training's result (None: the untuned generator) to F1 of each answered test query.
 
     As many as the untuned one answers in the time: the same ones for every point.
@@ -305,10 +307,12 @@ def _adapted(base: Generator, result: dict[str, Any]) -> Generator:
     return Generator(name=base.name, base_path=base.base_path, adapter_path=path, sha256=result["adapter_hash"])
 
 
-def sweep() -> list[Curve]:
+def sweep() -> list[LearningCurve]:
     """The queued curves no message may be on its way for, after those that lost their worker were queued again."""
-    for curve in Curve.objects.stale():
+    for curve in LearningCurve.objects.stale():
         curve.requeue(say("worker_silent"))
     silent = timezone.now() - timedelta(seconds=django_settings.STALE_SECONDS)
-    forgotten = Curve.objects.queued().filter(Q(heartbeat_at__lt=silent) | Q(heartbeat_at=None, created_at__lt=silent))
+    forgotten = LearningCurve.objects.queued().filter(
+        Q(heartbeat_at__lt=silent) | Q(heartbeat_at=None, created_at__lt=silent)
+    )
     return [curve for curve in forgotten if forgotten.filter(pk=curve.pk).update(heartbeat_at=timezone.now())]

@@ -21,7 +21,7 @@ from curation.models import Membership, Project
 from tuning import tasks
 from tuning.learning_curves import learning_curve as acts
 from tuning.learning_curves.forms import LearnForm
-from tuning.models import Curve
+from tuning.models import LearningCurve
 
 PER_PAGE = 20
 MORE = 100
@@ -41,8 +41,8 @@ def learning(request: MemberRequest, project: Project) -> HttpResponse:
             form.add_error(None, str(error))
         else:
             enqueue(tasks.learn, started.pk, queue="compute")
-            return redirect("tuning:curve", project.slug, started.pk)
-    page = Paginator(project.curves.all(), PER_PAGE).get_page(request.GET.get("page"))
+            return redirect("tuning:learning_curve", project.slug, started.pk)
+    page = Paginator(project.learning_curves.all(), PER_PAGE).get_page(request.GET.get("page"))
     status = 422 if request.method == "POST" else 200
     return render(
         request,
@@ -56,7 +56,7 @@ def learning(request: MemberRequest, project: Project) -> HttpResponse:
 @vary_on_headers("HX-Request")
 @require(Membership.Role.ENGINEER)
 def curve(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
-    found = get_object_or_404(project.curves.select_related("dataset"), pk=pk)
+    found = get_object_or_404(project.learning_curves.select_related("dataset"), pk=pk)
     template = (
         "tuning/learning_curves/learning_curve.html#curve"
         if request.htmx
@@ -69,7 +69,7 @@ def curve(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
 @require(Membership.Role.ENGINEER)
 def curve_points(request: MemberRequest, project: Project, pk: int) -> JsonResponse:
     """The points and the fitted line, as charts.js draws them."""
-    found = get_object_or_404(project.curves, pk=pk)
+    found = get_object_or_404(project.learning_curves, pk=pk)
     name = labels.of_measure(found.measure)
     lines: list[dict[str, Any]] = []
     if found.points:
@@ -85,15 +85,15 @@ def curve_points(request: MemberRequest, project: Project, pk: int) -> JsonRespo
 @require_POST
 @require(Membership.Role.ENGINEER)
 def cancel_curve(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
-    found = get_object_or_404(project.curves, pk=pk)
+    found = get_object_or_404(project.learning_curves, pk=pk)
     if found.cancel(say("cancelled_by", person=request.user.get_username())):
         messages.success(request, _("The learning curve is being stopped; its points stay."))
     else:
         messages.warning(request, _("The learning curve had already ended."))
-    return redirect("tuning:curve", project.slug, pk)
+    return redirect("tuning:learning_curve", project.slug, pk)
 
 
-def _told(found: Curve) -> dict[str, Any]:
+def _told(found: LearningCurve) -> dict[str, Any]:
     last = found.points[-1] if found.points else None
     gains = [None, *acts.gains(found)] if len(found.points) > 1 else [None] * len(found.points)
     return {

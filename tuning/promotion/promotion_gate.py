@@ -11,12 +11,12 @@ from curation.models import Release
 from curation.releases import lifecycle
 from tuning.evaluation import guardrails, reranker_tradeoff
 from tuning.labels import measures as by_name
-from tuning.models import Ask, Component, Decision, Evaluation, Gate, GuardrailRule, Policy
+from tuning.models import Component, Decision, Evaluation, Gate, GuardrailRule, Policy, TargetRule
 
 # What each component is promoted for, and what may not get worse meanwhile.
 PRIMARY = {Component.RETRIEVER: "ndcg@10", Component.GENERATOR: "f1"}
 NON_INFERIORITY = ("recall@20", "f1", "ndcg@10")
-RULES = ("asks", "guardrail_rule", "guardrail_margin", "log_margin", "least_judged", "most_rerank_ms")
+RULES = ("target_rule", "guardrail_rule", "guardrail_margin", "log_prob_margin", "min_judged", "max_rerank_ms")
 FIGURES = ("champion", "challenger", "difference", "low", "high", "p", "queries", "smallest_visible")
 
 
@@ -72,7 +72,7 @@ def _verdict(evaluation: Evaluation, gate: str) -> tuple[bool, Sentence]:
     if objection:
         return False, say("declined", why=objection, figures=figures)
     policy = Policy.of(evaluation.cycle.project)
-    if policy.asks == Ask.NOT_WORSE:
+    if policy.target_rule == TargetRule.NOT_WORSE:
         told = say("promoted_not_worse", margin=policy.guardrail_margin, figures=figures)
     else:
         told = say("promoted_better", figures=figures)
@@ -94,7 +94,7 @@ def _objection(evaluation: Evaluation) -> Said:
 def _not_reached(measures: dict[str, Any], primaries: list[str], policy: Policy) -> Said:
     """Why the primary measures are not what the policy asks; empty when they are."""
     lows = [measures[name]["low"] for name in primaries]
-    if policy.asks == Ask.NOT_WORSE:
+    if policy.target_rule == TargetRule.NOT_WORSE:
         if min(lows) > -policy.guardrail_margin:
             return ""
         return say("not_above_margin", measures=by_name(primaries), least=-policy.guardrail_margin)
@@ -111,13 +111,13 @@ def _guards(evaluation: Evaluation, policy: Policy) -> Said:
 
 
 def margins(evaluation: Evaluation, policy: Policy) -> dict[str, float]:
-    """Guardrail → how much worse it may be: the primaries, the other measures of the split, then the guardrail sets'."""
+    """Allowed loss of each guardrail: the primaries, the other metrics of the split, then the guardrail sets."""
     measures = evaluation.measures
     found = {name: policy.guardrail_margin for name in [*_primaries(evaluation), *NON_INFERIORITY] if name in measures}
     for name, figure in measures.items():
         if name.startswith(guardrails.PREFIX) and not figure.get("is_reading"):
             is_log = name.endswith(guardrails.LOG_PROBABILITY)
-            found[name] = policy.log_margin if is_log else figure.get("margin", policy.guardrail_margin)
+            found[name] = policy.log_prob_margin if is_log else figure.get("margin", policy.guardrail_margin)
     return found
 
 
@@ -137,7 +137,7 @@ def _fall(name: str, figure: dict[str, Any], margin: float, rule: str) -> Said:
 
 
 def _by_interval(figure: dict[str, Any], margin: float, rule: str) -> bool:
-    """Whether this guardrail set is judged by its interval: half of it has room within the margin, or the rule says so."""
+    """Whether this metric is judged by its interval: the rule says so, or half of it lies within the margin."""
     if rule == GuardrailRule.AUTO:
         return bool(figure["high"] - figure["low"] <= 2 * margin)
     return rule == GuardrailRule.INTERVAL
@@ -160,10 +160,10 @@ def _unproven(evaluation: Evaluation, policy: Policy) -> Said:
 def _unjudged(measures: dict[str, Any], policy: Policy) -> Said:
     """Why what was judged is too little; empty when it is enough."""
     judged = measures.get("judged@10")
-    if not judged or min(judged["champion"], judged["challenger"]) >= policy.least_judged:
+    if not judged or min(judged["champion"], judged["challenger"]) >= policy.min_judged:
         return ""
     share = 100 * min(judged["champion"], judged["challenger"])
-    return say("little_judged", share=share, least=100 * policy.least_judged)
+    return say("little_judged", share=share, least=100 * policy.min_judged)
 
 
 def _rules(policy: Policy) -> dict[str, Any]:

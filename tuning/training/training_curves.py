@@ -17,7 +17,7 @@ MOST_POINTS = 400
 MOST_BYTES = 8_000_000
 
 
-class Curve(TypedDict):
+class LearningCurve(TypedDict):
     """One line of a chart. kind: loss or dev; points: [step, value], step ascending."""
 
     name: str
@@ -25,7 +25,7 @@ class Curve(TypedDict):
     points: list[list[float]]
 
 
-def read(run: Run) -> list[Curve]:
+def read(run: Run) -> list[LearningCurve]:
     """Loss and dev measure of each candidate the run tried; thinned, ends kept. Nothing written yet: no curves."""
     if not run.path:
         return []
@@ -41,7 +41,7 @@ def read(run: Run) -> list[Curve]:
             if value is not None:
                 found.setdefault((kind, candidate), []).append([float(step), value])
     return [
-        Curve(name=_named(kind, candidate), kind=kind, points=_thinned(points))
+        LearningCurve(name=_named(kind, candidate), kind=kind, points=_thinned(points))
         for (kind, candidate), points in sorted(found.items(), key=lambda item: item[0][0], reverse=True)
     ]
 

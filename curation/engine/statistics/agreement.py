@@ -231,7 +231,7 @@ def matrix(votes: Sequence[Vote]) -> tuple[list[int], list[int], Floats]:
     return judges, items, ratings
 
 
-def likeness(first: str, second: str) -> float:
+def similarity(first: str, second: str) -> float:
     """Dice coefficient of the character pairs of two texts, in [0, 1]; two empty texts are alike."""
     one, two = _pairs(first), _pairs(second)
     if not one and not two:
@@ -240,7 +240,7 @@ def likeness(first: str, second: str) -> float:
 
 
 def medoid(texts: Sequence[str]) -> tuple[int, float]:
-    """Place of the text most like the others, and its mean likeness to them; the first among equals.
+    """Place of the text most like the others, and its mean similarity to them; the first among equals.
 
     One text alone is (0, 1.0). Raises ValueError for none.
     """
@@ -249,7 +249,7 @@ def medoid(texts: Sequence[str]) -> tuple[int, float]:
     if len(texts) == 1:
         return 0, 1.0
     means = [
-        sum(likeness(text, other) for place, other in enumerate(texts) if place != own) / (len(texts) - 1)
+        sum(similarity(text, other) for place, other in enumerate(texts) if place != own) / (len(texts) - 1)
         for own, text in enumerate(texts)
     ]
     best = int(np.argmax(means))

@@ -131,17 +131,17 @@ def test_the_matrix_has_a_hole_where_there_is_no_grade() -> None:
 
 def test_the_medoid_is_the_answer_most_like_the_others() -> None:
     texts = ["The lion sleeps.", "Ask the keeper.", "The lion sleeps a lot."]
-    place, likeness = agreement.medoid(texts)
-    assert place in (0, 2) and likeness > 0.3
+    place, similarity = agreement.medoid(texts)
+    assert place in (0, 2) and similarity > 0.3
     assert agreement.medoid(["one"]) == (0, 1.0)
     with pytest.raises(ValueError):
         agreement.medoid([])
 
 
 def test_likeness_works_for_scripts_without_spaces() -> None:
-    assert agreement.likeness("狮子晚上打猎", "狮子晚上打猎。") > 0.8
-    assert agreement.likeness("", "") == 1.0
-    assert agreement.likeness("a", "") == 0.0
+    assert agreement.similarity("狮子晚上打猎", "狮子晚上打猎。") > 0.8
+    assert agreement.similarity("", "") == 1.0
+    assert agreement.similarity("a", "") == 0.0
 
 
 def test_the_fast_bootstrap_of_alpha_is_the_package_s_on_the_same_draws() -> None:

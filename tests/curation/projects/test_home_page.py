@@ -74,7 +74,10 @@ def test_the_overview_shows_the_way_of_the_data(client: Client, erin: User, rele
         ("annotator", {"Overview", "Judge", "Ask", "Queries"}),
         ("reviewer", {"Overview", "Judge", "Ask", "Queries", "Reviews"}),
         ("engineer", {"Overview", "Judge", "Ask", "Queries", "Reviews", "Runs", "Releases"}),
-        ("manager", {"Overview", "Judge", "Ask", "Queries", "Reviews", "Runs", "Releases", "Quality", "Settings"}),
+        (
+            "manager",
+            {"Overview", "Judge", "Ask", "Queries", "Reviews", "Runs", "Releases", "Quality", "Settings"},
+        ),
     ],
 )
 def test_each_role_sees_the_tabs_it_may_open(

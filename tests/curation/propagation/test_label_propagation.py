@@ -16,11 +16,11 @@ from curation.models import (
     Event,
     Judgement,
     Project,
-    ProvisionalGrade,
     Query,
     Ranking,
     SettledGrade,
     ShownPassage,
+    SuggestedGrade,
 )
 from curation.propagation import label_propagation, suggestion_review
 from curation.quality import quality_statistics
@@ -31,7 +31,7 @@ from retrieval.models import Corpus, Passage
 from tests.conftest import ZOO
 
 Wait = Callable[..., Query]
-State, Kind = ProvisionalGrade.State, ProvisionalGrade.Kind
+State, Kind = SuggestedGrade.State, SuggestedGrade.Kind
 LONG = (
     "The lion sleeps most of the day and hunts at night, and when the keepers come with the meat in the evening it "
     "wakes up, stretches, and walks to the gate. Children may watch from the bridge until six, and at night nobody may."
@@ -63,12 +63,12 @@ def _rank_anew(query: Query, passages: Mapping[str, Passage], names: str) -> Ran
     ranking = Ranking.objects.create(query=query)
     for rank, name in enumerate(names.split(), start=1):
         ShownPassage.objects.create(ranking=ranking, passage=passages[name], rank=rank)
-    Query.objects.filter(pk=query.pk).update(passed_at=None)
+    Query.objects.filter(pk=query.pk).update(propagated_at=None)
     return ranking
 
 
 def _offers(project: Project) -> set[tuple[str, str, int, str]]:
-    rows = project.provisional_grades.waiting()
+    rows = project.suggested_grades.waiting()
     return set(rows.values_list("query__text", "passage__external_id", "grade", "kind"))
 
 
@@ -94,8 +94,8 @@ def test_a_near_duplicate_in_a_new_ranking_is_offered_the_grade(
     _rank_anew(query, twins, "other twin long")
     assert label_propagation.offer_all(project) == 1
     assert _offers(project) == {("When is the lion fed?", "twin", 2, Kind.PASSAGE)}
-    offer = project.provisional_grades.get()
-    assert offer.from_passage == twins["long"] and 0.8 <= offer.likeness < 1
+    offer = project.suggested_grades.get()
+    assert offer.from_passage == twins["long"] and 0.8 <= offer.similarity < 1
     assert label_propagation.offer_all(project) == 0
 
 
@@ -108,7 +108,7 @@ def test_a_paraphrase_is_offered_the_grades_of_the_passages_both_found(project: 
 
 def test_the_sweep_passes_on_by_itself(project: Project, paraphrased: Query) -> None:
     tasks.take_up(project.pk)
-    assert project.provisional_grades.waiting().count() == 2
+    assert project.suggested_grades.waiting().count() == 2
 
 
 def test_another_number_makes_another_question(project: Project, alice: User, wait: Wait) -> None:
@@ -137,7 +137,7 @@ def test_the_evaluation_sample_neither_gives_nor_takes_and_gold_takes_nothing(
 
 
 def test_a_project_may_want_none_of_it(project: Project, paraphrased: Query) -> None:
-    Project.objects.update(passes_on=False)
+    Project.objects.update(propagates_grades=False)
     project.refresh_from_db()
     assert label_propagation.offer_all(project) == 0
 
@@ -146,7 +146,7 @@ def test_a_confirmed_grade_is_a_judgement_with_its_origin_and_fills_no_slot(
     project: Project, paraphrased: Query, alice: User, bob: User
 ) -> None:
     label_propagation.offer_all(project)
-    ids = list(project.provisional_grades.values_list("pk", flat=True))
+    ids = list(project.suggested_grades.values_list("pk", flat=True))
     assert suggestion_review.confirm(project, ids, bob) == suggestion_review.Decided(done=2)
     assert suggestion_review.confirm(project, ids, bob) == suggestion_review.Decided()  # twice is once
     given = Judgement.objects.submitted().filter(query=paraphrased)
@@ -166,7 +166,7 @@ def test_a_confirmed_grade_is_one_voice_when_the_query_is_settled(
     project: Project, paraphrased: Query, mona: User, bob: User
 ) -> None:
     label_propagation.offer_all(project)
-    suggestion_review.confirm(project, project.provisional_grades.values_list("pk", flat=True), bob)
+    suggestion_review.confirm(project, project.suggested_grades.values_list("pk", flat=True), bob)
     _judge(paraphrased, mona, {"snail": 3, "lion": 1, "whale": 0})
     review = paraphrased.reviews.get()
     found = {row.passage.external_id: (row.grade, row.judges) for row in review.grades.all()}
@@ -181,12 +181,12 @@ def test_in_a_settled_query_a_confirmed_grade_is_settled_until_it_is_taken_back(
     _judge(query, alice, {"long": 2})
     _rank_anew(query, twins, "twin long")
     label_propagation.offer_all(project)
-    ids = [project.provisional_grades.get().pk]
+    ids = [project.suggested_grades.get().pk]
     suggestion_review.confirm(project, ids, bob)
     settled = SettledGrade.objects.filter(review__query=query, passage=twins["twin"])
     assert settled.get().method == SettledGrade.Method.CONFIRMED and settled.get().grade == 2
     assert suggestion_review.take_back(project, ids, bob) == suggestion_review.Decided(done=1)
-    assert not settled.exists() and project.provisional_grades.get().state == State.WAITING
+    assert not settled.exists() and project.suggested_grades.get().state == State.WAITING
     withdrawn = Judgement.objects.get(query=query, passage=twins["twin"])
     assert withdrawn.withdrawn_at is not None
     assert Event.objects.filter(verb="took_back_grade", actor=bob).exists()
@@ -196,11 +196,11 @@ def test_in_a_settled_query_a_confirmed_grade_is_settled_until_it_is_taken_back(
 
 def test_a_refused_grade_is_kept_and_not_offered_again(project: Project, paraphrased: Query, bob: User) -> None:
     label_propagation.offer_all(project)
-    ids = list(project.provisional_grades.values_list("pk", flat=True))
+    ids = list(project.suggested_grades.values_list("pk", flat=True))
     assert suggestion_review.refuse(project, ids, bob) == suggestion_review.Decided(done=2)
-    Query.objects.update(passed_at=None)
+    Query.objects.update(propagated_at=None)
     assert label_propagation.offer_all(project) == 0
-    assert set(project.provisional_grades.values_list("state", "decided_by")) == {(State.REFUSED, bob.pk)}
+    assert set(project.suggested_grades.values_list("state", "decided_by")) == {(State.REFUSED, bob.pk)}
     assert not Judgement.objects.filter(query=paraphrased).exists()
     assert Event.objects.filter(verb="refused_grade", actor=bob).count() == 2
 
@@ -209,7 +209,7 @@ def test_what_somebody_judged_meanwhile_is_overtaken(
     project: Project, paraphrased: Query, alice: User, bob: User, mona: User
 ) -> None:
     label_propagation.offer_all(project)
-    ids = list(project.provisional_grades.values_list("pk", flat=True))
+    ids = list(project.suggested_grades.values_list("pk", flat=True))
     _judge(paraphrased, mona, {"snail": 1, "lion": 1, "whale": 0})
     assert suggestion_review.confirm(project, ids, bob) == suggestion_review.Decided(overtaken=2)
     assert not Judgement.objects.filter(curator=bob).exists()
@@ -219,7 +219,7 @@ def test_a_source_that_was_opened_again_or_a_text_that_changed_passes_nothing_on
     project: Project, corpus: Corpus, paraphrased: Query, bob: User
 ) -> None:
     label_propagation.offer_all(project)
-    snail, lion = (project.provisional_grades.get(passage__external_id=name) for name in ("snail", "lion"))
+    snail, lion = (project.suggested_grades.get(passage__external_id=name) for name in ("snail", "lion"))
     changed = ingest.Source("lion", "Lion", ZOO["lion"] + " It yawns.", {})
     ingest.ingest(corpus, [changed], whole=True)
     assert suggestion_review.confirm(project, [lion.pk], bob) == suggestion_review.Decided(overtaken=1)
@@ -230,7 +230,7 @@ def test_a_source_that_was_opened_again_or_a_text_that_changed_passes_nothing_on
 def test_who_judges_the_query_does_not_decide_on_it(project: Project, paraphrased: Query, bob: User) -> None:
     label_propagation.offer_all(project)
     held = assignments.claim(paraphrased, bob)
-    ids = list(project.provisional_grades.values_list("pk", flat=True))
+    ids = list(project.suggested_grades.values_list("pk", flat=True))
     assert suggestion_review.confirm(project, ids, bob) == suggestion_review.Decided(left=2)
     assert not Judgement.objects.filter(assignment=held).exists()
 
@@ -240,7 +240,7 @@ def test_a_confirmed_turn_is_no_submit_to_take_back_and_counts_to_no_quota(
 ) -> None:
     project.memberships.filter(user=bob).update(daily_quota=1)
     label_propagation.offer_all(project)
-    suggestion_review.confirm(project, project.provisional_grades.values_list("pk", flat=True), bob)
+    suggestion_review.confirm(project, project.suggested_grades.values_list("pk", flat=True), bob)
     turn = Assignment.objects.get(query=paraphrased, curator=bob)
     with pytest.raises(judgements.NotInHand):
         judgements.take_back(turn)
@@ -251,13 +251,13 @@ def test_a_confirmed_turn_is_no_submit_to_take_back_and_counts_to_no_quota(
 def test_another_projects_grades_are_not_decided(project: Project, paraphrased: Query, bob: User) -> None:
     label_propagation.offer_all(project)
     other = Project.objects.create(slug="other", name="Other", corpus=project.corpus)
-    ids = list(project.provisional_grades.values_list("pk", flat=True))
+    ids = list(project.suggested_grades.values_list("pk", flat=True))
     assert suggestion_review.confirm(other, ids, bob) == suggestion_review.Decided()
 
 
 def test_a_pair_is_offered_one_grade_and_a_grade_is_0_to_3(project: Project, paraphrased: Query) -> None:
     label_propagation.offer_all(project)
-    offer = project.provisional_grades.first()
+    offer = project.suggested_grades.first()
     assert offer is not None
     offer.pk = None
     with pytest.raises(IntegrityError), transaction.atomic():

@@ -10,13 +10,13 @@ from django.test import Client
 from django.urls import reverse
 
 from curation.annotation import assignments, judgements
-from curation.models import Judgement, Project, ProvisionalGrade, Query
+from curation.models import Judgement, Project, Query, SuggestedGrade
 from curation.propagation import label_propagation
 from curation.queries import intake
 
 Wait = Callable[..., Query]
-State = ProvisionalGrade.State
-PAGE, DECIDE = "/p/zoo/provisional-grades/", "/p/zoo/provisional-grades/decide/"
+State = SuggestedGrade.State
+PAGE, DECIDE = "/p/zoo/suggested-grades/", "/p/zoo/suggested-grades/decide/"
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def offered(project: Project, alice: User, wait: Wait, monkeypatch: pytest.Monke
 
 
 def _ids(project: Project) -> list[int]:
-    return list(project.provisional_grades.order_by("pk").values_list("pk", flat=True))
+    return list(project.suggested_grades.order_by("pk").values_list("pk", flat=True))
 
 
 def test_a_reviewer_sees_what_waits_and_where_it_comes_from(client: Client, bob: User, offered: Query) -> None:
@@ -51,13 +51,13 @@ def test_the_chosen_are_confirmed_and_the_others_wait(
     one, other = _ids(project)
     answer = client.post(DECIDE, {"offers": [one], "decision": "confirm"}, follow=True)
     assert "1 grade confirmed." in answer.content.decode()
-    assert project.provisional_grades.get(pk=one).state == State.CONFIRMED
-    assert project.provisional_grades.get(pk=other).state == State.WAITING
+    assert project.suggested_grades.get(pk=one).state == State.CONFIRMED
+    assert project.suggested_grades.get(pk=other).state == State.WAITING
     client.post(DECIDE, {"offers": [other], "decision": "refuse"})
     decided = client.get(PAGE, {"state": "decided"}).content.decode()
     assert "Take the chosen back" in decided and "confirmed" in decided and "refused" in decided
     client.post(DECIDE, {"offers": [one, other], "decision": "take_back"})
-    assert project.provisional_grades.waiting().count() == 2
+    assert project.suggested_grades.waiting().count() == 2
     assert not Judgement.objects.standing().filter(query=offered).exists()
 
 
@@ -67,7 +67,7 @@ def test_a_form_that_says_nothing_changes_nothing(
 ) -> None:
     client.force_login(bob)
     assert client.post(DECIDE, sent).status_code == 302
-    assert project.provisional_grades.waiting().count() == 2
+    assert project.suggested_grades.waiting().count() == 2
 
 
 def test_a_curator_is_shown_none_of_it(client: Client, project: Project, mona: User, bob: User, offered: Query) -> None:
@@ -79,17 +79,17 @@ def test_a_curator_is_shown_none_of_it(client: Client, project: Project, mona: U
     assert "Which animal sleeps" not in client.get(PAGE).content.decode()
     for address in (f"/p/zoo/assignments/{held.pk}/", f"/p/zoo/queries/{offered.pk}/"):
         page = client.get(address).content.decode()
-        assert "rovisional" not in page.replace(reverse("curation:provisional_grades", args=["zoo"]), "")
+        assert "rovisional" not in page.replace(reverse("curation:suggested_grades", args=["zoo"]), "")
     assert not any(card.chosen for card in client.get(f"/p/zoo/assignments/{held.pk}/").context["work"].cards)
 
 
 def test_an_engineer_sees_on_the_query_that_a_grade_is_provisional(client: Client, erin: User, offered: Query) -> None:
     client.force_login(erin)
-    assert "provisional: 2" in client.get(f"/p/zoo/queries/{offered.pk}/").content.decode()
+    assert "suggested: 2" in client.get(f"/p/zoo/queries/{offered.pk}/").content.decode()
 
 
 def test_a_program_confirms_a_batch(client: Client, project: Project, alice: User, bob: User, offered: Query) -> None:
-    address = "/api/v1/projects/zoo/provisional-grades/"
+    address = "/api/v1/projects/zoo/suggested-grades/"
     client.force_login(alice)
     assert client.get(address).status_code == 403
     client.force_login(bob)
@@ -108,8 +108,8 @@ def test_the_admin_confirms_and_refuses(client: Client, project: Project, offere
     boss = User.objects.create_superuser("boss")
     client.force_login(boss)
     one, other = _ids(project)
-    address = reverse("admin:curation_provisionalgrade_changelist")
+    address = reverse("admin:curation_suggestedgrade_changelist")
     client.post(address, {"action": "confirm", "_selected_action": [one]})
     client.post(address, {"action": "refuse", "_selected_action": [other]})
-    states = dict(project.provisional_grades.values_list("pk", "state"))
+    states = dict(project.suggested_grades.values_list("pk", "state"))
     assert states == {one: State.CONFIRMED, other: State.REFUSED}

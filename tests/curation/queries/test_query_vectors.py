@@ -11,14 +11,14 @@ from django.test.utils import CaptureQueriesContext
 
 from curation import tasks
 from curation.annotation import assignments, judgements
-from curation.models import Project, ProvisionalGrade, Query, QueryVector, Release
+from curation.models import Project, Query, QueryVector, Release, SuggestedGrade
 from curation.propagation import label_propagation
 from curation.queries import intake, query_vectors
 from retrieval.models import Encoder, Passage
 from tests.conftest import PASSWORD
 
 Wait = Callable[..., Query]
-Kind = ProvisionalGrade.Kind
+Kind = SuggestedGrade.Kind
 # the keyword encoder sees the same three words in both; of their runs of three characters few are shared
 ASKED, AGAIN = "Do you know whether the lion hunts?", "Please tell me: hunts the lion?"
 
@@ -50,14 +50,14 @@ def asked_twice(project: Project, release: Release, wait: Wait, judge: Callable[
 
 
 def _offers(project: Project) -> set[tuple[str, str, int, str]]:
-    rows = project.provisional_grades.waiting()
+    rows = project.suggested_grades.waiting()
     return set(rows.values_list("query__text", "passage__external_id", "grade", "kind"))
 
 
 def test_a_paraphrase_in_other_words_is_offered_the_grades(project: Project, asked_twice: tuple[Query, Query]) -> None:
     tasks.take_up(project.pk)
     assert _offers(project) == {(AGAIN, "lion", 3, Kind.MEANING), (AGAIN, "snail", 0, Kind.MEANING)}
-    assert project.provisional_grades.all()[0].likeness >= label_propagation.NEAR_MEANING
+    assert project.suggested_grades.all()[0].similarity >= label_propagation.NEAR_MEANING
 
 
 def test_without_an_encoder_words_decide_and_whoever_was_looked_at_so_is_looked_at_again(
@@ -80,7 +80,7 @@ def test_the_page_says_that_it_goes_by_meaning(
 ) -> None:  # type: ignore[no-untyped-def]
     tasks.take_up(project.pk)
     client.login(username=bob.username, password=PASSWORD)
-    page = client.get("/p/zoo/provisional-grades/").content.decode()
+    page = client.get("/p/zoo/suggested-grades/").content.decode()
     assert "graded for a question that means the same in other words (100% alike):" in page and ASKED in page
 
 
@@ -97,7 +97,7 @@ def test_another_number_or_another_subject_makes_another_question(
 def test_a_project_that_passes_nothing_on_pays_for_no_vectors(
     project: Project, asked_twice: tuple[Query, Query]
 ) -> None:
-    Project.objects.update(passes_on=False)
+    Project.objects.update(propagates_grades=False)
     tasks.take_up(project.pk)
     assert not QueryVector.objects.exists()
 

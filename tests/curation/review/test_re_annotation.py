@@ -25,7 +25,7 @@ State = Assignment.State
 
 @pytest.fixture(autouse=True)
 def _asked_for(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    project.judges_edits = True
+    project.re_annotates_edits = True
     project.save()
     monkeypatch.setattr(intake, "EVALUATION_SHARE", 0.0)
 
@@ -190,7 +190,7 @@ def test_a_project_that_does_not_ask_for_it_and_a_passage_that_went_away_open_no
     ingest.remove(project.corpus, ["lion"])
     staleness.note(project.corpus, began)
     assert not query.assignments.open().exists()
-    Project.objects.update(judges_edits=False)
+    Project.objects.update(re_annotates_edits=False)
     again = wait("Who hunts?", shown="tiger")
     _settle(again, alice)
     _edit(project, tiger="The tiger rests.")

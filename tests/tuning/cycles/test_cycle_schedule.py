@@ -14,7 +14,7 @@ from tuning.models import Cycle, Policy
 
 @pytest.fixture
 def policy(project: Project, release: Release, settled: list[Query]) -> Policy:
-    return Policy.objects.create(project=project, is_active=True, least_new_queries=10, most_every_hours=24)
+    return Policy.objects.create(project=project, is_active=True, min_new_queries=10, min_hours_between=24)
 
 
 def test_enough_new_work_is_due(policy: Policy) -> None:
@@ -22,7 +22,7 @@ def test_enough_new_work_is_due(policy: Policy) -> None:
 
 
 def test_too_little_new_work_is_not_due(policy: Policy) -> None:
-    policy.least_new_queries = 15  # there are 14
+    policy.min_new_queries = 15  # there are 14
     assert not cycle_schedule.due(policy)
 
 

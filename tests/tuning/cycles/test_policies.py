@@ -29,7 +29,7 @@ def test_a_policy_says_what_was_and_what_is(manager: Client, project: Project, m
     made = policies.change_policy(project, {"gate": "never", "is_active": True, "reranker": True}, actor=mona)
     assert (made.pk, made.gate, made.settings) == (Policy.objects.get().pk, "never", {"reranker": {"enabled": True}})
     page = manager.get(RECORD).text
-    assert "mona changed when the loop turns and what its gate asks: " in page
+    assert "mona changed when the loop turns and what its gate target_rule: " in page
     for detail in (
         "Then: promote what is measured to be better → measure only",
         "Run automatically: no → yes",
@@ -89,12 +89,12 @@ def test_the_admin_records_too_and_leaves_the_licence_to_the_projects(
     form = admin_client.get("/admin/tuning/policy/add/").context["adminform"].form
     sent = {name: form[name].value() for name in form.fields} | {"project": project.pk}
     sent = {name: value for name, value in sent.items() if value is not None and value is not False}
-    answer = admin_client.post("/admin/tuning/policy/add/", sent | {"least_new_queries": 7, "settings": "{}"})
+    answer = admin_client.post("/admin/tuning/policy/add/", sent | {"min_new_queries": 7, "settings": "{}"})
     assert answer.status_code == 302, answer.context["errors"]
     made = Policy.objects.get()
     path = f"/admin/tuning/policy/{made.pk}/change/"
-    assert admin_client.post(path, sent | {"least_new_queries": 9, "settings": "{}"}).status_code == 302
+    assert admin_client.post(path, sent | {"min_new_queries": 9, "settings": "{}"}).status_code == 302
     changes = [event.data["now"] for event in Event.objects.filter(verb="policy_changed").order_by("pk")]
-    assert changes == [{"least_new_queries": 7}, {"least_new_queries": 9}]
+    assert changes == [{"min_new_queries": 7}, {"min_new_queries": 9}]
     assert 'name="licence"' not in admin_client.get(f"/admin/retrieval/corpus/{corpus.pk}/change/").text
     assert 'name="licence"' in admin_client.get("/admin/retrieval/corpus/add/").text

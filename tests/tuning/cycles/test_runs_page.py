@@ -203,12 +203,12 @@ def test_a_manager_sets_when_the_loop_cycles(client: Client, erin: User, mona: U
     client.force_login(mona)
     assert client.get("/p/zoo/runs/policy/").status_code == 200
     assert not Policy.objects.exists()
-    sent = {"is_active": "on", "least_new_queries": 20, "most_every_hours": 6, "gate": "auto", "only": ""}
-    sent |= {"guardrail_margin": 0.01, "least_judged": 0.5, "asks": "not_worse", "guardrail_rule": "interval"}
-    sent |= {"log_margin": 0.2, "most_rerank_ms": 150, "reranker": "on"}
+    sent = {"is_active": "on", "min_new_queries": 20, "min_hours_between": 6, "gate": "auto", "only": ""}
+    sent |= {"guardrail_margin": 0.01, "min_judged": 0.5, "target_rule": "not_worse", "guardrail_rule": "interval"}
+    sent |= {"log_prob_margin": 0.2, "max_rerank_ms": 150, "reranker": "on"}
     assert client.post("/p/zoo/runs/policy/", sent).status_code == 302
     held = Policy.objects.get(project=project)
-    assert (held.least_new_queries, held.most_rerank_ms) == (20, 150)
+    assert (held.min_new_queries, held.max_rerank_ms) == (20, 150)
     assert held.settings == {"reranker": {"enabled": True}}
     assert "checked" in client.get("/p/zoo/runs/policy/").text.split('name="reranker"')[1].split(">")[0]
     assert client.post("/p/zoo/runs/policy/", {**sent, "reranker": ""}).status_code == 302

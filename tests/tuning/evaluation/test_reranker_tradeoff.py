@@ -67,7 +67,7 @@ def weigh(evaluation: Evaluation, *, is_better: bool = True) -> reranker_tradeof
 
 
 def test_a_gain_within_the_time_pays(evaluation: Evaluation, project: Project) -> None:
-    Policy.objects.create(project=project, most_rerank_ms=1e6)
+    Policy.objects.create(project=project, max_rerank_ms=1e6)
     found = weigh(evaluation)
     assert found["is_kept"]
     assert found["gain"]["difference"] == pytest.approx(1 - 0.6309, abs=1e-4)  # 1 / log2(3) at the second place
@@ -79,14 +79,14 @@ def test_a_gain_within_the_time_pays(evaluation: Evaluation, project: Project) -
 
 
 def test_a_gain_that_takes_too_long_does_not(evaluation: Evaluation, project: Project) -> None:
-    Policy.objects.create(project=project, most_rerank_ms=0)
+    Policy.objects.create(project=project, max_rerank_ms=0)
     found = weigh(evaluation)
     assert not found["is_kept"] and found["gain"]["low"] > 0 and found["more"] > 0
     assert "The reranker was left out: it takes more time than it is allowed." in str(reranker_tradeoff.told(found))
 
 
 def test_no_gain_does_not_however_little_time_it_takes(evaluation: Evaluation, project: Project) -> None:
-    Policy.objects.create(project=project, most_rerank_ms=1e6)
+    Policy.objects.create(project=project, max_rerank_ms=1e6)
     found = weigh(evaluation, is_better=False)
     assert not found["is_kept"]
     assert "left out: against the same release without it, the interval of nDCG@10 does not lie above 0" in str(
@@ -115,7 +115,7 @@ def test_one_that_does_not_pay_is_taken_away_and_the_rest_is_measured_without_it
     assert evaluation.measures["ndcg@10"]["difference"] == 0  # without it the challenger is the champion
     decision = promotion_gate.decide(evaluation)
     assert "The reranker was left out" in decision.reason and " ms with it" in decision.reason
-    assert decision.numbers["reranking"]["most"] == decision.numbers["gate"]["most_rerank_ms"] == 300
+    assert decision.numbers["reranking"]["most"] == decision.numbers["gate"]["max_rerank_ms"] == 300
     client.force_login(erin)
     page = client.get(reverse("curation:release", args=[project.slug, evaluation.challenger.number]))
     assert "It was left out of the release." in page.content.decode()
@@ -214,7 +214,7 @@ def marked(db: None, tmp_path: Path, settings: Any) -> Project:
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_a_cycle_trains_one_measures_it_and_serves_with_it(marked: Project, client: Client) -> None:
-    Policy.objects.create(project=marked, most_rerank_ms=1e6)
+    Policy.objects.create(project=marked, max_rerank_ms=1e6)
     learns = {"enabled": True, "lr": 0.005, "epochs": 12, "max_tokens": 48, "mined": 0}
     cycle = go_round(marked, {"reranker": learns, "budget_seconds": 120})
     run = cycle.runs.get(component=Component.RERANKER)

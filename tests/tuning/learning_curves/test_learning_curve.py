@@ -16,7 +16,7 @@ from common.jobs import JobState
 from curation.models import Project, Query, Release
 from tuning import tasks
 from tuning.learning_curves import learning_curve
-from tuning.models import Curve, Cycle, Run
+from tuning.models import Cycle, LearningCurve, Run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -49,7 +49,7 @@ def test_a_curve_taken_up_again_goes_on_after_its_last_point(
     curve = learning_curve.start(project, sizes=[5, 6, 7])
     learning_curve.draw(curve, "test")
     kept = curve.points[:2]
-    Curve.objects.update(points=kept, state=JobState.QUEUED)
+    LearningCurve.objects.update(points=kept, state=JobState.QUEUED)
     curve.refresh_from_db()
     assert learning_curve.draw(curve, "other")
     assert curve.points[:2] == kept and len(curve.points) == 4
@@ -79,7 +79,7 @@ def test_one_at_a_time(project: Project) -> None:
 def test_a_curve_whose_worker_fell_silent_is_given_again_once(project: Project) -> None:
     curve = learning_curve.start(project)
     assert curve.claim("lost")
-    Curve.objects.update(heartbeat_at=timezone.now() - timedelta(hours=1))
+    LearningCurve.objects.update(heartbeat_at=timezone.now() - timedelta(hours=1))
     assert learning_curve.sweep() == [curve]
     assert learning_curve.sweep() == []
 
@@ -108,20 +108,26 @@ POINTS = [
 
 
 def test_the_page_shows_the_curve_and_what_more_would_bring(client: Client, erin: User, project: Project) -> None:
-    curve = Curve.objects.create(project=project, component="retriever", measure="ndcg@10", state="done", points=POINTS)
+    curve = LearningCurve.objects.create(
+        project=project, component="retriever", measure="ndcg@10", state="done", points=POINTS
+    )
     client.force_login(erin)
-    page = client.get(f"/p/zoo/learning/{curve.pk}/").text
+    page = client.get(f"/p/zoo/learning-curves/{curve.pk}/").text
     # 0.05 a doubling: 0.05 / ln 2 · ln(500 / 400)
     assert "The next 100 judged queries would likely move nDCG@10 by +0.016" in page
     assert "+0.200" in page  # from nothing to fifty: 0.1 in 50
-    told = client.get(f"/p/zoo/learning/{curve.pk}/points/").json()
+    told = client.get(f"/p/zoo/learning-curves/{curve.pk}/points/").json()
     assert [line["points"][-1][0] for line in told["curves"]] == [400, 500]
-    assert client.get(f"/p/zoo/learning/{curve.pk}/", headers={"HX-Request": "true"}).text.strip().startswith("<div")
+    assert (
+        client.get(f"/p/zoo/learning-curves/{curve.pk}/", headers={"HX-Request": "true"})
+        .text.strip()
+        .startswith("<div")
+    )
 
 
 def test_a_curve_is_offered_where_something_serves(client: Client, erin: User, project: Project) -> None:
     client.force_login(erin)
-    page = client.get("/p/zoo/learning/").text
+    page = client.get("/p/zoo/learning-curves/").text
     assert "Draw one" not in page and "How the index is built" in page
 
 
@@ -130,16 +136,16 @@ def test_starting_and_cancelling_by_the_page(
 ) -> None:
     client.force_login(bob)
     sent = {"component": "retriever", "minutes": "1", "seed": "3"}
-    assert client.post("/p/zoo/learning/", sent).status_code == 403
+    assert client.post("/p/zoo/learning-curves/", sent).status_code == 403
     client.force_login(erin)
-    assert "Draw one" in client.get("/p/zoo/learning/").text
-    page = client.post("/p/zoo/learning/", sent, follow=True).text
-    curve = Curve.objects.get()
+    assert "Draw one" in client.get("/p/zoo/learning-curves/").text
+    page = client.post("/p/zoo/learning-curves/", sent, follow=True).text
+    curve = LearningCurve.objects.get()
     assert (curve.seed, curve.settings) == (3, {"budget_seconds": 60.0})
     assert "Waits for a worker" in page
-    answer = client.post("/p/zoo/learning/", sent)
+    answer = client.post("/p/zoo/learning-curves/", sent)
     assert answer.status_code == 422 and "already has an unfinished learning curve" in answer.text
-    client.post(f"/p/zoo/learning/{curve.pk}/cancel/")
+    client.post(f"/p/zoo/learning-curves/{curve.pk}/cancel/")
     curve.refresh_from_db()
     assert curve.state == JobState.CANCELLED
     tasks.learn(curve.pk)  # a message that comes late finds nothing to do

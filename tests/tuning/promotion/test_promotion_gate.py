@@ -9,7 +9,7 @@ import pytest
 
 from curation.models import Project, Release
 from curation.releases import lifecycle
-from tuning.models import Ask, Component, Cycle, Dataset, Evaluation, Gate, GuardrailRule, Policy, Run
+from tuning.models import Component, Cycle, Dataset, Evaluation, Gate, GuardrailRule, Policy, Run, TargetRule
 from tuning.promotion import promotion_gate
 
 
@@ -94,7 +94,7 @@ def test_of_two_halves_neither_may_get_worse(evaluated: Make) -> None:
 
 
 def test_too_few_judged_passages_decline(evaluated: Make, project: Project) -> None:
-    Policy.objects.create(project=project, least_judged=0.95)
+    Policy.objects.create(project=project, min_judged=0.95)
     measures = {"ndcg_at_10": figure(0.05), "judged_at_10": figure(0.0, judged=0.4)}
     evaluation = evaluated(**measures)
     decision = promotion_gate.decide(evaluation)
@@ -160,7 +160,7 @@ def test_how_a_guard_is_judged_is_the_policys(evaluated: Make, project: Project,
 def test_not_worse_is_enough_where_the_policy_says_so(
     evaluated: Make, project: Project, difference: float, promoted: bool
 ) -> None:
-    Policy.objects.create(project=project, asks=Ask.NOT_WORSE)
+    Policy.objects.create(project=project, target_rule=TargetRule.NOT_WORSE)
     decision = promotion_gate.decide(evaluated(ndcg_at_10=figure(difference)))
     assert decision.promoted is promoted
     told = "measurably not worse than by 0.010" if promoted else "the interval of nDCG@10 does not lie above -0.010"
@@ -179,7 +179,7 @@ def test_a_guard_set_has_a_margin_of_its_own_and_a_reading_is_not_judged(evaluat
 
 
 def test_the_log_probability_of_remembered_answers_has_its_margin_in_nats(evaluated: Make, project: Project) -> None:
-    Policy.objects.create(project=project, log_margin=0.2)
+    Policy.objects.create(project=project, log_prob_margin=0.2)
     for fall, promoted in ((0.15, True), (0.25, False)):
         forgot = {"guard:closed-book logprob": figure(-fall) | {"margin": 0.03}}
         evaluation = evaluated([Component.GENERATOR], f1=figure(0.1), **forgot)

@@ -10,7 +10,7 @@ from common.jobs import JobState, worker_name
 from common.messages import say
 from curation.core.project_command import ProjectCommand
 from tuning.learning_curves import learning_curve
-from tuning.models import COMPONENTS, Component, Curve
+from tuning.models import COMPONENTS, Component, LearningCurve
 
 
 class NotDrawn(Exception):
@@ -47,7 +47,7 @@ class Command(ProjectCommand):
             raise NotDrawn(curve.reason or f"the learning curve is {curve.get_state_display()}")
         return self._told(curve)
 
-    def _told(self, curve: Curve) -> dict[str, Any]:
+    def _told(self, curve: LearningCurve) -> dict[str, Any]:
         """One line a point and one about the next hundred; the same as a dictionary."""
         points = [{name: value for name, value in point.items() if name != "per_query"} for point in curve.points]
         for point in points:

@@ -61,7 +61,12 @@ def test_rouge_l_of_texts_without_words() -> None:
 
 
 def test_refusals_are_counted_where_they_were_called_for() -> None:
-    written = {"1": "the text does not say", "2": "The text does not say. Ask elsewhere.", "3": "Paris", "4": "Rome"}
+    written = {
+        "1": "the text does not say",
+        "2": "The text does not say. Ask elsewhere.",
+        "3": "Paris",
+        "4": "Rome",
+    }
     found = answer_metrics.refusals(written, {"2", "3", "not asked"}, "The text does not say.")
     assert (found.refused, found.unanswerable, found.right) == (2, 2, 1)
     assert (found.precision, found.recall) == (0.5, 0.5)
