@@ -46,8 +46,8 @@ INSERT INTO curation_draft (id, ranking_id, text, seconds, created_at)
 SELECT q, q, 'Thing ' || q || ' works by the wind from the north. In the mountains it needs a second person.', 1, now()
 FROM generate_series({first}, {last}) q;
 
-INSERT INTO curation_assignment (project_id, query_id, slot, is_extra, state, curator_id, ranking_id, value, chance,
-    why, drawn, "order", claimed_at, submitted_at, active_seconds, is_unanswerable, is_flagged, comment)
+INSERT INTO curation_assignment (project_id, query_id, slot, is_extra, state, curator_id, ranking_id, priority, random_key,
+    reason_text, selection, "order", claimed_at, submitted_at, active_seconds, is_unanswerable, is_flagged, comment)
 SELECT {project}, q, s, false, CASE WHEN q % {settled} = 0 THEN 'submitted' ELSE 'open' END,
     CASE WHEN q % {settled} = 0 THEN ({people})[1 + (q / {settled} + s) % {crowd}] END, q,
     CASE WHEN q % 2 = 0 THEN (q % 997) / 997.0 ELSE 0 END, (hashint8(q)::bigint + 2147483648) / 4294967296.0,
@@ -71,7 +71,7 @@ SELECT a.id, a.query_id, a.curator_id, d.id, d.text, '[]', '[]', now(), now()
 FROM curation_assignment a JOIN curation_draft d ON d.ranking_id = a.ranking_id
 WHERE a.state = 'submitted' AND a.query_id BETWEEN {first} AND {last};
 
-INSERT INTO curation_review (id, query_id, state, why, comment, answer, is_unanswerable, created_at, decided_at)
+INSERT INTO curation_review (id, query_id, state, reason_text, comment, answer, is_unanswerable, created_at, decided_at)
 SELECT q, q, 'settled', '', '', 'By the wind.', false, now(), now()
 FROM generate_series({first}, {last}) q WHERE q % {settled} = 0;
 

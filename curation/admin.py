@@ -294,8 +294,18 @@ class ReassignForm(ActionForm):
 
 @admin.register(Assignment)
 class AssignmentAdmin(BigReadOnlyAdmin):
-    list_display = ["query", "project", "slot", "state", "curator", "drawn", "is_extra", "lease_until", "submitted_at"]
-    list_filter = ["project", "state", "drawn", "is_extra", "is_top_up", "is_flagged"]
+    list_display = [
+        "query",
+        "project",
+        "slot",
+        "state",
+        "curator",
+        "selection",
+        "is_extra",
+        "lease_until",
+        "submitted_at",
+    ]
+    list_filter = ["project", "state", "selection", "is_extra", "is_re_annotation", "is_flagged"]
     list_select_related = ["query", "project", "curator"]
     search_fields = ["query__external_id", "query__text", "curator__username"]
     action_form = ReassignForm

@@ -38,10 +38,21 @@ from curation.models import (
 WINDOW = 100  # rows of the queue's head that are looked at for something the person has not had
 _ATTEMPTS = 5
 _EXPIRED_AT_ONCE = 500
-_TAKEN = ("state", "curator", "ranking", "drawn", "reasons", "why", "claimed_at", "lease_until", "guidelines", "order")
+_TAKEN = (
+    "state",
+    "curator",
+    "ranking",
+    "selection",
+    "reasons",
+    "reason_text",
+    "claimed_at",
+    "lease_until",
+    "guidelines",
+    "order",
+)
 _LEAVINGS = ["skipped", "handed_back", "reassigned"]  # how an assignment leaves its holder for good
 
-State, Drawn = Assignment.State, Assignment.Drawn
+State, Selection = Assignment.State, Assignment.Selection
 
 _locked = Compiled(lambda pk: Assignment.objects.select_for_update(no_key=True, of=("self",)).filter(pk=pk))
 _held = Compiled(
@@ -53,14 +64,14 @@ _held = Compiled(
     )
 )
 _most_valuable = Compiled(
-    lambda project, user: _first(_head(_open(project).filter(value__gt=0), "-value"), user, "-value")
+    lambda project, user: _first(_head(_open(project).filter(priority__gt=0), "-priority"), user, "-priority")
 )
-_first_at_random = Compiled(lambda project, user: _first(_head(_open(project), "chance"), user, "chance"))
+_first_at_random = Compiled(lambda project, user: _first(_head(_open(project), "random_key"), user, "random_key"))
 _at_random_from = Compiled(
-    lambda project, user, chance: _first(_open(project).filter(chance__gte=chance), user, "chance")
+    lambda project, user, random_key: _first(_open(project).filter(random_key__gte=random_key), user, "random_key")
 )
 _at_random_below = Compiled(
-    lambda project, user, chance: _first(_open(project).filter(chance__lt=chance), user, "chance")
+    lambda project, user, random_key: _first(_open(project).filter(random_key__lt=random_key), user, "random_key")
 )
 _member = Compiled(
     lambda project, user: Membership.objects.select_for_update(no_key=True, of=("self",)).filter(
@@ -133,17 +144,17 @@ def claim(query: Query, user: AbstractBaseUser) -> Assignment:
     """One slot of this query for the person; the one they hold already. Raises NothingOpen, HadBefore, NotNow."""
     with transaction.atomic():
         membership = _membership(query.project, user)
-        had = Assignment.objects.filter(query=query, curator_id=user.pk, is_top_up=False).first()
+        had = Assignment.objects.filter(query=query, curator_id=user.pk, is_re_annotation=False).first()
         if had is not None and had.state == State.CLAIMED:
             return _prolong(had, query.project)
         if had is not None:
             raise HadBefore(_("You have had this query before."))
         _check_may_claim(query.project, user, membership, held=0)
-        slots = Assignment.objects.open().filter(query=query, is_top_up=False).order_by("slot")
+        slots = Assignment.objects.open().filter(query=query, is_re_annotation=False).order_by("slot")
         found = slots.select_for_update(skip_locked=True, of=("self",)).first()
         if found is None:
             raise NothingOpen(_("Every slot of this query is taken."))
-        return _take(found, query.project, user, Drawn.CHOSEN, [because("chosen")])
+        return _take(found, query.project, user, Selection.CHOSEN, [because("chosen")])
 
 
 @transaction.atomic
@@ -152,7 +163,7 @@ def renew(assignment: Assignment) -> Assignment:
     row = locked(assignment)
     if row.state == State.CLAIMED:
         return _prolong(row, row.project)
-    if row.state != State.LAPSED:
+    if row.state != State.EXPIRED:
         raise NotHeld(_("This is not in your hands any more."))
     if not resume(row):
         raise LeaseLost(_("Your time ran out and somebody else has this query. What you graded is kept."))
@@ -205,20 +216,22 @@ def expire(now: datetime | None = None) -> int:
 
 def lapse(rows: Sequence[Assignment]) -> None:
     """Take claimed rows, locked by the caller, from their holders: each leaves a fresh open row in its slot."""
-    Assignment.objects.filter(pk__in=[row.pk for row in rows]).update(state=State.LAPSED)
+    Assignment.objects.filter(pk__in=[row.pk for row in rows]).update(state=State.EXPIRED)
     Assignment.objects.bulk_create([_fresh(row) for row in rows if not row.is_extra])
     audit_log.note_many("lapsed", rows)
 
 
 @transaction.atomic
-def prefer(query: Query, value: float, reasons: Sequence[Reason]) -> int:
+def prefer(query: Query, priority: float, reasons: Sequence[Reason]) -> int:
     """Put the query's open slots where their value belongs, with what says why; how many there were.
 
     The evaluation sample is never steered: its queries keep the value 0.
     """
     if query.is_evaluation:
         return 0
-    return Assignment.objects.open().filter(query=query).update(value=value, reasons=list(reasons), why="")
+    return (
+        Assignment.objects.open().filter(query=query).update(priority=priority, reasons=list(reasons), reason_text="")
+    )
 
 
 @transaction.atomic
@@ -229,14 +242,14 @@ def reassign(assignment: Assignment, user: AbstractBaseUser, actor: AbstractBase
         raise NotHeld(_("Only what somebody holds can be given to somebody else."))
     if not Assignment.objects.filter(pk=row.pk).new_to(user).exists():
         raise HadBefore(_("%(user)s has had this query before.") % {"user": user})
-    row.state = State.HANDED_BACK
+    row.state = State.SKIPPED
     row.save(update_fields=["state"])
     fresh = _fresh(row)
     fresh.save()
     audit_log.note(
         "reassigned", project=row.project, actor=actor, query=row.query_id, assignment=row, data={"to": user.pk}
     )
-    return _take(fresh, row.project, user, Drawn.CHOSEN, [because("given")])
+    return _take(fresh, row.project, user, Selection.CHOSEN, [because("given")])
 
 
 @transaction.atomic
@@ -276,8 +289,8 @@ def take_free_slot(row: Assignment) -> bool:
     to one query would wait for each other in a ring.
     """
     own_first = Case(When(slot=row.slot, then=0), default=1, output_field=models.IntegerField())
-    slots = Assignment.objects.open().filter(query=row.query_id, is_top_up=row.is_top_up)
-    if row.is_top_up:
+    slots = Assignment.objects.open().filter(query=row.query_id, is_re_annotation=row.is_re_annotation)
+    if row.is_re_annotation:
         slots = slots.filter(ranking=row.ranking_id)
     slots = slots.order_by(own_first, "slot")
     free = slots.select_for_update(skip_locked=True, of=("self",)).first()
@@ -315,20 +328,20 @@ def _claim_next(project: Project, user: AbstractBaseUser, beside: int | None) ->
 
 def _claim_open(project: Project, user: AbstractBaseUser, membership: Membership | None) -> Assignment | None:
     """By value only while the person's random claims stay at the project's share of all, this one included."""
-    found, drawn = None, Drawn.RANDOM
+    found, selection = None, Selection.RANDOM
     if membership and membership.random_claims >= project.random_share * (membership.claims + 1):
-        found, drawn = _most_valuable.first(project.pk, user.pk), Drawn.VALUE
+        found, selection = _most_valuable.first(project.pk, user.pk), Selection.PRIORITY
     if found is None:
-        found, drawn = _at_random(project, user), Drawn.RANDOM
+        found, selection = _at_random(project, user), Selection.RANDOM
     if found is None:
         return None
     if membership and membership.pk:
         membership.claims += 1
-        membership.random_claims += drawn == Drawn.RANDOM
+        membership.random_claims += selection == Selection.RANDOM
         update(membership, "claims", "random_claims")  # its row is locked
-    if drawn == Drawn.RANDOM and not found.is_top_up:  # what was edited is said however it was drawn
-        found.reasons, found.why = [because("random")], ""
-    return _take(found, project, user, drawn, found.reasons)
+    if selection == Selection.RANDOM and not found.is_re_annotation:  # what was edited is said however it was selected
+        found.reasons, found.reason_text = [because("random")], ""
+    return _take(found, project, user, selection, found.reasons)
 
 
 def _at_random(project: Project, user: AbstractBaseUser) -> Assignment | None:
@@ -365,19 +378,19 @@ def _claim_gold(project: Project, user: AbstractBaseUser) -> Assignment | None:
     if query is None:
         return None
     row = Assignment(project=project, query=query, slot=0, is_extra=True, state=State.OPEN)
-    return _take(row, project, user, Drawn.GOLD, [because("random")])
+    return _take(row, project, user, Selection.GOLD, [because("random")])
 
 
 def _take(
-    row: Assignment, project: Project, user: AbstractBaseUser, drawn: str, reasons: Sequence[Reason]
+    row: Assignment, project: Project, user: AbstractBaseUser, selection: str, reasons: Sequence[Reason]
 ) -> Assignment:
     """Put an open row, locked by its caller, into the person's hands."""
     now = timezone.now()
-    ranking_id, passage_ids = (row.ranking_id, list(row.order)) if row.is_top_up else _shown(row)
+    ranking_id, passage_ids = (row.ranking_id, list(row.order)) if row.is_re_annotation else _shown(row)
     row.state = State.CLAIMED
     row.curator_id = user.pk
     row.ranking_id = ranking_id
-    row.drawn, row.reasons = drawn, list(reasons)
+    row.selection, row.reasons = selection, list(reasons)
     row.claimed_at = now
     row.lease_until = now + timedelta(seconds=project.lease_seconds)
     row.guidelines_id = _newest_guidelines.first(project.pk)
@@ -388,7 +401,9 @@ def _take(
         row.save()
     else:
         update(row, *_TAKEN)
-    audit_log.note("claimed", project=project, actor=user, query=row.query_id, assignment=row, data={"drawn": drawn})
+    audit_log.note(
+        "claimed", project=project, actor=user, query=row.query_id, assignment=row, data={"drawn": selection}
+    )
     return row
 
 
@@ -424,7 +439,7 @@ def _check_may_claim(project: Project, user: AbstractBaseUser, membership: Membe
         return
     today = timezone.localtime().replace(hour=0, minute=0, second=0, microsecond=0)
     done = Assignment.objects.submitted().filter(project=project, curator_id=user.pk, submitted_at__gte=today)
-    done = done.exclude(drawn=Drawn.CONFIRMED)
+    done = done.exclude(selection=Selection.CONFIRMED)
     if done.count() + held >= membership.daily_quota:
         raise QuotaReached(_("You have done your %(n)d of today.") % {"n": membership.daily_quota})
 
@@ -432,12 +447,12 @@ def _check_may_claim(project: Project, user: AbstractBaseUser, membership: Membe
 @transaction.atomic
 def _give_up(assignment: Assignment, reason: str, verb: str, actor: AbstractBaseUser | None = None) -> Assignment:
     row = locked(assignment)
-    if row.state in (State.HANDED_BACK, State.LAPSED):
+    if row.state in (State.SKIPPED, State.EXPIRED):
         return row
     if row.state != State.CLAIMED:
         raise NotHeld(_("This has been submitted; take it back first."))
     data = {"reason": reason, "was": row.comment}
-    row.state, row.comment = State.HANDED_BACK, reason or row.comment
+    row.state, row.comment = State.SKIPPED, reason or row.comment
     row.save(update_fields=["state", "comment"])
     if not row.is_extra:
         _fresh(row).save()
@@ -453,10 +468,10 @@ def _fresh(row: Assignment) -> Assignment:
         query_id=row.query_id,
         slot=row.slot,
         ranking_id=row.ranking_id,
-        is_top_up=row.is_top_up,
-        order=row.order if row.is_top_up else [],
-        value=row.value,
-        chance=row.chance,
-        reasons=row.reasons if row.drawn == Drawn.VALUE or row.is_top_up else [],
-        why=row.why if row.drawn == Drawn.VALUE else "",
+        is_re_annotation=row.is_re_annotation,
+        order=row.order if row.is_re_annotation else [],
+        priority=row.priority,
+        random_key=row.random_key,
+        reasons=row.reasons if row.selection == Selection.PRIORITY or row.is_re_annotation else [],
+        reason_text=row.reason_text if row.selection == Selection.PRIORITY else "",
     )

@@ -120,7 +120,7 @@ def work_of(assignment: Assignment, *, seen: visibility.Revealed | None = None, 
         text=written if text is None else text,
         citations=answer.citations if answer else [],
         unsupported=answer.unsupported if answer else [],
-        is_open=assignment.state in (states.CLAIMED, states.LAPSED),
+        is_open=assignment.state in (states.CLAIMED, states.EXPIRED),
         graded=sum(1 for card in cards if card.chosen),
     )
 

@@ -33,7 +33,7 @@ from retrieval.models import Passage
 UNDO_SECONDS = 600
 GRADES = range(4)
 
-State, Drawn = Assignment.State, Assignment.Drawn
+State, Selection = Assignment.State, Assignment.Selection
 
 _seen = Compiled(
     lambda row, passage: Passage.objects.filter(pk=passage).values_list(
@@ -267,7 +267,7 @@ def submit(assignment: Assignment, *, key: str = "") -> Submitted:
         return _submitted(row)
     _check_in_hand(row)
     _check_graded(row)
-    if row.state == State.LAPSED or (row.is_extra and row.drawn != Drawn.GOLD):
+    if row.state == State.EXPIRED or (row.is_extra and row.selection != Selection.GOLD):
         row.is_extra = not assignments.take_free_slot(row)
     was_returned = row.lease_until is None
     row.state, row.submitted_at, row.lease_until = State.SUBMITTED, timezone.now(), None
@@ -275,7 +275,7 @@ def submit(assignment: Assignment, *, key: str = "") -> Submitted:
     update(row, "state", "submitted_at", "lease_until", "is_extra", "slot", "comment")
     _accept_draft(row)
     data: dict[str, Any] = {"is_extra": row.is_extra}
-    if row.drawn == Drawn.GOLD:
+    if row.selection == Selection.GOLD:
         data["gold"] = consensus.gold_result(row, query)
     _note("submitted", row, key, data)
     if not row.is_extra:
@@ -295,11 +295,11 @@ def take_back(assignment: Assignment, *, key: str = "") -> Assignment:
     row = assignments.locked(assignment)
     if row.state == State.CLAIMED or audit_log.happened(row.curator_id, key):
         return row
-    if row.state == State.HANDED_BACK:
+    if row.state == State.SKIPPED:
         return assignments.take_up(row, key)
     if row.state != State.SUBMITTED:
         raise NotInHand(_("There is no submit to take back."))
-    if row.drawn == Drawn.CONFIRMED:
+    if row.selection == Selection.CONFIRMED:
         raise NotInHand(_("Grades that you confirmed are taken back where you confirmed them."))
     if not row.is_extra:
         _open_again(row, query)
@@ -321,7 +321,7 @@ def withdraw(judgement: Judgement, *, key: str = "") -> Judgement:
     judgement.refresh_from_db()
     if judgement.withdrawn_at is not None or audit_log.happened(row.curator_id, key):
         return judgement
-    if query.state == Query.State.SETTLED and row.drawn != Drawn.GOLD:
+    if query.state == Query.State.SETTLED and row.selection != Selection.GOLD:
         raise AlreadySettled(_("This query is settled. A reviewer can open it again."))
     judgement.withdrawn_at = timezone.now()
     judgement.save(update_fields=["withdrawn_at"])
@@ -338,11 +338,11 @@ def _locked_query(assignment: Assignment) -> Query:
 
 def _submitted(row: Assignment) -> Submitted:
     """Of a gold question nobody is told that it takes no slot."""
-    return Submitted(row, row.is_extra and row.drawn != Drawn.GOLD)
+    return Submitted(row, row.is_extra and row.selection != Selection.GOLD)
 
 
 def _consider(row: Assignment, query: Query) -> None:
-    if row.is_top_up and query.state != Query.State.OPEN:
+    if row.is_re_annotation and query.state != Query.State.OPEN:
         re_annotation.consider(query, row)
     else:
         consensus.consider(query)
@@ -354,9 +354,9 @@ def _open_again(row: Assignment, query: Query) -> None:
     if query.state == Query.State.SETTLED:
         since = timezone.now() - timedelta(seconds=UNDO_SECONDS)
         is_fresh = row.submitted_at is not None and row.submitted_at >= since
-        if not is_fresh or not (row.is_top_up or consensus.is_by_consensus(query)):
+        if not is_fresh or not (row.is_re_annotation or consensus.is_by_consensus(query)):
             raise AlreadySettled(_("This query is settled. A reviewer can open it again."))
-    if row.is_top_up:
+    if row.is_re_annotation:
         re_annotation.undo(query, row)
     elif query.state != Query.State.OPEN:
         consensus.undo(query)
@@ -365,7 +365,7 @@ def _open_again(row: Assignment, query: Query) -> None:
 def _check_in_hand(row: Assignment) -> None:
     if row.state == State.SUBMITTED:
         raise NotInHand(_("You have submitted this. Take it back first."))
-    if row.state not in (State.CLAIMED, State.LAPSED):
+    if row.state not in (State.CLAIMED, State.EXPIRED):
         raise NotInHand(_("You have given this back."))
 
 
@@ -380,7 +380,7 @@ def _check_graded(row: Assignment) -> None:
 
 
 def _accept_draft(row: Assignment) -> None:
-    if row.is_unanswerable or row.is_top_up or row.ranking_id is None or _answered(row.pk):
+    if row.is_unanswerable or row.is_re_annotation or row.ranking_id is None or _answered(row.pk):
         return
     draft = _drafted.first(row.ranking_id)
     if draft is not None:
@@ -394,7 +394,7 @@ def _check_shown(row: Assignment, passage_id: int) -> None:
 
 def _sign_of_life(row: Assignment, seconds: float | None = None) -> None:
     """The lease runs anew with everything the person does; a lapsed slot is taken up again while it is free."""
-    if row.state == State.LAPSED:
+    if row.state == State.EXPIRED:
         assignments.resume(row)
     if row.state == State.CLAIMED and row.lease_until is not None:
         row.lease_until = timezone.now() + timedelta(seconds=row.project.lease_seconds)

@@ -47,12 +47,12 @@ def revalue(project: Project, queries: Collection[int] | None = None) -> int:
     found = list(steerable)
     known = _Known(_through(ids), _apart(ids), _holes(ids), _asked(project, found), _near(project, found))
     slots = Assignment.objects.open().filter(query__in=[query.pk for query in found])
-    stand = {pk: (value, reasons) for pk, value, reasons in slots.values_list("query_id", "value", "reasons")}
+    stand = {pk: (value, reasons) for pk, value, reasons in slots.values_list("query_id", "priority", "reasons")}
     for query in found:
         value, reasons = _worth(query, query.overlap or project.overlap, known)
         there = stand.get(query.pk)
         if there is not None and there != (value, reasons) and not _is_wished(there[1]):
-            Assignment.objects.open().filter(query=query).update(value=value, reasons=reasons, why="")
+            Assignment.objects.open().filter(query=query).update(priority=value, reasons=reasons, reason_text="")
     return len(found)
 
 
@@ -123,7 +123,7 @@ def _disputed(project: Project) -> list[int]:
 
 def _through(ids: Collection[int]) -> dict[int, int]:
     """How many people have submitted each query."""
-    submitted = Assignment.objects.submitted().filter(query__in=ids, is_extra=False, is_top_up=False)
+    submitted = Assignment.objects.submitted().filter(query__in=ids, is_extra=False, is_re_annotation=False)
     return Counter(submitted.values_list("query_id", flat=True))
 
 

@@ -48,7 +48,7 @@ def judge(request: HttpRequest, project: Project) -> HttpResponse:
     except assignments.NotNow as error:
         found, reason = None, str(error)
     if found is None:
-        mine = Assignment.objects.filter(project=project, curator=request.user, state=Assignment.State.HANDED_BACK)
+        mine = Assignment.objects.filter(project=project, curator=request.user, state=Assignment.State.SKIPPED)
         given_back = mine.select_related("query").order_by("-claimed_at").first()
         context = {"project": project, "reason": reason, "given_back": given_back}
         return render(request, "curation/annotation/judge.html", context)
@@ -150,7 +150,7 @@ def submit(request: HttpRequest, mine: Assignment, fields: Fields) -> Fields | H
 def gold_feedback(submitted: Assignment) -> dict[str, int] | None:
     """How the person did, where it was a gold question and the project tells at once."""
     at_once = submitted.project.gold_feedback == Project.GoldFeedback.AT_ONCE
-    if submitted.drawn != Assignment.Drawn.GOLD or not at_once:
+    if submitted.selection != Assignment.Selection.GOLD or not at_once:
         return None
     return consensus.gold_result(submitted, submitted.query)
 

@@ -90,7 +90,7 @@ BY_NOBODY = {
 }
 
 REASONS = {
-    "random": gettext_lazy("Drawn at random."),
+    "random": gettext_lazy("Picked at random."),
     "chosen": gettext_lazy("You chose it."),
     "given": gettext_lazy("It was given to you."),
     "disagreement": gettext_lazy("The retriever and the language model rank its passages differently."),
@@ -172,7 +172,7 @@ def of_reasons(reasons: Iterable[Reason]) -> str:
 
 def why(row: Assignment | Review) -> str:
     """Why the row is where it is; of an old one the words it was written with."""
-    return of_reasons(row.reasons) or row.why
+    return of_reasons(row.reasons) or row.reason_text
 
 
 def of_measure(name: str) -> str:

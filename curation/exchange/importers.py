@@ -188,7 +188,7 @@ class _Places:
         self.held: dict[int, set[int]] = {pk: set() for pk in self.queries}
         self.had: set[tuple[int, int]] = set()
         self.used: list[int] = []
-        turns = Assignment.objects.filter(is_top_up=False)
+        turns = Assignment.objects.filter(is_re_annotation=False)
         rows = turns.values_list("pk", "query_id", "slot", "state", "curator_id", "is_extra")
         for some in consensus.chunks(list(self.queries)):
             for pk, query_id, slot, state, curator_id, is_extra in rows.filter(query__in=some):
@@ -357,7 +357,7 @@ def _submitted(query: Query, person: User, slot: int, order: Sequence[int] = ())
         slot=slot,
         state=Assignment.State.SUBMITTED,
         curator=person,
-        chance=random.random(),
+        random_key=random.random(),
         order=list(order),
         claimed_at=now,
         submitted_at=now,

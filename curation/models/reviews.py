@@ -40,7 +40,9 @@ class Review(models.Model):
     query = models.ForeignKey(Query, on_delete=models.CASCADE, related_name="reviews")
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
     reasons = reasons_field(_("Why it came to a reviewer, as codes of wording.REASONS."))
-    why = models.CharField(max_length=300, blank=True, help_text=_("The same in words, from before there were codes."))
+    reason_text = models.CharField(
+        max_length=300, blank=True, help_text=_("The same in words, from before there were codes.")
+    )
     reviewer = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="reviews"
     )

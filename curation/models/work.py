@@ -30,8 +30,8 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
     def new_to(self, user: AbstractBaseUser) -> Self:
         """Of queries the person has never held; a top-up asks of texts that they have not had."""
         held = Assignment.objects.filter(query=OuterRef("query"), curator_id=user.pk)
-        is_top_up = ExpressionWrapper(OuterRef("is_top_up"), models.BooleanField())
-        same = held.annotate(asks_anew=is_top_up).filter(Q(asks_anew=False) | Q(ranking=OuterRef("ranking")))
+        is_re_annotation = ExpressionWrapper(OuterRef("is_re_annotation"), models.BooleanField())
+        same = held.annotate(asks_anew=is_re_annotation).filter(Q(asks_anew=False) | Q(ranking=OuterRef("ranking")))
         return self.filter(~Exists(same))
 
     def open_for(self, user: AbstractBaseUser) -> Self:
@@ -62,14 +62,14 @@ class Assignment(models.Model):
         OPEN = "open", _("open")
         CLAIMED = "claimed", _("claimed")
         SUBMITTED = "submitted", _("submitted")
-        HANDED_BACK = "handed_back", _("handed back")
-        LAPSED = "lapsed", _("lapsed")
+        SKIPPED = "handed_back", _("handed back")
+        EXPIRED = "lapsed", _("lapsed")
 
     HOLDING = [State.OPEN, State.CLAIMED, State.SUBMITTED]
 
-    class Drawn(models.TextChoices):
+    class Selection(models.TextChoices):
         RANDOM = "random", _("at random")
-        VALUE = "value", _("by value")
+        PRIORITY = "value", _("by value")
         GOLD = "gold", _("as a gold question")
         CHOSEN = "chosen", _("by name")
         CONFIRMED = "confirmed", _("by confirming a grade")
@@ -78,7 +78,7 @@ class Assignment(models.Model):
     query = models.ForeignKey(Query, on_delete=models.CASCADE, related_name="assignments")
     slot = models.PositiveSmallIntegerField(help_text=_("1 … overlap."))
     is_extra = models.BooleanField(default=False, help_text=_("Came after its slot was filled; kept, not counted."))
-    is_top_up = models.BooleanField(
+    is_re_annotation = models.BooleanField(
         default=False, db_default=False, help_text=_("Asks only for passages that were edited after they were judged.")
     )
     state = models.CharField(max_length=12, choices=State, default=State.OPEN)
@@ -87,11 +87,13 @@ class Assignment(models.Model):
     )
     ranking = models.ForeignKey(Ranking, null=True, blank=True, on_delete=models.PROTECT, related_name="assignments")
     guidelines = models.ForeignKey(Guidelines, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
-    value = models.FloatField(default=0, help_text=_("What judging it would bring; higher first."))
-    chance = models.FloatField(default=0, help_text=_("Its place in the random order."))
+    priority = models.FloatField(default=0, help_text=_("What judging it would bring; higher first."))
+    random_key = models.FloatField(default=0, help_text=_("Its place in the random order."))
     reasons = reasons_field(_("Why this one, as codes of wording.REASONS."))
-    why = models.CharField(max_length=200, blank=True, help_text=_("The same in words, from before there were codes."))
-    drawn = models.CharField(max_length=10, choices=Drawn, blank=True, help_text=_("How the claim came to it."))
+    reason_text = models.CharField(
+        max_length=200, blank=True, help_text=_("The same in words, from before there were codes.")
+    )
+    selection = models.CharField(max_length=10, choices=Selection, blank=True, help_text=_("How the claim came to it."))
     order = models.JSONField(default=list, blank=True, help_text=_("Passage ids in the order this person saw them."))
     lease_until = models.DateTimeField(null=True, blank=True)
     claimed_at = models.DateTimeField(null=True, blank=True)
@@ -112,12 +114,12 @@ class Assignment(models.Model):
             ),
             models.UniqueConstraint(
                 fields=["query", "curator"],
-                condition=Q(curator__isnull=False, is_top_up=False),
+                condition=Q(curator__isnull=False, is_re_annotation=False),
                 name="one_assignment_per_curator",
             ),
             models.UniqueConstraint(
                 fields=["query", "curator", "ranking"],
-                condition=Q(curator__isnull=False, is_top_up=True),
+                condition=Q(curator__isnull=False, is_re_annotation=True),
                 name="one_top_up_per_curator_and_ranking",
             ),
             models.CheckConstraint(
@@ -126,8 +128,10 @@ class Assignment(models.Model):
             ),
         ]
         indexes = [
-            models.Index(F("project"), F("value").desc(), F("id"), condition=Q(state="open"), name="open_by_value"),
-            models.Index(fields=["project", "chance"], condition=Q(state="open"), name="open_by_chance"),
+            models.Index(
+                F("project"), F("priority").desc(), F("id"), condition=Q(state="open"), name="open_by_priority"
+            ),
+            models.Index(fields=["project", "random_key"], condition=Q(state="open"), name="open_by_random_key"),
             models.Index(fields=["lease_until"], condition=Q(state="claimed"), name="claimed_by_lease"),
             models.Index(fields=["curator", "state", "submitted_at"], name="assignment_by_curator"),
             models.Index(fields=["project", "submitted_at"], name="assignment_by_submit"),

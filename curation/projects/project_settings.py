@@ -107,7 +107,9 @@ def _wanted(query: Query, project: Project) -> int:
 def _slots(queries: Sequence[Query]) -> dict[int, list[Assignment]]:
     """What fills each query's slots, or waits to."""
     found: dict[int, list[Assignment]] = {query.pk: [] for query in queries}
-    rows = Assignment.objects.filter(query__in=found, is_extra=False, is_top_up=False, state__in=Assignment.HOLDING)
+    rows = Assignment.objects.filter(
+        query__in=found, is_extra=False, is_re_annotation=False, state__in=Assignment.HOLDING
+    )
     for row in rows.order_by("slot"):
         found[row.query_id].append(row)
     return found

@@ -134,7 +134,7 @@ def _turn(query: Query, offers: list[SuggestedGrade], actor: AbstractBaseUser) -
 
     None while the person holds the query, or after they gave it back: nobody has two turns at one query.
     """
-    had = Assignment.objects.filter(query=query, curator_id=actor.pk, is_top_up=False).first()
+    had = Assignment.objects.filter(query=query, curator_id=actor.pk, is_re_annotation=False).first()
     if had is not None:
         return had if had.state == Assignment.State.SUBMITTED else None
     now = timezone.now()
@@ -145,7 +145,7 @@ def _turn(query: Query, offers: list[SuggestedGrade], actor: AbstractBaseUser) -
         is_extra=True,
         state=Assignment.State.SUBMITTED,
         curator_id=actor.pk,
-        drawn=Assignment.Drawn.CONFIRMED,
+        selection=Assignment.Selection.CONFIRMED,
         order=[offer.passage_id for offer in offers],
         claimed_at=now,
         submitted_at=now,

@@ -165,7 +165,7 @@ def throughput(project: Project) -> Table:
     days = [today - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
     since = timezone.now() - timedelta(days=DAYS)
     rows = Assignment.objects.submitted().filter(project=project, submitted_at__gte=since)
-    rows = rows.exclude(drawn=Assignment.Drawn.CONFIRMED)
+    rows = rows.exclude(selection=Assignment.Selection.CONFIRMED)
     counted = dict(rows.annotate(day=TruncDate("submitted_at")).values_list("day").annotate(Count("pk")).order_by())
     table: list[list[Cell]] = [[day.isoformat(), counted.get(day, 0)] for day in days]
     return Table("throughput", _("Submits a day"), [_("Day"), _("Submits")], table)

@@ -122,10 +122,10 @@ def open_slots_of(project: Project, queries: Sequence[Query]) -> list[Assignment
     places = stratified_order.place(project, fresh, newest)
     rows = []
     for query in queries:
-        chance = places[query.pk] if query.pk in places else random.random()
+        random_key = places[query.pk] if query.pk in places else random.random()
         wanted = range(1, (query.overlap or project.overlap) + 1) if query.gold is None else range(0)
         missing = [slot for slot in wanted if slot not in taken.get(query.pk, ())]
-        place = {"project": project, "query": query, "ranking_id": newest.get(query.pk), "chance": chance}
+        place = {"project": project, "query": query, "ranking_id": newest.get(query.pk), "random_key": random_key}
         rows += [Assignment(**place, slot=slot) for slot in missing]
     return Assignment.objects.bulk_create(rows, batch_size=2000)
 
@@ -172,8 +172,8 @@ def undrafted(project: Project, limit: int) -> list[int]:
     """The rankings that people will come to next and that have no draft yet: held work first, then the queue."""
     blank = Assignment.objects.filter(project=project, ranking__isnull=False, ranking__draft=None)
     held = blank.filter(state=Assignment.State.CLAIMED).order_by("claimed_at")[:limit]
-    queue = Assignment.objects.open().filter(project=project).order_by("chance", "pk").values("pk")[: 10 * limit]
-    waiting = blank.filter(pk__in=queue).order_by("chance", "pk")
+    queue = Assignment.objects.open().filter(project=project).order_by("random_key", "pk").values("pk")[: 10 * limit]
+    waiting = blank.filter(pk__in=queue).order_by("random_key", "pk")
     ids = [*held.values_list("ranking_id", flat=True), *waiting.values_list("ranking_id", flat=True)]
     return [ranking_id for ranking_id in dict.fromkeys(ids) if ranking_id is not None][:limit]
 

@@ -117,7 +117,7 @@ def _opinions(request: MemberRequest, query: Query, ranking: Ranking | None) -> 
         "settled_grades": {row.passage_id: row for row in review.grades.all()} if review and shows_settled else {},
         "suggested": {row.passage_id: row for row in offered},
         "events": audit_log.gathered(events[:LATEST_EVENTS]) if revealed.has_others else [],
-        "submitted": query.assignments.filter(is_extra=False, is_top_up=False).submitted().count(),
+        "submitted": query.assignments.filter(is_extra=False, is_re_annotation=False).submitted().count(),
         "mine": Assignment.objects.held_by(request.user).filter(query=query).first(),
     }
 

@@ -40,7 +40,9 @@ T = TypeVar("T")
 
 _counted = Compiled(
     lambda query: (
-        Assignment.objects.submitted().filter(query=query, is_extra=False, is_top_up=False).values_list("pk", flat=True)
+        Assignment.objects.submitted()
+        .filter(query=query, is_extra=False, is_re_annotation=False)
+        .values_list("pk", flat=True)
     )
 )
 
@@ -321,7 +323,7 @@ def _opinion(
 
 def _votes(queries: Sequence[Query]) -> tuple[list[agreement.Vote], list[tuple[int, int]]]:
     """Every counted grade of the queries, confirmed ones too, and the (query, passage) of each item number."""
-    is_counted = Q(assignment__is_extra=False) | Q(assignment__drawn=Assignment.Drawn.CONFIRMED)
+    is_counted = Q(assignment__is_extra=False) | Q(assignment__selection=Assignment.Selection.CONFIRMED)
     counted = Judgement.objects.submitted().filter(is_counted, grade__isnull=False).order_by("pk")
     numbers: dict[tuple[int, int], int] = {}
     votes = [
@@ -370,7 +372,7 @@ def _votes_per_item(votes: Iterable[agreement.Vote]) -> dict[int, int]:
 
 def _submitted_work(queries: Sequence[Query]) -> dict[int, list[Assignment]]:
     work: dict[int, list[Assignment]] = defaultdict(list)
-    rows = Assignment.objects.submitted().filter(is_extra=False, is_top_up=False).order_by("pk")
+    rows = Assignment.objects.submitted().filter(is_extra=False, is_re_annotation=False).order_by("pk")
     for some in chunks([query.pk for query in queries]):
         for row in rows.filter(query__in=some):
             work[row.query_id].append(row)

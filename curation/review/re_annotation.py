@@ -45,7 +45,7 @@ def catch_up(query: Query) -> int:
     graded = SettledGrade.objects.filter(review__query=query, review__state=Review.State.SETTLED)
     known = set(graded.values_list("passage_id", flat=True))
     old = Passage.objects.filter(pk__in=known, retired_at__isnull=False)
-    asked = Assignment.objects.filter(query=query, is_top_up=True, is_extra=False, state__in=Assignment.HOLDING)
+    asked = Assignment.objects.filter(query=query, is_re_annotation=True, is_extra=False, state__in=Assignment.HOLDING)
     known |= {pk for order in asked.values_list("order", flat=True) for pk in order}
     new = {pk: now for pk, now in _replacements(query.project.corpus_id, old).items() if now not in known}
     return len(Assignment.objects.bulk_create(_top_ups(query, new))) if new and query.gold is None else 0
@@ -56,7 +56,7 @@ def consider(query: Query, turn: Assignment) -> None:
 
     The caller holds the query's lock. A query that was opened again meanwhile counts them when it is settled.
     """
-    of_same = Assignment.objects.filter(query=query, ranking=turn.ranking_id, is_top_up=True, is_extra=False)
+    of_same = Assignment.objects.filter(query=query, ranking=turn.ranking_id, is_re_annotation=True, is_extra=False)
     settled = Review.objects.current().filter(query=query).first()
     if settled is None or of_same.filter(state__in=[State.OPEN, State.CLAIMED]).exists():
         return
@@ -126,9 +126,9 @@ def _top_ups(query: Query, new: Mapping[int, int]) -> list[Assignment]:
         "query": query,
         "ranking": ranking,
         "order": order,
-        "is_top_up": True,
-        "chance": random.random(),
-        "value": 0.0 if query.is_evaluation else VALUE,
+        "is_re_annotation": True,
+        "random_key": random.random(),
+        "priority": 0.0 if query.is_evaluation else VALUE,
         "reasons": [because("edited", n=len(order))],
     }
     audit_log.note("asked_anew", project=project, query=query, data={"passages": order})

@@ -5,7 +5,7 @@
 
 /* global Chart */
 
-const drawn = new Map(); // canvas → function that draws it anew in the current theme
+const selection = new Map(); // canvas → function that draws it anew in the current theme
 
 /** The colour a custom property stands for in this theme: light-dark() has to be resolved by an element. */
 export function colour(name) {
@@ -103,7 +103,7 @@ async function follow(figure) {
 for (const figure of document.querySelectorAll("[data-curves]")) follow(figure);
 
 function redraw() {
-  for (const [canvas, draw] of drawn) {
+  for (const [canvas, draw] of selection) {
     if (canvas.isConnected) draw();
     else drawn.delete(canvas);
   }

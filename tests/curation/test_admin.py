@@ -88,7 +88,7 @@ def test_a_lease_can_be_released_and_the_slot_given_to_somebody(
     _act(boss, Assignment, "release_lease", first.pk)
     _act(boss, Assignment, "reassign", second.pk, person=bob.pk)
     first.refresh_from_db(), second.refresh_from_db()
-    assert (first.state, second.state) == (Assignment.State.LAPSED, Assignment.State.HANDED_BACK)
+    assert (first.state, second.state) == (Assignment.State.EXPIRED, Assignment.State.SKIPPED)
     assert Assignment.objects.held_by(bob).get().query == second.query
     assert Event.objects.filter(verb="reassigned", actor__username="boss").exists()
 

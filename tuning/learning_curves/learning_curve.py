@@ -57,7 +57,7 @@ class AlreadyLearning(CurationError):
 
 
 class CannotLearn(CurationError):
-    """A learning curve cannot be drawn, with the reason."""
+    """A learning curve cannot be selection, with the reason."""
 
 
 REASONS: tuple[type[Exception], ...] = (*training_cycle.REASONS, CannotLearn)

@@ -13,7 +13,7 @@ from curation.annotation import assignments, judgements
 from curation.core import labels
 from curation.models import Assignment, Event, Membership, Project, Query
 
-State, Drawn = Assignment.State, Assignment.Drawn
+State, Selection = Assignment.State, Assignment.Selection
 Wait = Callable[..., Query]
 
 
@@ -29,7 +29,7 @@ def test_a_claim_takes_a_slot_with_a_lease_and_an_order_of_ones_own(project: Pro
     assert claimed.lease_until is not None and claimed.lease_until > timezone.now()
     shown = claimed.ranking.shown.values_list("passage_id", flat=True)
     assert sorted(claimed.order) == sorted(shown)
-    assert labels.why(claimed) == "Drawn at random."
+    assert labels.why(claimed) == "Picked at random."
 
 
 def test_asking_again_gives_the_same_work(project: Project, alice: User, wait: Wait) -> None:
@@ -74,10 +74,10 @@ def test_what_is_handed_back_waits_for_somebody_else_and_keeps_its_place(
     claimed = assignments.claim_next(project, alice)
     assert claimed is not None
     returned = assignments.hand_back(claimed, "not my field")
-    assert returned.state == State.HANDED_BACK and returned.comment == "not my field"
-    assert assignments.hand_back(claimed).state == State.HANDED_BACK  # twice is once
+    assert returned.state == State.SKIPPED and returned.comment == "not my field"
+    assert assignments.hand_back(claimed).state == State.SKIPPED  # twice is once
     fresh = Assignment.objects.open().get()
-    assert (fresh.slot, fresh.chance) == (claimed.slot, claimed.chance)
+    assert (fresh.slot, fresh.random_key) == (claimed.slot, claimed.random_key)
     assert assignments.claim_next(project, bob) is not None
 
 
@@ -90,7 +90,7 @@ def test_a_lease_that_is_over_frees_the_slot_and_keeps_the_grades(
     judgements.record(claimed, claimed.order[0], 3)
     _lapse(claimed)
     claimed.refresh_from_db()
-    assert claimed.state == State.LAPSED and claimed.judgements.standing().count() == 1
+    assert claimed.state == State.EXPIRED and claimed.judgements.standing().count() == 1
     assert assignments.claim_next(project, bob) is not None
     assert Event.objects.filter(verb="lapsed", assignment=claimed).exists()
 
@@ -165,14 +165,14 @@ def test_a_full_quota_ends_the_day(project: Project, alice: User, wait: Wait) ->
 def test_at_least_the_projects_share_is_drawn_at_random(project: Project, alice: User, wait: Wait) -> None:
     for _number in range(20):
         assignments.prefer(wait(), 1.0, [labels.because("hole", build=7, rank=2)])
-    drawn = []
+    claims = []
     while (claimed := assignments.claim_next(project, alice)) is not None:
-        drawn.append(claimed)
+        claims.append(claimed)
         assignments.hand_back(claimed)
-        random_so_far = sum(one.drawn == Drawn.RANDOM for one in drawn)
-        assert random_so_far >= project.random_share * len(drawn)
-    steered = [one for one in drawn if one.drawn == Drawn.VALUE]
-    assert len(drawn) == 20 and len(steered) <= 10
+        random_so_far = sum(one.selection == Selection.RANDOM for one in claims)
+        assert random_so_far >= project.random_share * len(claims)
+    steered = [one for one in claims if one.selection == Selection.PRIORITY]
+    assert len(claims) == 20 and len(steered) <= 10
     assert {labels.why(one) for one in steered} == {"Nobody has judged what build 7 ranks at place 2."}
 
 
@@ -183,7 +183,10 @@ def test_the_most_valuable_comes_first_among_the_steered(project: Project, alice
         assignments.prefer(query, value, [labels.because("age", days=int(value))])
     Membership.objects.filter(user=alice).update(claims=1, random_claims=1)
     claimed = assignments.claim_next(project, alice)
-    assert claimed is not None and (claimed.drawn, labels.why(claimed)) == (Drawn.VALUE, "It was asked 3 days ago.")
+    assert claimed is not None and (claimed.selection, labels.why(claimed)) == (
+        Selection.PRIORITY,
+        "It was asked 3 days ago.",
+    )
 
 
 def test_the_evaluation_sample_is_never_steered(project: Project, alice: User, wait: Wait) -> None:
@@ -191,7 +194,7 @@ def test_the_evaluation_sample_is_never_steered(project: Project, alice: User, w
     assert assignments.prefer(query, 9.0, []) == 0
     Membership.objects.filter(user=alice).update(claims=1, random_claims=1)
     claimed = assignments.claim_next(project, alice)
-    assert claimed is not None and claimed.drawn == Drawn.RANDOM
+    assert claimed is not None and claimed.selection == Selection.RANDOM
 
 
 def test_a_skip_is_undone_with_what_was_there(project: Project, alice: User, wait: Wait) -> None:
@@ -222,7 +225,7 @@ def test_what_somebody_else_took_meanwhile_is_not_taken_up_again(
     with pytest.raises(assignments.Taken):
         judgements.take_back(mine)
     mine.refresh_from_db()
-    assert mine.state == State.HANDED_BACK and Assignment.objects.held_by(bob).get() == theirs
+    assert mine.state == State.SKIPPED and Assignment.objects.held_by(bob).get() == theirs
 
 
 def test_what_an_administrator_took_away_is_not_taken_up_again(
@@ -257,7 +260,7 @@ def test_gold_questions_are_mixed_in_and_take_no_slot(project: Project, alice: U
     for person in (alice, bob):
         claimed = assignments.claim_next(project, person)
         assert claimed is not None and claimed.query == gold
-        assert labels.why(claimed) == "Drawn at random."
+        assert labels.why(claimed) == "Picked at random."
         following = assignments.claim_next(project, person, beside=claimed.pk)
         assert following is None or following.query == plain  # each gold question once a person
 

@@ -251,7 +251,7 @@ def test_nothing_is_claimed_ahead_when_nothing_is_left(signed_in: Client, mine: 
 
 
 def test_a_lost_lease_is_a_conflict(signed_in: Client, mine: Assignment) -> None:
-    Assignment.objects.filter(pk=mine.pk).update(state=Assignment.State.HANDED_BACK)
+    Assignment.objects.filter(pk=mine.pk).update(state=Assignment.State.SKIPPED)
     assert press(signed_in, "renew", mine).status_code == 409
 
 
@@ -299,7 +299,7 @@ def test_a_plain_skip_goes_on_to_the_next(signed_in: Client, mine: Assignment) -
     response = signed_in.post(address("skip", mine), {"comment": "not my field"})
     assert response["Location"].endswith("/judge/")
     mine.refresh_from_db()
-    assert (mine.state, mine.comment) == (Assignment.State.HANDED_BACK, "not my field")
+    assert (mine.state, mine.comment) == (Assignment.State.SKIPPED, "not my field")
 
 
 def test_flags_and_unanswerable_can_be_taken_down_again(signed_in: Client, mine: Assignment) -> None:

@@ -27,7 +27,7 @@ def test_a_query_that_others_have_judged_is_worth_more(project: Project, alice: 
         judgements.mark_unanswerable(claimed)
         judgements.submit(claimed)
     priority.revalue(project)
-    assert {(row.value > 0.3, labels.why(row)) for row in query.assignments.open()} == {
+    assert {(row.priority > 0.3, labels.why(row)) for row in query.assignments.open()} == {
         (True, "1 of 3 people have judged it.")
     }
     assert not project.assignments.exclude(query=query).filter(value__gt=0).exists()
@@ -52,12 +52,12 @@ def test_what_is_asked_again_is_worth_more_once(project: Project, alice: User, w
     first, again, other = wait("Who sleeps?"), wait("who sleeps"), wait("Who swims?")
     project.queries.update(is_evaluation=False)
     priority.revalue(project)
-    value = {row.query_id: (row.value, labels.why(row)) for row in Assignment.objects.open()}
+    value = {row.query_id: (row.priority, labels.why(row)) for row in Assignment.objects.open()}
     assert value[first.pk] == (0.25, "It was asked 2 times.")
     assert value[again.pk] == value[other.pk] == (0, "")
     Query.objects.filter(pk=again.pk).update(state=Query.State.SETTLED)
     priority.revalue(project, [first.pk])
-    assert Assignment.objects.open().get(query=first).value == 0  # the other's answer serves
+    assert Assignment.objects.open().get(query=first).priority == 0  # the other's answer serves
 
 
 def test_people_who_disagree_before_the_last_has_judged_move_a_query_up(
@@ -71,7 +71,7 @@ def test_people_who_disagree_before_the_last_has_judged_move_a_query_up(
         judgements.submit(claimed)
     priority.revalue(project)
     left = query.assignments.open().get()
-    assert left.value == pytest.approx(1 + 2 / 3, abs=0.001)
+    assert left.priority == pytest.approx(1 + 2 / 3, abs=0.001)
     assert labels.why(left) == "Two people's grades of one passage lie 3 apart."
 
 
@@ -81,8 +81,8 @@ def test_what_has_waited_long_moves_up_and_a_persons_wish_is_not_moved_back(proj
     assignments.prefer(Query.objects.get(pk=wished.pk), 1.0, [labels.because("worse", release=2)])
     priority.revalue(project)
     rows = {row.query_id: row for row in Assignment.objects.open()}
-    assert (rows[old.pk].value, labels.why(rows[old.pk])) == (0.125, "It was asked 15 days ago.")
-    assert (rows[wished.pk].value, labels.why(rows[wished.pk])) == (1.0, "It got worse with release 2.")
+    assert (rows[old.pk].priority, labels.why(rows[old.pk])) == (0.125, "It was asked 15 days ago.")
+    assert (rows[wished.pk].priority, labels.why(rows[wished.pk])) == (1.0, "It got worse with release 2.")
 
 
 def test_valuing_reads_as_often_for_many_queries_as_for_few_and_writes_what_changed(

@@ -23,7 +23,7 @@ def test_who_reads_a_reason_decides_its_language(project: Project, alice: User, 
         claimed = assignments.claim_next(project, alice)
         assert claimed is not None
         in_chinese = labels.why(claimed)
-    assert (labels.why(claimed), in_chinese) == ("Drawn at random.", "随机抽取。")
+    assert (labels.why(claimed), in_chinese) == ("Picked at random.", "随机抽取。")
 
 
 def test_a_review_of_a_chinese_submit_reads_in_english(project: Project, alice: User, bob: User, wait: Wait) -> None:

@@ -106,7 +106,7 @@ def test_who_leaves_gives_back_what_they_hold_and_leaves_what_they_judged(
     assert Judgement.objects.filter(curator=alice).count() == len(done.order)
     taken = assignments.claim_next(project, bob)
     assert held is not None and taken is not None and taken.query_id == held.query_id
-    assert Assignment.objects.get(pk=held.pk).state == Assignment.State.LAPSED
+    assert Assignment.objects.get(pk=held.pk).state == Assignment.State.EXPIRED
 
 
 def test_the_last_manager_neither_leaves_nor_steps_down(manager: Client, mona: User, project: Project) -> None:

@@ -26,7 +26,7 @@ def test_a_query_freezes_its_ranking_and_opens_its_slots(project: Project, relea
     assert [row.rank for row in shown] == [1, 2, 3, 4]
     slots = query.assignments.open()
     assert sorted(slots.values_list("slot", flat=True)) == [1, 2]
-    assert len(set(slots.values_list("chance", flat=True))) == 1 and slots[0].ranking == ranking
+    assert len(set(slots.values_list("random_key", flat=True))) == 1 and slots[0].ranking == ranking
 
 
 def test_an_id_that_was_asked_is_not_asked_again(project: Project, release: Release) -> None:

@@ -64,12 +64,12 @@ def test_every_stretch_of_the_queue_holds_each_stratum_in_its_share(
     random.shuffle(names)
     for start in range(0, len(names), 50):  # they come in four imports
         _arrive(project, passages, names[start : start + 50])
-    order = list(Assignment.objects.order_by("chance").values_list("query__stratum", flat=True))
+    order = list(Assignment.objects.order_by("random_key").values_list("query__stratum", flat=True))
     assert len(order) == 200
     for done in (20, 50, 100, 150):
-        drawn = Counter(order[:done])
+        claims = Counter(order[:done])
         for name, count in SHARES.items():
-            assert abs(drawn[name] - count * done / 200) <= 3, (done, name)
+            assert abs(claims[name] - count * done / 200) <= 3, (done, name)
 
 
 def test_the_evaluation_sample_is_drawn_by_chance_whatever_its_subject_is_worth(
@@ -87,22 +87,22 @@ def test_the_evaluation_sample_is_drawn_by_chance_whatever_its_subject_is_worth(
     moved = sum(assignments.prefer(query, 1.0, []) for query in worth)
     sampled = {query.pk: query.stratum for query in queries if query.is_evaluation}
     assert moved == len(worth) - sum(stratum == "panda" for stratum in sampled.values())
-    drawn = []
+    claims = []
     for _number in range(len(queries) // 2):
         claimed = assignments.claim_next(project, alice)
         assert claimed is not None
-        drawn.append(claimed)
+        claims.append(claimed)
         assignments.hand_back(claimed)
     member = Membership.objects.get(user=alice)
-    assert member.claims == len(drawn) and member.random_claims * 2 >= member.claims
-    of_sample = [one for one in drawn if one.query_id in sampled]
-    assert {one.drawn for one in of_sample} == {Assignment.Drawn.RANDOM}
+    assert member.claims == len(claims) and member.random_claims * 2 >= member.claims
+    of_sample = [one for one in claims if one.query_id in sampled]
+    assert {one.selection for one in of_sample} == {Assignment.Selection.RANDOM}
     pandas = sum(sampled[one.query_id] == "panda" for one in of_sample)
     share = sum(stratum == "panda" for stratum in sampled.values()) / len(sampled)
     n, total = len(of_sample), len(sampled)
     spread = (n * share * (1 - share) * (total - n) / (total - 1)) ** 0.5
     assert n > 10 and abs(pandas - n * share) <= 3 * spread
-    steered = [one for one in drawn if one.drawn == Assignment.Drawn.VALUE]
+    steered = [one for one in claims if one.selection == Assignment.Selection.PRIORITY]
     assert steered and {one.query.stratum for one in steered} == {"panda"}
 
 

@@ -68,7 +68,7 @@ def test_a_settled_query_asks_for_the_new_text_alone_and_stays_settled(
     query.refresh_from_db()
     assert query.state == Query.State.SETTLED
     turn = assignments.claim_next(project, alice)  # who judged the old text may judge the new one
-    assert turn is not None and turn.is_top_up and turn.query == query
+    assert turn is not None and turn.is_re_annotation and turn.query == query
     assert [Passage.objects.get(pk=pk).text for pk in turn.order] == ["The lion never sleeps."]
     assert assignments.claim_next(project, bob) is None
     _grade_all(turn, 0)
@@ -125,7 +125,7 @@ def test_a_lapsed_and_a_handed_back_top_up_ask_for_the_same_text(
     assert turn is not None
     assignments.skip(turn)
     other = assignments.claim_next(project, bob)
-    assert other is not None and other.is_top_up and other.order == [now["lion"].pk] and other.slot == turn.slot
+    assert other is not None and other.is_re_annotation and other.order == [now["lion"].pk] and other.slot == turn.slot
     with pytest.raises(assignments.Taken):
         judgements.take_back(turn)
     Assignment.objects.filter(pk=other.pk).update(lease_until=timezone.now())
@@ -171,7 +171,7 @@ def test_who_judged_the_old_text_while_it_was_edited_has_not_judged_the_new_one(
     assert not Assignment.objects.open().exists()
     _grade_all(held, 2)
     turn = assignments.claim_next(project, bob)
-    assert turn is not None and turn.is_top_up and len(turn.order) == 1
+    assert turn is not None and turn.is_re_annotation and len(turn.order) == 1
     newest = _edit(project, lion="The lion dreams.")  # and again, with the top-up in hand
     _grade_all(turn, 1)
     again = assignments.claim_next(project, alice)
@@ -202,9 +202,9 @@ def test_the_evaluation_sample_is_asked_anew_but_not_steered(project: Project, a
     _settle(query, alice)
     _edit(project, lion="The lion never sleeps.")
     slot = query.assignments.open().get()
-    assert slot.value == 0
+    assert slot.priority == 0
     turn = assignments.claim_next(project, alice)
-    assert turn is not None and turn.drawn == Assignment.Drawn.RANDOM
+    assert turn is not None and turn.selection == Assignment.Selection.RANDOM
     assert labels.why(turn) == "The text of 1 passage was edited after it was judged."
 
 
