@@ -47,7 +47,8 @@ SELECT q, q, 'Thing ' || q || ' works by the wind from the north. In the mountai
 FROM generate_series({first}, {last}) q;
 
 INSERT INTO curation_assignment (project_id, query_id, slot, is_extra, state, curator_id, ranking_id, priority,
-    random_key, reason_text, selection, "order", claimed_at, submitted_at, active_seconds, is_unanswerable, is_flagged, comment)
+    random_key, reason_text, selection, "order", claimed_at, submitted_at, active_seconds, is_unanswerable,
+    is_flagged, comment)
 SELECT {project}, q, s, false, CASE WHEN q % {settled} = 0 THEN 'submitted' ELSE 'open' END,
     CASE WHEN q % {settled} = 0 THEN ({people})[1 + (q / {settled} + s) % {crowd}] END, q,
     CASE WHEN q % 2 = 0 THEN (q % 997) / 997.0 ELSE 0 END, (hashint8(q)::bigint + 2147483648) / 4294967296.0,

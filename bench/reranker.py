@@ -155,7 +155,7 @@ def _weigh(
 
 def _values(search: Search, rankings: dict[str, np.ndarray], test: list[JudgedQuery]) -> dict[str, float]:
     named = {name: [search.passages[row].passage_id for row in rows] for name, rows in rankings.items()}
-    return ranking_metrics.measure(named, {row.query_id: row.grades for row in test}).of("ndcg@10")
+    return ranking_metrics.evaluate(named, {row.query_id: row.grades for row in test}).values("ndcg@10")
 
 
 def _milliseconds(

@@ -120,8 +120,8 @@ def _values(
         rankings[query.query_id] = [
             task.passages[rows[at]].passage_id for at in np.argsort(-scores, kind="stable")[:10]
         ]
-    measured = ranking_metrics.measure(rankings, {query.query_id: query.grades for query in task.test})
-    return measured.of("ndcg@10")
+    measured = ranking_metrics.evaluate(rankings, {query.query_id: query.grades for query in task.test})
+    return measured.values("ndcg@10")
 
 
 def _weight(task: Task, words: bm25_index.LexicalIndex, passages: Vectors, queries: Vectors) -> float:

@@ -1,7 +1,7 @@
-"""Hold a claim while long work goes on.
+"""The heartbeat of a job: a thread records it while the work goes on.
 
-A thread says that the worker is alive, because one native call (a build, a long generation) may last longer
-than STALE_SECONDS. The price: a worker that hangs forever looks alive, and is ended by a person's cancel.
+The work cannot do it itself: one native call (an index build, a long generation) may last longer than STALE_SECONDS.
+The price: a worker that hangs forever looks alive, until a person cancels its job.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from django.conf import settings
 from django.db import DatabaseError, connections
 
 from common.jobs import Job
-from common.messages import of_error
+from common.messages import message_of_error
 
 logger = logging.getLogger(__name__)
 
 
-class LostClaim(Exception):
-    """The row is no longer this worker's: it was cancelled, or taken up anew after a silence."""
+class ClaimLost(Exception):
+    """The job is no longer this worker's: it was cancelled, or another worker took it over."""
 
 
-class Hold:
-    """Keeps a claimed row alive until the block ends; `check` raises LostClaim once it is not ours any more."""
+class Heartbeat:
+    """Record a claimed job's heartbeat every HEARTBEAT_SECONDS until the block ends."""
 
-    def __init__(self, row: Job) -> None:
-        self.row = row
+    def __init__(self, job: Job) -> None:
+        self.job = job
         self._ended = threading.Event()
         self._lost = threading.Event()
-        self._thread = threading.Thread(target=self._beat_on, name=f"hold {row}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"heartbeat of {job}", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -46,40 +46,41 @@ class Hold:
         self._thread.join()
 
     def check(self) -> None:
+        """Raise ClaimLost when the job is no longer this worker's."""
         if self._lost.is_set():
-            raise LostClaim(f"{self.row} is no longer held by this worker")
+            raise ClaimLost(f"{self.job} is no longer claimed by this worker")
 
-    def _beat_on(self) -> None:
+    def _run(self) -> None:
         try:
             while not self._ended.wait(settings.HEARTBEAT_SECONDS):
-                self._beat()
+                self._record()
                 if self._lost.is_set():
                     return
         finally:
             connections.close_all()  # a connection belongs to its thread
 
-    def _beat(self) -> None:
+    def _record(self) -> None:
         try:
-            if not self.row.beat():
+            if not self.job.record_heartbeat():
                 self._lost.set()
-        except DatabaseError as error:  # a busy or restarting database: the next beat may pass
-            logger.warning("the heartbeat of %s was not written: %s", self.row, error)
+        except DatabaseError as error:  # the database is busy or restarting: the next heartbeat may succeed
+            logger.warning("the heartbeat of %s was not written: %s", self.job, error)
 
 
 @contextmanager
-def carried(row: Job, reasons: tuple[type[Exception], ...]) -> Iterator[Hold]:
-    """Hold a claimed row while the block works on it; what ends the block too soon ends the row with its reason.
+def run_job(job: Job, reasons: tuple[type[Exception], ...]) -> Iterator[Heartbeat]:
+    """Keep a claimed job's heartbeat while the block works on it; an error in the block fails the job.
 
-    One of `reasons` goes no further: the row says it. Anything else is raised on, so that the log has the rest. A
-    claim lost on the way leaves the row to whoever has it now.
+    An error of `reasons` is stored as the job's reason and goes no further. Any other is stored and raised again, so
+    that the log has the traceback. ClaimLost changes nothing: the job belongs to another worker now.
     """
     try:
-        with Hold(row) as hold:
-            yield hold
-    except LostClaim as error:
-        logger.warning("%s stopped: %s", row, error)
+        with Heartbeat(job) as heartbeat:
+            yield heartbeat
+    except ClaimLost as error:
+        logger.warning("%s stopped: %s", job, error)
     except reasons as error:
-        row.fail(of_error(error))
+        job.fail(message_of_error(error))
     except Exception as error:
-        row.fail(f"{type(error).__name__}: {error}")
+        job.fail(f"{type(error).__name__}: {error}")
         raise

@@ -1,7 +1,7 @@
-"""Long work as a row: claimed once, alive by its heartbeat, ended with a reason.
+"""Job rows: long work that one worker claims, keeps alive by a heartbeat, and ends with a state and a reason.
 
-The queue is only a hint that a row may be ready. What a row says is the truth, so a message that
-comes twice finds the row claimed, and one that never comes is replaced by the sweep.
+The row is the truth and the message in the queue a hint. A message that comes twice finds the row claimed; one that
+never comes is sent again by the recovery (common.recovery).
 """
 
 from __future__ import annotations
@@ -21,33 +21,33 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from kombu.exceptions import OperationalError
 
-from common.messages import Said, SentenceField
+from common.messages import MessageField, StrOrMessage
 
 logger = logging.getLogger(__name__)
 
 
 def enqueue(task: Task, *args: Any, queue: str | None = None) -> None:
-    """Send the task once the surrounding transaction has committed.
+    """Send the task after the current transaction has committed.
 
-    A broker that cannot be reached loses nothing: the row says what is to be done, and the sweep finds it.
+    Nothing is lost when the broker cannot be reached: the row stays queued, and the recovery sends it later.
     """
 
     def send() -> None:
         try:
             task.apply_async(args, queue=queue, retry=False)
         except OperationalError as error:
-            logger.warning("%s%r was not sent, the sweep will find its row: %s", task.name, args, error)
+            logger.warning("%s%r was not sent, the recovery will send it: %s", task.name, args, error)
 
     transaction.on_commit(send)
 
 
 def worker_name() -> str:
-    """host:pid:token, a name that no other worker has or will have."""
+    """Return host:pid:token, a unique name for this worker."""
     return f"{socket.gethostname()[:60]}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
-def is_gone(worker: str) -> bool:
-    """Whether this machine once ran the worker of that name and runs it no more; unknown of other machines: false."""
+def worker_has_exited(worker: str) -> bool:
+    """Whether the worker ran on this machine and its process has ended; false for workers of other machines."""
     host, _separator, rest = worker.partition(":")
     pid = rest.partition(":")[0]
     if host != socket.gethostname()[:60] or not pid.isdigit():
@@ -56,7 +56,7 @@ def is_gone(worker: str) -> bool:
         os.kill(int(pid), 0)
     except ProcessLookupError:
         return True
-    except PermissionError:  # somebody else's process has the number
+    except PermissionError:  # another user's process has the number now
         return True
     return False
 
@@ -70,7 +70,7 @@ class JobState(models.TextChoices):
 
 
 class JobQuerySet(models.QuerySet[Any, Any]):
-    """Reading words shared by everything that runs for long."""
+    """Filters by state that every kind of job shares."""
 
     def queued(self) -> Self:
         return self.filter(state=JobState.QUEUED)
@@ -85,28 +85,33 @@ class JobQuerySet(models.QuerySet[Any, Any]):
         return self.filter(state=JobState.DONE)
 
     def stale(self) -> Self:
-        """Running rows whose worker has been silent for longer than STALE_SECONDS."""
-        silent = timezone.now() - timedelta(seconds=settings.STALE_SECONDS)
-        return self.running().filter(Q(heartbeat_at__lt=silent) | Q(heartbeat_at=None))
+        """Running jobs without a heartbeat for STALE_SECONDS: their worker is lost."""
+        limit = timezone.now() - timedelta(seconds=settings.STALE_SECONDS)
+        return self.running().filter(Q(heartbeat_at__lt=limit) | Q(heartbeat_at=None))
+
+    def overdue(self) -> Self:
+        """Queued jobs that no worker claimed for STALE_SECONDS: their message may be lost."""
+        limit = timezone.now() - timedelta(seconds=settings.STALE_SECONDS)
+        return self.queued().filter(Q(heartbeat_at__lt=limit) | Q(heartbeat_at=None, created_at__lt=limit))
 
 
 class Job(models.Model):
-    """One piece of long work.
+    """One piece of long work, with its state, heartbeat and progress.
 
     queued ──claim──► running ──finish──► done
        ▲                 │ ├────fail────► failed (reason)
        └────requeue──────┘ └───cancel───► cancelled
     """
 
-    MOST_ATTEMPTS = 3
+    MAX_ATTEMPTS = 3
 
     state = models.CharField(max_length=12, choices=JobState, default=JobState.QUEUED, db_index=True)
-    reason = SentenceField(blank=True, help_text=_("Why it failed, was cancelled or was taken up again."))
+    reason = MessageField(blank=True, help_text=_("Why it failed, was cancelled or was taken up again."))
     attempts = models.PositiveSmallIntegerField(default=0)
     worker = models.CharField(max_length=100, blank=True, help_text=_("Who holds the claim: host:pid:token."))
     progress_done = models.PositiveIntegerField(default=0)
     progress_total = models.PositiveIntegerField(default=0)
-    progress_note = SentenceField(blank=True)
+    progress_note = MessageField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
     heartbeat_at = models.DateTimeField(null=True, blank=True)
@@ -117,13 +122,13 @@ class Job(models.Model):
 
     @property
     def is_live(self) -> bool:
-        """Whether it still waits or runs."""
+        """Whether it is queued or running."""
         return self.state in (JobState.QUEUED, JobState.RUNNING)
 
     def claim(self, worker: str) -> bool:
-        """Take the row for this worker: true for exactly one of any number of callers."""
+        """Claim the queued job for this worker. True for exactly one of several concurrent callers."""
         now = timezone.now()
-        taken = (
+        claimed = (
             type(self)
             ._default_manager.filter(pk=self.pk, state=JobState.QUEUED)
             .update(
@@ -135,12 +140,14 @@ class Job(models.Model):
                 reason="",
             )
         )
-        if taken:
+        if claimed:
             self.refresh_from_db()
-        return bool(taken)
+        return bool(claimed)
 
-    def beat(self, done: int | None = None, total: int | None = None, note: Said | None = None) -> bool:
-        """Say that the worker is alive; false when the claim is no longer its own (cancelled or taken up anew)."""
+    def record_heartbeat(
+        self, done: int | None = None, total: int | None = None, note: StrOrMessage | None = None
+    ) -> bool:
+        """Record that the worker is alive, with its progress; false when the job is no longer this worker's."""
         changes: dict[str, object] = {"heartbeat_at": timezone.now()}
         if done is not None:
             changes["progress_done"] = self.progress_done = done
@@ -148,34 +155,34 @@ class Job(models.Model):
             changes["progress_total"] = self.progress_total = total
         if note is not None:
             changes["progress_note"] = self.progress_note = note
-        return bool(self._held().update(**changes))
+        return bool(self._claimed_row().update(**changes))
 
-    def finish(self, note: Said = "") -> bool:
-        """running → done, by its holder only; false when the claim was lost."""
+    def finish(self, note: StrOrMessage = "") -> bool:
+        """running → done, by the claiming worker only; false when it lost the claim."""
         return self._end(JobState.DONE, reason="", progress_note=note)
 
-    def fail(self, reason: Said) -> bool:
-        """queued or running → failed; the reason is one a curator could read."""
+    def fail(self, reason: StrOrMessage) -> bool:
+        """queued or running → failed; the reason is shown to people."""
         return self._end(JobState.FAILED, reason=reason)
 
-    def cancel(self, reason: Said = "") -> bool:
-        """queued or running → cancelled; a running worker learns it from its next beat."""
-        return self._end(JobState.CANCELLED, reason=reason, any_holder=True)
+    def cancel(self, reason: StrOrMessage = "") -> bool:
+        """queued or running → cancelled; a running worker notices at its next heartbeat."""
+        return self._end(JobState.CANCELLED, reason=reason, any_worker=True)
 
-    def requeue(self, reason: Said) -> bool:
-        """A row that lost its worker → queued, or failed after MOST_ATTEMPTS; true when it is to run again."""
-        again = self.attempts < self.MOST_ATTEMPTS
-        state = JobState.QUEUED if again else JobState.FAILED
-        changed = self._end(state, reason=reason, finished=not again)
-        return changed and again
+    def requeue(self, reason: StrOrMessage) -> bool:
+        """A job that lost its worker → queued, or failed after MAX_ATTEMPTS; true when it will run again."""
+        will_run = self.attempts < self.MAX_ATTEMPTS
+        state = JobState.QUEUED if will_run else JobState.FAILED
+        changed = self._end(state, reason=reason, finished=not will_run)
+        return changed and will_run
 
-    def _held(self) -> models.QuerySet[Any, Any]:
+    def _claimed_row(self) -> models.QuerySet[Any, Any]:
         return type(self)._default_manager.filter(pk=self.pk, state=JobState.RUNNING, worker=self.worker)
 
-    def _end(self, state: str, *, finished: bool = True, any_holder: bool = False, **changes: object) -> bool:
+    def _end(self, state: str, *, finished: bool = True, any_worker: bool = False, **changes: object) -> bool:
         open_states = [JobState.QUEUED, JobState.RUNNING]
         rows = type(self)._default_manager.filter(pk=self.pk, state__in=open_states)
-        if not any_holder:
+        if not any_worker:
             rows = rows.filter(worker=self.worker)
         changes |= {"state": state, "finished_at": timezone.now() if finished else None}
         changed = bool(rows.update(**changes))

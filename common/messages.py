@@ -1,9 +1,9 @@
-"""Sentences that rows keep: a code with its arguments, read in the language of whoever reads them.
+"""Messages that are stored as a code with arguments, and rendered in the language of the reader.
 
-A worker writes in no language: were the row to keep its words, everybody would read them in the worker's. Each app
-teaches the words of its own codes when it starts. An error of a library or of another process has only its own
-words, and so has a row written before there were codes; those are kept and shown as they are. Rows outlive the
-program: a code keeps its arguments for good, and what is to be said otherwise gets a new one.
+A worker has no language of its own. A row that kept rendered text would show everybody the worker's language. Each
+app registers the texts of its codes when it starts. Errors of libraries and of other processes have no code, and
+neither have rows that were written before there were codes: their text is stored and shown unchanged. Rows outlive
+the program, so a code keeps its arguments for good; a message with other arguments gets a new code.
 """
 
 from __future__ import annotations
@@ -17,149 +17,153 @@ from django.db import models
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-Words = str | Promise | Callable[..., str]  # filled in by %(name)s, or asked with the arguments
+# A format string with %(name)s placeholders, or a function that is called with the arguments.
+MessageText = str | Promise | Callable[..., str]
 
-_WORDS: dict[str, Words] = {}
-
-
-def teach(words: Mapping[str, Words]) -> None:
-    """Make codes known. Raises ValueError for one that already means something else."""
-    for code, said in words.items():
-        if _WORDS.setdefault(code, said) is not said:
-            raise ValueError(f"the code {code} has words already")
+_TEXTS: dict[str, MessageText] = {}
 
 
-def known() -> Mapping[str, Words]:
-    """Every code with its words."""
-    return _WORDS
+def register_messages(texts: Mapping[str, MessageText]) -> None:
+    """Register the text of each message code. Raises ValueError for a code that has another text already."""
+    for code, text in texts.items():
+        if _TEXTS.setdefault(code, text) is not text:
+            raise ValueError(f"the message code {code} is registered already")
+
+
+def registered_messages() -> Mapping[str, MessageText]:
+    """Return every registered code with its text."""
+    return _TEXTS
 
 
 @dataclass(frozen=True)
-class Sentence:
-    """What is said, as a code with its arguments; str() is its words in the language that is active then.
+class Message:
+    """A message code with its arguments; str() renders it in the active language.
 
-    args: JSON values, other sentences, and lists of these.
+    args: JSON values, other messages, and lists of these.
     """
 
     code: str
     args: Mapping[str, Any]
 
     def __str__(self) -> str:
-        words = _WORDS[self.code]
-        args = {name: _spoken(value) for name, value in self.args.items()}
-        return words(**args) if callable(words) and not isinstance(words, Promise) else str(words % args)
+        text = _TEXTS[self.code]
+        args = {name: _rendered(value) for name, value in self.args.items()}
+        return text(**args) if callable(text) and not isinstance(text, Promise) else str(text % args)
 
-    def __contains__(self, words: str) -> bool:
-        return words in str(self)
+    def __contains__(self, text: str) -> bool:
+        return text in str(self)
 
-    def stored(self) -> dict[str, Any]:
-        """As JSON keeps it; `read` is the way back."""
-        return {"code": self.code, "args": {name: _stored(value) for name, value in self.args.items()}}
+    def to_json(self) -> dict[str, Any]:
+        """Return the message as JSON stores it; `from_json` is the inverse."""
+        return {"code": self.code, "args": {name: _to_json(value) for name, value in self.args.items()}}
 
     @classmethod
-    def of(cls, stored: Mapping[str, Any]) -> Self:
-        """The sentence of what `stored` gave."""
-        return cls(stored["code"], {name: _read(value) for name, value in stored["args"].items()})
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Return the message that `to_json` wrote."""
+        return cls(data["code"], {name: _from_json(value) for name, value in data["args"].items()})
 
 
-Said = str | Sentence
+StrOrMessage = str | Message
 
 
-def say(code: str, **args: Any) -> Sentence:
-    """A sentence to be kept. Raises KeyError for a code without words, or words that miss an argument."""
-    sentence = Sentence(code, args)
-    str(sentence)
-    return sentence
+def message(code: str, **args: Any) -> Message:
+    """Return a message to be stored.
+
+    Raises KeyError for a code that is not registered, and where the text names an argument that is missing.
+    """
+    new = Message(code, args)
+    str(new)
+    return new
 
 
-def of_error(error: BaseException) -> Said:
-    """What an error says: its sentence where it was raised with one, else its own words."""
-    return error.args[0] if len(error.args) == 1 and isinstance(error.args[0], Sentence) else str(error)
+def message_of_error(error: BaseException) -> StrOrMessage:
+    """Return the message an error was raised with, or its own text when it has none."""
+    return error.args[0] if len(error.args) == 1 and isinstance(error.args[0], Message) else str(error)
 
 
-def stored(said: Said) -> str | dict[str, Any]:
-    """Words or a sentence as JSON keeps them."""
-    return said.stored() if isinstance(said, Sentence) else said
+def message_to_json(value: StrOrMessage) -> str | dict[str, Any]:
+    """Return a text or a message as JSON stores it."""
+    return value.to_json() if isinstance(value, Message) else value
 
 
-def read(value: Any) -> Any:
-    """A sentence where the value is what one is stored as; anything else as it is, a code nobody knows included."""
-    return Sentence.of(value) if _is_stored(value) else value
+def message_from_json(value: Any) -> Any:
+    """Return the message that is stored as `value`; any other value, also one of an unknown code, is unchanged."""
+    return Message.from_json(value) if _is_message(value) else value
 
 
 if TYPE_CHECKING:
     from django.db.models.expressions import Combinable
 
-    _TextField = models.TextField[Said | Combinable, Said]
+    _TextField = models.TextField[StrOrMessage | Combinable, StrOrMessage]
 else:
     _TextField = models.TextField
 
 
-class SentenceField(_TextField):
-    """A column of words that holds a sentence as JSON, and gives it back as one; other words stay what they are."""
+class MessageField(_TextField):
+    """A text column that stores a message as JSON and returns it as a `Message`; plain text stays plain text."""
 
-    def from_db_value(self, value: str | None, expression: object, connection: object) -> Said | None:
-        found: Said | None = self.to_python(value)
-        return found
+    def from_db_value(self, value: str | None, expression: object, connection: object) -> StrOrMessage | None:
+        stored: StrOrMessage | None = self.to_python(value)
+        return stored
 
     def to_python(self, value: Any) -> Any:
         if not isinstance(value, str) or not value.startswith('{"code": '):
             return value
         try:
-            found = read(json.loads(value))
+            stored = message_from_json(json.loads(value))
         except ValueError:
             return value
-        return found if isinstance(found, Sentence) else value
+        return stored if isinstance(stored, Message) else value
 
     def get_prep_value(self, value: Any) -> Any:
-        if isinstance(value, Sentence):
-            return json.dumps(value.stored(), ensure_ascii=False)
+        if isinstance(value, Message):
+            return json.dumps(value.to_json(), ensure_ascii=False)
         return super().get_prep_value(value)
 
     def value_to_string(self, obj: models.Model) -> str:
         return str(self.get_prep_value(self.value_from_object(obj)))
 
 
-def _is_stored(value: Any) -> bool:
+def _is_message(value: Any) -> bool:
     if not isinstance(value, dict) or value.keys() != {"code", "args"}:
         return False
-    return isinstance(value["code"], str) and value["code"] in _WORDS and isinstance(value["args"], dict)
+    return isinstance(value["code"], str) and value["code"] in _TEXTS and isinstance(value["args"], dict)
 
 
-def _stored(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     if isinstance(value, list):
-        return [_stored(one) for one in value]
-    return stored(value)
+        return [_to_json(item) for item in value]
+    return message_to_json(value)
 
 
-def _read(value: Any) -> Any:
+def _from_json(value: Any) -> Any:
     if isinstance(value, list):
-        return [_read(one) for one in value]
-    return read(value)
+        return [_from_json(item) for item in value]
+    return message_from_json(value)
 
 
-def _spoken(value: Any) -> Any:
+def _rendered(value: Any) -> Any:
     if isinstance(value, list):
-        return [_spoken(one) for one in value]
-    return str(value) if isinstance(value, Sentence) else value
+        return [_rendered(item) for item in value]
+    return str(value) if isinstance(value, Message) else value
 
 
-def _together(parts: list[str]) -> str:
+def _join(parts: list[str]) -> str:
     return " ".join(part for part in parts if part)
 
 
-teach(
+register_messages(
     {
-        "together": _together,
-        "reading": _("reading"),
+        "together": _join,
+        "reading": _("reading passages"),
         "embedding": _("embedding"),
-        "indexing_words": _("indexing words"),
-        "checking_build": _("checking"),
+        "indexing_words": _("building the lexical index"),
+        "checking_build": _("verifying"),
         "no_passages": _("%(corpus)s has no passages to index"),
-        "build_lost": _("%(build)s is no longer this worker's"),
+        "build_lost": _("%(build)s was cancelled, or another worker took it over after a missing heartbeat"),
         "build_unfinished": _("%(build)s is not finished"),
-        "build_retired": _("%(build)s was retired"),
+        "build_retired": _("%(build)s was retired and its files were deleted"),
         "interrupted": _("interrupted"),
-        "worker_silent": _("its worker fell silent"),
+        "worker_silent": _("Worker stopped responding"),
     }
 )

@@ -1,4 +1,4 @@
-"""A folder as a tar stream: nothing is copied first, memory stays at one block, the same files give the same bytes."""
+"""Stream a folder as a tar archive: in constant memory, without a copy on disk, with reproducible bytes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ _BLOCK = 1 << 18
 
 
 def stream(folder: Path, name: str) -> Iterator[bytes]:
-    """The files below `folder`, by name, under the top folder `name`; without times and owners.
+    """Yield a tar archive of the files below `folder`, sorted by name, under the top folder `name`.
 
-    The files must not change meanwhile, which artifacts never do.
+    Times and owners are left out, so that the same files give the same bytes. The files must not change meanwhile;
+    artifacts never do.
     """
-    for path in sorted(found for found in folder.rglob("*") if found.is_file()):
+    for path in sorted(file for file in folder.rglob("*") if file.is_file()):
         info = tarfile.TarInfo(f"{name}/{path.relative_to(folder).as_posix()}")
         info.size = path.stat().st_size
         yield info.tobuf(tarfile.PAX_FORMAT)

@@ -16,10 +16,10 @@ app_name = "curation"
 project_urls = [
     path("", projects_views.project, name="project"),
     path("settings/", projects_views.settings, name="settings"),
-    path("record/", core_views.record, name="record"),
-    path("people/", projects_views.people, name="people"),
-    path("people/<int:pk>/", projects_views.member, name="member"),
-    path("people/<int:pk>/remove/", projects_views.remove_member, name="remove_member"),
+    path("audit-log/", core_views.audit_log, name="audit_log"),
+    path("members/", projects_views.members, name="members"),
+    path("members/<int:pk>/", projects_views.member, name="member"),
+    path("members/<int:pk>/remove/", projects_views.remove_member, name="remove_member"),
 ]
 
 asking_urls = [
@@ -43,7 +43,7 @@ judging_urls = [
     path("assignments/<int:pk>/search/", annotation_views.find_passages, name="find_passages"),
     path("assignments/<int:pk>/passages/", annotation_views.add_passage, name="add_passage"),
     path("assignments/<int:pk>/submit/", annotation_views.submit, name="submit"),
-    path("assignments/<int:pk>/take-back/", annotation_views.take_back, name="take_back"),
+    path("assignments/<int:pk>/undo-submit/", annotation_views.undo_submit, name="undo_submit"),
     path("assignments/<int:pk>/renew/", annotation_views.renew, name="renew"),
 ]
 
@@ -68,7 +68,7 @@ quality_urls = [
 release_urls = [
     path("releases/", releases_views.releases, name="releases"),
     path("releases/<int:number>/", releases_views.release, name="release"),
-    path("releases/<int:number>/revisit/", releases_views.revisit, name="revisit"),
+    path("releases/<int:number>/requeue/", releases_views.requeue_regressions, name="requeue_regressions"),
     path("releases/<int:number>/promote/", releases_views.promote, name="promote"),
     path("releases/roll-back/", releases_views.roll_back, name="roll_back"),
 ]

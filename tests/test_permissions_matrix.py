@@ -46,7 +46,7 @@ from curation.releases import lifecycle
 from retrieval.models import Corpus, Document, Encoder, IndexBuild, Passage
 from tests.measured import challenge
 from tuning.evaluation import guardrails
-from tuning.models import Cycle, Dataset, Decision, GuardrailSet, LearningCurve, Pair, Policy, Run, Vote
+from tuning.models import ComparisonPair, Cycle, Dataset, Decision, GuardrailSet, LearningCurve, Policy, Run, Vote
 
 SECRET, OURS = "marzipan", "walnut"
 
@@ -73,7 +73,7 @@ class Stage:
     cycle: Cycle
     run: Run
     guardrail_set: GuardrailSet
-    pair: Pair
+    pair: ComparisonPair
     curve: LearningCurve
     dataset: Dataset
     judgement: Judgement
@@ -185,7 +185,7 @@ TABLE = {
     "default_keys": _page(SIGNED_IN, 405, 302),
     "curation:project": _page(ANNOTATOR),
     "curation:settings": _page(MANAGER, post=302, body=_is(guidelines="1", **{"g-text": "Read twice."})),
-    "curation:record": _page(MANAGER),
+    "curation:audit_log": _page(MANAGER),
     "curation:ask": _page(ANNOTATOR, post=422),
     "curation:queries": _page(ANNOTATOR),
     "curation:query": _page(ANNOTATOR, thing="settled"),
@@ -203,7 +203,7 @@ TABLE = {
     "curation:find_passages": _page(ANNOTATOR, thing="work"),
     "curation:add_passage": _act(body=_unshown, smuggled=409),
     "curation:submit": _act(),
-    "curation:take_back": _act(),
+    "curation:undo_submit": _act(),
     "curation:renew": _act(),
     "curation:reviews": _page(REVIEWER),
     "curation:review": _page(REVIEWER, thing="waiting"),
@@ -212,17 +212,17 @@ TABLE = {
     "curation:reopen": _page(REVIEWER, 405, 302, thing="settled"),
     "curation:suggested_grades": _page(REVIEWER),
     "curation:decide": _page(REVIEWER, 405, 302, body=_offered, smuggled=302),
-    "curation:people": _page(MANAGER, post=302, body=_is(username=STRANGER, role=MANAGER, daily_quota=0)),
+    "curation:members": _page(MANAGER, post=302, body=_is(username=STRANGER, role=MANAGER, daily_quota=0)),
     "curation:member": _page(MANAGER, 405, 302, thing="member", body=_changed),
     "curation:remove_member": _page(MANAGER, post=302, thing="member"),
     "curation:quality": _page(MANAGER),
     "curation:quality_csv": _page(MANAGER, others={"name": "people"}),
     "curation:releases": _page(ENGINEER),
     "curation:release": _page(ENGINEER, thing="release"),
-    "curation:revisit": _page(ENGINEER, 405, 302, thing="release", body=_asked, smuggled=302),
+    "curation:requeue_regressions": _page(ENGINEER, 405, 302, thing="release", body=_asked, smuggled=302),
     "curation:promote": _page(MANAGER, post=302, thing="release"),
     "curation:roll_back": _page(MANAGER, post=422),
-    "tuning:runs": _page(ENGINEER),
+    "tuning:cycles": _page(ENGINEER),
     "tuning:start": _page(ENGINEER, 405, 302, body=_is(gate="never", seed=0)),
     "tuning:policy": _page(MANAGER, post=302, body=_is(**POLICY)),
     "tuning:guardrails": _page(MANAGER, post=422),
@@ -549,7 +549,7 @@ def _stage(slug: str, word: str, people: dict[str, User], *, number: int) -> Sta
     Run.objects.filter(cycle=cycle).update(reason=f"{word}", progress_note=f"{word}")
     project.queries.update(text=f"Where is the {word}?")
     side = {"passages": [passage.pk], "answer": f"The {word}."}
-    pair = Pair.objects.create(
+    pair = ComparisonPair.objects.create(
         evaluation=cycle.evaluation, query=project.queries.all()[0], champion=side, challenger=side
     )
     Vote.objects.create(pair=pair, voter=people[ANNOTATOR], choice=Vote.Choice.TIE, champion_was_a=True)
@@ -562,7 +562,7 @@ def _stage(slug: str, word: str, people: dict[str, User], *, number: int) -> Sta
     SettledGrade.objects.create(review=review, passage=passage, grade=2, method=SettledGrade.Method.SOLE)
     unsettled = _query(project, passage, people[ANNOTATOR], word, Assignment.State.SUBMITTED, base)
     Query.objects.filter(pk=unsettled.query_id).update(state=Query.State.IN_REVIEW)
-    waiting = Review.objects.create(query=unsettled.query, why=f"The {word} is disputed.")
+    waiting = Review.objects.create(query=unsettled.query, reason_text=f"The {word} is disputed.")
     SuggestedGrade.objects.create(
         project=project,
         query=unsettled.query,
@@ -624,7 +624,7 @@ def _query(project: Project, passage: Passage, user: User, word: str, state: str
         ranking=ranking,
         state=state,
         order=[passage.pk],
-        why=f"For the {word}.",
+        reason_text=f"For the {word}.",
         claimed_at=now,
         lease_until=now + timedelta(hours=1) if state == Assignment.State.CLAIMED else None,
         submitted_at=now if state == Assignment.State.SUBMITTED else None,

@@ -4,6 +4,7 @@ from django.http import HttpRequest
 
 from tuning.cycles import policies
 from tuning.models import (
+    ComparisonPair,
     Cycle,
     Dataset,
     DatasetQuery,
@@ -11,7 +12,6 @@ from tuning.models import (
     Evaluation,
     GuardrailSet,
     LearningCurve,
-    Pair,
     Policy,
     Run,
     Vote,
@@ -103,7 +103,7 @@ class GuardSetAdmin(ReadOnly):
     list_select_related = ["project"]
 
 
-@admin.register(Pair)
+@admin.register(ComparisonPair)
 class PairAdmin(ReadOnly):
     list_display = ["query", "evaluation"]
     list_filter = ["evaluation__cycle__project"]

@@ -8,7 +8,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from common.jobs import JobState
-from common.messages import Sentence, Words, say, teach
+from common.messages import Message, MessageText, message, register_messages
 from curation.core.labels import of_measure
 from tuning.models import Cycle
 
@@ -56,9 +56,9 @@ def _chosen(part: str) -> str:
     return gettext("%(what)s: %(weights)s") % {"what": spoken(found["of"]), "weights": weights % found.groupdict()}
 
 
-def measures(names: list[str]) -> Sentence:
+def measures(names: list[str]) -> Message:
     """The measures by name, with commas between them."""
-    return say("measures", names=names)
+    return message("measures", names=names)
 
 
 def _measures(names: list[str]) -> str:
@@ -77,7 +77,7 @@ def _spoken(parts: list[str]) -> str:
     return " · ".join(str(SPOKEN.get(part, part)) for part in parts)
 
 
-_JOBS: dict[str, Words] = {
+_JOBS: dict[str, MessageText] = {
     "is_in_state": _state,
     "evaluation": _("the evaluation"),
     "spoken": _spoken,
@@ -93,13 +93,13 @@ _JOBS: dict[str, Words] = {
     "another_builds": _("another worker builds"),
 }
 
-_COLLECTING: dict[str, Words] = {
+_COLLECTING: dict[str, MessageText] = {
     "comparing_queries": _("comparing queries"),
     "too_little": _("%(n)d settled queries teach something; a dataset needs %(least)d"),
     "too_alike": _("the settled queries are too much alike: none is left to learn from"),
 }
 
-_TRAINING: dict[str, Words] = {
+_TRAINING: dict[str, MessageText] = {
     "training_retriever": _("training the retriever"),
     "training_generator": _("training the generator"),
     "training_reranker": _("training the reranker"),
@@ -119,7 +119,7 @@ _TRAINING: dict[str, Words] = {
     "nothing_to_merge": _("Only a generator that was trained here has an adapter to merge."),
 }
 
-_MEASURING: dict[str, Words] = {
+_MEASURING: dict[str, MessageText] = {
     "searching": _("searching with release %(number)d"),
     "answering": _("answering with release %(number)d"),
     "remembering": _("answering from memory with release %(number)d"),
@@ -132,7 +132,7 @@ _MEASURING: dict[str, Words] = {
     "too_few_for_a_point": _("The training split has %(n)d queries; a point needs %(least)d."),
 }
 
-_DECIDING: dict[str, Words] = {
+_DECIDING: dict[str, MessageText] = {
     "measures": _measures,
     "measured_only": _("Measured only. %(figures)s"),
     "not_asked": _("Promoted without asking the gate. %(figures)s"),
@@ -176,4 +176,4 @@ _DECIDING: dict[str, Words] = {
 }
 
 for _words in (_JOBS, _COLLECTING, _TRAINING, _MEASURING, _DECIDING):
-    teach(_words)
+    register_messages(_words)

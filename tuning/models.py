@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from common.jobs import Job, JobQuerySet, JobState
-from common.messages import SentenceField
+from common.messages import MessageField
 from curation.models import Generator, Judgement, Project, Query, Release, Review, Unchangeable
 from retrieval.models import Encoder, Reranker
 
@@ -243,7 +243,7 @@ class Decision(models.Model):
 
     evaluation = models.OneToOneField(Evaluation, on_delete=models.PROTECT, related_name="decision")
     promoted = models.BooleanField()
-    reason = SentenceField()
+    reason = MessageField()
     numbers = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -251,7 +251,7 @@ class Decision(models.Model):
         return str(self.reason)
 
 
-class Pair(models.Model):
+class ComparisonPair(models.Model):
     """What champion and challenger made of one test query, kept where it differs, for people to compare.
 
     A side is {"passages": ids best first, "answer": text, or null where none was written}.
@@ -288,7 +288,7 @@ class Vote(models.Model):
         TIE = "tie", _("both alike")
         NEITHER = "neither", _("neither")
 
-    pair = models.ForeignKey(Pair, on_delete=models.CASCADE, related_name="votes")
+    pair = models.ForeignKey(ComparisonPair, on_delete=models.CASCADE, related_name="votes")
     voter = models.ForeignKey(django_settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="votes")
     choice = models.CharField(max_length=10, choices=Choice)
     champion_was_a = models.BooleanField(help_text=_("How the sides stood on the person's page."))

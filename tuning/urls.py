@@ -11,9 +11,9 @@ from tuning.training import views as training_views
 app_name = "tuning"
 
 urlpatterns = [
-    path("runs/", cycles_views.runs, name="runs"),
-    path("runs/start/", cycles_views.start, name="start"),
-    path("runs/policy/", cycles_views.policy, name="policy"),
+    path("cycles/", cycles_views.cycles, name="cycles"),
+    path("cycles/start/", cycles_views.start, name="start"),
+    path("cycles/policy/", cycles_views.policy, name="policy"),
     path("guardrails/", evaluation_views.guardrails, name="guardrails"),
     path("guardrails/<int:pk>/", evaluation_views.change_guardrail_set, name="change_guardrail_set"),
     path("runs/<int:pk>/", training_views.run, name="run"),

@@ -285,7 +285,7 @@ def submit(assignment: Assignment, *, key: str = "") -> Submitted:
 
 
 @transaction.atomic
-def take_back(assignment: Assignment, *, key: str = "") -> Assignment:
+def undo_submit(assignment: Assignment, *, key: str = "") -> Assignment:
     """Undo one's submit, skip or hand back: the work is in hand again, with its grades. Twice is once.
 
     Raises AlreadySettled once a reviewer has decided, or the consensus has stood for UNDO_SECONDS; assigning.Taken

@@ -21,7 +21,7 @@ VALUE = 1.0  # as much as a query can be worth
 
 
 @dataclass(frozen=True)
-class Revisited:
+class Requeued:
     """How many queries went to a reviewer, moved up in the queue, and were left as they are."""
 
     reopened: int
@@ -30,7 +30,7 @@ class Revisited:
 
 
 @transaction.atomic
-def revisit(release: Release, queries: Iterable[Query], actor: AbstractBaseUser) -> Revisited:
+def requeue(release: Release, queries: Iterable[Query], actor: AbstractBaseUser) -> Requeued:
     """Each query once, whatever its state; asked twice, the second time finds nothing settled to reopen."""
     why = because("worse", release=release.number)
     reopened = preferred = left = 0
@@ -44,4 +44,4 @@ def revisit(release: Release, queries: Iterable[Query], actor: AbstractBaseUser)
             preferred += 1
         else:
             left += 1
-    return Revisited(reopened, preferred, left)
+    return Requeued(reopened, preferred, left)

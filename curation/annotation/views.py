@@ -156,8 +156,8 @@ def gold_feedback(submitted: Assignment) -> dict[str, int] | None:
 
 
 @acting(NothingForm)
-def take_back(request: HttpRequest, mine: Assignment, fields: Fields) -> Fields:
-    judgements.take_back(mine, key=key_of(request))
+def undo_submit(request: HttpRequest, mine: Assignment, fields: Fields) -> Fields:
+    judgements.undo_submit(mine, key=key_of(request))
     return {"assignment": mine.pk}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.utils.translation import gettext, gettext_lazy, ngettext_lazy
 
-from common.messages import known, read, say, teach
+from common.messages import message, message_from_json, register_messages, registered_messages
 from curation.models import Assignment, Event, Review
 
 Reason = dict[str, Any]  # {"code": a key of REASONS, "args": what the sentence names}
@@ -124,8 +124,8 @@ REFUSALS = {
     "reranker_not_there": gettext_lazy("Release %(number)s cannot serve: its reranker is not there any more."),
 }
 
-teach(REASONS)
-teach(REFUSALS)
+register_messages(REASONS)
+register_messages(REFUSALS)
 
 SLICES = {
     "seen": gettext_lazy("passages seen in training"),
@@ -162,12 +162,12 @@ def verbs() -> list[tuple[str, str]]:
 
 def because(code: str, **args: object) -> Reason:
     """A reason to be stored. Raises KeyError for a code without words, or words that miss an argument."""
-    return say(code, **args).stored()
+    return message(code, **args).to_json()
 
 
 def of_reasons(reasons: Iterable[Reason]) -> str:
     """The reasons as sentences, one after the other; a code that is no longer known is left out."""
-    return " ".join(str(read(reason)) for reason in reasons if reason["code"] in known())
+    return " ".join(str(message_from_json(reason)) for reason in reasons if reason["code"] in registered_messages())
 
 
 def why(row: Assignment | Review) -> str:

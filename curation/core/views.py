@@ -12,7 +12,7 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from curation.core import audit_log
+from curation.core.audit_log import gathered
 from curation.core.forms import FORMS, RecordForm
 from curation.core.permissions import require
 from curation.models import Event, Membership, Project
@@ -23,7 +23,7 @@ LONGEST = 60
 
 @require_safe
 @require(Membership.Role.MANAGER)
-def record(request: HttpRequest, project: Project) -> HttpResponse:
+def audit_log(request: HttpRequest, project: Project) -> HttpResponse:
     """Pages go by the last line seen: a record of millions is never counted.
 
     A line says that a passage was graded and not how: who reads it may have to judge the same query, blind.
@@ -54,7 +54,7 @@ def _lines(events: Sequence[Event]) -> list[tuple[Event, int, list[str]]]:
     """Each event with what it changed, where it is of the project itself or of its people."""
     ids = [event.data["user"] for event in events if "user" in event.data]
     names = dict(get_user_model().objects.filter(pk__in=ids).values_list("pk", "username"))
-    return [(event, times, _details(event, names)) for event, times in audit_log.gathered(events)]
+    return [(event, times, _details(event, names)) for event, times in gathered(events)]
 
 
 def _details(event: Event, names: dict[int, str]) -> list[str]:

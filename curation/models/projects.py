@@ -39,7 +39,7 @@ class ProjectQuerySet(models.QuerySet["Project"]):
 class Project(models.Model):
     """One assistant that a team makes better."""
 
-    class Reveal(models.TextChoices):
+    class Visibility(models.TextChoices):
         NEVER = "never", _("never")
         AFTER_SUBMIT = "after_submit", _("after one's own submit")
 
@@ -65,7 +65,7 @@ class Project(models.Model):
         default=900, validators=[MinValueValidator(30)], help_text=_("How long a claim lasts without a sign of life.")
     )
     pool_depth = models.PositiveSmallIntegerField(default=10, help_text=_("Passages frozen for judging, per query."))
-    reveal = models.CharField(max_length=20, choices=Reveal, default=Reveal.AFTER_SUBMIT)
+    visibility = models.CharField(max_length=20, choices=Visibility, default=Visibility.AFTER_SUBMIT)
     random_share = models.FloatField(
         default=0.5,
         validators=[MinValueValidator(0.5), MaxValueValidator(1.0)],

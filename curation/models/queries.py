@@ -94,7 +94,7 @@ class Query(models.Model):
             models.Index(fields=["project"], condition=Q(gold__isnull=False), name="gold_by_project"),
             models.Index(fields=["project", "text_key"], name="query_by_text"),
             models.Index(fields=["project", "stratum"], name="query_by_stratum"),
-            models.Index(fields=["project", "settled_at"], condition=Q(propagated_at=None), name="query_to_pass_on"),
+            models.Index(fields=["project", "settled_at"], condition=Q(propagated_at=None), name="query_to_propagate"),
             models.Index(fields=["project", "asked_at"], condition=Q(state="open"), name="open_by_age"),
             models.Index(
                 fields=["project", "stratum"], condition=Q(disagreement__isnull=False), name="query_by_disagreement"

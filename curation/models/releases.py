@@ -51,7 +51,7 @@ class Release(models.Model):
         RETIRED = "retired", _("retired")
         DECLINED = "declined", _("declined")
 
-    class Answering(models.TextChoices):
+    class AnswerMode(models.TextChoices):
         TOGETHER = "together", _("one prompt with the best passages")
         PARALLEL = "parallel", _("one prompt per passage, mixed by p_R")
 
@@ -79,7 +79,7 @@ class Release(models.Model):
     prompt = models.TextField(help_text=_("With {passages} and {question}."))
     refusal = models.CharField(max_length=300, help_text=_("The answer when the passages hold none."))
     answer_passages = models.PositiveSmallIntegerField(default=1, help_text=_("Passages in the prompt."))
-    answering = models.CharField(max_length=10, choices=Answering, default=Answering.TOGETHER)
+    answer_mode = models.CharField(max_length=10, choices=AnswerMode, default=AnswerMode.TOGETHER)
     state = models.CharField(max_length=10, choices=State, default=State.CANDIDATE)
     judged_share = models.FloatField(
         null=True, blank=True, validators=SHARE, help_text=_("judged@10 on the questions it was measured on.")

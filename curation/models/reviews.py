@@ -144,10 +144,10 @@ class SuggestedGrade(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["query", "passage"], name="one_offer_per_query_and_passage"),
-            models.CheckConstraint(condition=Q(grade__lte=3), name="an_offered_grade_is_0_to_3"),
+            models.UniqueConstraint(fields=["query", "passage"], name="one_suggested_grade_per_query_and_passage"),
+            models.CheckConstraint(condition=Q(grade__lte=3), name="suggested_grade_is_0_to_3"),
         ]
-        indexes = [models.Index(fields=["project", "state", "query"], name="provisional_by_state")]
+        indexes = [models.Index(fields=["project", "state", "query"], name="suggested_grade_by_state")]
 
     def __str__(self) -> str:
         return f"{self.passage}: {self.grade}?"

@@ -120,7 +120,7 @@ class Assignment(models.Model):
             models.UniqueConstraint(
                 fields=["query", "curator", "ranking"],
                 condition=Q(curator__isnull=False, is_re_annotation=True),
-                name="one_top_up_per_curator_and_ranking",
+                name="one_re_annotation_per_curator_and_ranking",
             ),
             models.CheckConstraint(
                 condition=Q(state="open", curator=None) | (~Q(state="open") & Q(curator__isnull=False)),

@@ -76,7 +76,7 @@ def follow_overlap(project: Project) -> int:
 
 def _with_other_slots(project: Project) -> QuerySet[Query]:
     """Open queries that have another number of slots than people are to judge them: one statement, no lock."""
-    held = Q(assignments__is_extra=False, assignments__is_top_up=False, assignments__state__in=Assignment.HOLDING)
+    held = Q(assignments__is_extra=False, assignments__is_re_annotation=False, assignments__state__in=Assignment.HOLDING)
     queries = project.queries.filter(state=Query.State.OPEN, gold__isnull=True)
     counted = queries.annotate(filled=Count("assignments", filter=held), wanted=Coalesce("overlap", project.overlap))
     return counted.filter(filled__gt=0).exclude(filled=F("wanted"))

@@ -19,7 +19,8 @@ from curation import tasks
 from curation.core.http import MemberRequest
 from curation.core.permissions import membership_of, reaches, require
 from curation.models import Assignment, Membership, Preferences, Project, Query, Release, Review
-from curation.projects import members, project_settings
+from curation.projects import members as member_acts
+from curation.projects import project_settings
 from curation.projects.forms import GradesForm, GuidelinesForm, MemberForm, NewMemberForm, PreferencesForm, ProjectForm
 
 MOST_COUNTED = 1000  # beyond this a count says "999+": it must not slow the first page of the day
@@ -128,19 +129,19 @@ Role = Membership.Role
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @require(Role.MANAGER)
-def people(request: MemberRequest, project: Project) -> HttpResponse:
+def members(request: MemberRequest, project: Project) -> HttpResponse:
     form = NewMemberForm(request.POST if request.method == "POST" else None)
     if not form.is_valid():
         return _page(request, project, form)
     sent = form.cleaned_data
     user = sent["username"]
     try:
-        members.admit(project, user, sent["role"], daily_quota=sent["daily_quota"], actor=request.user)
-    except members.AlreadyMember as error:
+        member_acts.admit(project, user, sent["role"], daily_quota=sent["daily_quota"], actor=request.user)
+    except member_acts.AlreadyMember as error:
         form.add_error("username", str(error))
         return _page(request, project, form)
     messages.success(request, _("%(name)s is of this project from now on.") % {"name": user})
-    return redirect("curation:people", project.slug)
+    return redirect("curation:members", project.slug)
 
 
 @require_POST
@@ -152,8 +153,8 @@ def member(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
     if not form.is_valid():
         return _page(request, project, NewMemberForm(), form)
     try:
-        members.change(found, **form.cleaned_data, actor=request.user)
-    except (members.LastManager, members.NotMember) as error:
+        member_acts.change(found, **form.cleaned_data, actor=request.user)
+    except (member_acts.LastManager, member_acts.NotMember) as error:
         form.add_error("role", str(error))
         return _page(request, project, NewMemberForm(), form)
     messages.success(request, _("Saved."))
@@ -168,8 +169,8 @@ def remove_member(request: MemberRequest, project: Project, pk: int) -> HttpResp
     if request.method != "POST":
         return render(request, "curation/projects/remove_member.html", context)
     try:
-        members.dismiss(found, actor=request.user)
-    except (members.LastManager, members.NotMember) as error:
+        member_acts.dismiss(found, actor=request.user)
+    except (member_acts.LastManager, member_acts.NotMember) as error:
         return render(request, "curation/projects/remove_member.html", context | {"problem": str(error)}, status=422)
     messages.success(request, _("%(name)s is not of this project any more.") % {"name": found.user})
     return _back(request, project, found)
@@ -184,7 +185,7 @@ def _back(request: MemberRequest, project: Project, changed: Membership) -> Http
     mine = project.memberships.filter(user=request.user).first()
     stays = request.user.is_superuser or (mine is not None and mine.role == Role.MANAGER)
     if stays:
-        return redirect("curation:people", project.slug)
+        return redirect("curation:members", project.slug)
     return redirect("curation:project", project.slug) if mine else redirect("home")
 
 
@@ -200,7 +201,7 @@ def _page(
     if changed is not None:
         forms = [(found, changed if form.prefix == changed.prefix else form) for found, form in forms]
     context = {"project": project, "people": forms, "form": form}
-    return render(request, "curation/projects/people.html", context, status=422 if request.method == "POST" else 200)
+    return render(request, "curation/projects/members.html", context, status=422 if request.method == "POST" else 200)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -15,6 +15,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from curation.engine.statistics.relevance import nearest_grade
 from curation.engine.text import similarity
 from curation.models import Judgement, Project, Query, SettledGrade, ShownPassage, SuggestedGrade
 from curation.queries import query_vectors
@@ -148,7 +149,7 @@ def _near_passages(query: Query, open_to: dict[int, Passage]) -> Iterable[tuple[
         for row, shingles in known:
             close = similarity.jaccard(text, shingles)
             if close >= NEAR_PASSAGE:
-                yield passage.pk, _Source(rounded(row.grade), close, Kind.PASSAGE, query.pk, row.passage_id)
+                yield passage.pk, _Source(nearest_grade(row.grade), close, Kind.PASSAGE, query.pk, row.passage_id)
 
 
 def _same_passages(like: _Like, open_to: dict[int, Passage]) -> Iterable[tuple[int, _Source]]:
@@ -158,7 +159,7 @@ def _same_passages(like: _Like, open_to: dict[int, Passage]) -> Iterable[tuple[i
     rows = rows.exclude(method=SettledGrade.Method.CONFIRMED)
     for query_id, passage_id, grade in rows.values_list("review__query_id", "passage_id", "grade"):
         kind, value = close[query_id]
-        yield passage_id, _Source(rounded(grade), value, kind, query_id, passage_id)
+        yield passage_id, _Source(nearest_grade(grade), value, kind, query_id, passage_id)
 
 
 def _like(query: Query) -> _Like:
@@ -181,8 +182,3 @@ def _like(query: Query) -> _Like:
         elif meant.get(other.pk, 0.0) >= NEAR_MEANING:
             found[other] = (Kind.MEANING, min(meant[other.pk], 1.0))
     return found
-
-
-def rounded(grade: float) -> int:
-    """A consensus between two grades as the upper one of them."""
-    return int(grade + 0.5)

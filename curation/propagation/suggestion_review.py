@@ -16,8 +16,8 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from curation.core import audit_log
+from curation.engine.statistics.relevance import nearest_grade
 from curation.models import Assignment, Judgement, Project, Query, Review, SettledGrade, SuggestedGrade
-from curation.propagation.label_propagation import rounded
 
 State = SuggestedGrade.State
 
@@ -126,7 +126,7 @@ def _still_holds(offer: SuggestedGrade) -> bool:
         return False
     source = settled.filter(review__query=offer.from_query_id, passage=offer.from_passage_id).first()
     is_active = offer.passage.retired_at is None
-    return is_active and source is not None and rounded(source.grade) == offer.grade
+    return is_active and source is not None and nearest_grade(source.grade) == offer.grade
 
 
 def _turn(query: Query, offers: list[SuggestedGrade], actor: AbstractBaseUser) -> Assignment | None:

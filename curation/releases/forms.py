@@ -5,7 +5,7 @@ from __future__ import annotations
 from django import forms
 
 
-class RevisitForm(forms.Form):
+class RequeueForm(forms.Form):
     """One query that got worse; none is all of them."""
 
     query = forms.IntegerField(min_value=1, required=False)

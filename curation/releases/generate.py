@@ -32,7 +32,7 @@ def write(release: Release, questions: Sequence[Question]) -> list[str]:
 
 def _written(release: Release, questions: Sequence[Question]) -> list[str]:
     generator = lifecycle.generator_for(release)
-    if release.answering == Release.Answering.PARALLEL and can_mix(generator):
+    if release.answer_mode == Release.AnswerMode.PARALLEL and can_mix(generator):
         return _in_parallel(release, generator, questions)
     kept = release.answer_passages
     return generator.generate([_prompt(release, generator, q.text, q.passages[:kept]) for q in questions])

@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from common.artifacts import folder_hash
-from common.messages import Said, say, stored
+from common.messages import StrOrMessage, message, message_to_json
 from curation.core import audit_log
 from curation.core.errors import CurationError
 from curation.engine.generation.prompts import DEFAULT_API_PASSAGES, DEFAULT_PASSAGES, DEFAULT_PROMPT, DEFAULT_REFUSAL
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _CARRIED = (
     *("fusion_weight", "reranker", "rerank_depth", "rerank_share"),
-    *("prompt", "refusal", "answer_passages", "answering"),
+    *("prompt", "refusal", "answer_passages", "answer_mode"),
 )
 
 
@@ -52,7 +52,7 @@ def serving(project: Project) -> Release:
     """The release that answers. Raises NothingServes when the project has none yet."""
     found = _whole().filter(project=project).serving().first()
     if found is None:
-        raise NothingServes(say("nothing_serves", project=project.slug))
+        raise NothingServes(message("nothing_serves", project=project.slug))
     return found
 
 
@@ -154,11 +154,11 @@ def roll_back(project: Project, actor: AbstractBaseUser | None = None) -> Releas
 
 
 @transaction.atomic
-def decline(release: Release, actor: AbstractBaseUser | None = None, reason: Said = "") -> Release:
+def decline(release: Release, actor: AbstractBaseUser | None = None, reason: StrOrMessage = "") -> Release:
     """Say no to a candidate. Any other state is left as it is."""
     declined = Release.objects.filter(pk=release.pk, state=Release.State.CANDIDATE).update(state=Release.State.DECLINED)
     if declined:
-        data = {"release": release.number, "reason": stored(reason)}
+        data = {"release": release.number, "reason": message_to_json(reason)}
         audit_log.note("release.declined", project=release.project_id, actor=actor, data=data)
     release.refresh_from_db(fields=["state"])
     return release
@@ -220,11 +220,11 @@ def _put(release: Release, state: str, *also: str) -> None:
 
 def _check_servable(release: Release) -> None:
     if release.build.corpus_id != release.project.corpus_id:
-        raise NotServable(say("build_elsewhere", build=release.build.number))
+        raise NotServable(message("build_elsewhere", build=release.build.number))
     if not IndexBuild.objects.searchable().filter(pk=release.build_id).exists():
-        raise NotServable(say("build_not_there", number=release.number, build=release.build.number))
+        raise NotServable(message("build_not_there", number=release.number, build=release.build.number))
     if release.reranker is not None and not rerank.folder(release.reranker).is_dir():
-        raise NotServable(say("reranker_not_there", number=release.number))
+        raise NotServable(message("reranker_not_there", number=release.number))
 
 
 def _version(name: str) -> str:

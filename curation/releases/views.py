@@ -16,7 +16,7 @@ from curation.core.http import MemberRequest
 from curation.core.permissions import require
 from curation.models import Membership, Project, Release
 from curation.releases import evaluation_report, lifecycle
-from curation.releases.forms import RevisitForm
+from curation.releases.forms import RequeueForm
 
 MOST_LISTED = 100
 MOST_CHANGED = 25
@@ -42,15 +42,15 @@ def release(request: MemberRequest, project: Project, number: int) -> HttpRespon
 
 @require_POST
 @require(Membership.Role.ENGINEER)
-def revisit(request: MemberRequest, project: Project, number: int) -> HttpResponse:
+def requeue_regressions(request: MemberRequest, project: Project, number: int) -> HttpResponse:
     """Queries that got worse, or the one that is named, as work for people."""
     found = get_object_or_404(_whole(project), number=number)
-    form = RevisitForm(request.POST)
+    form = RequeueForm(request.POST)
     worse = evaluation_report.worse_queries(evaluation_report.last_evaluation(found)) if form.is_valid() else []
     queries = project.queries.filter(pk__in=worse).order_by("pk")
     if one := form.cleaned_data.get("query"):
         queries = queries.filter(pk=one)
-    done = regressions.revisit(found, queries, request.user)
+    done = regressions.requeue(found, queries, request.user)
     words = _("To review: %(reopened)d. Moved up in the queue: %(preferred)d. Left as they are: %(left)d.")
     messages.success(request, words % asdict(done))
     return redirect("curation:release", project.slug, number)

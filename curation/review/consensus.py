@@ -23,6 +23,7 @@ from config.compiled import Compiled
 from curation.core import audit_log, labels
 from curation.core.errors import CurationError
 from curation.engine.statistics import agreement
+from curation.engine.statistics.relevance import nearest_grade
 from curation.models import Answer, Assignment, Event, Judgement, Project, Query, Review, SettledGrade
 
 # Below it, the consensus of three and more is too unsure to stand without a reviewer.
@@ -273,7 +274,7 @@ def make_gold(query: Query, actor: AbstractBaseUser | None = None) -> Query:
     if settled is None:
         raise NotSettled(_("Only a settled query can become a gold question."))
     known = settled.grades.values_list("passage_id", "grade")
-    query.gold = {str(pk): int(grade + 0.5) for pk, grade in known}
+    query.gold = {str(pk): nearest_grade(grade) for pk, grade in known}
     query.save(update_fields=["gold"])
     audit_log.note("made_gold", project=query.project_id, actor=actor, query=query, data={"gold": query.gold})
     return query

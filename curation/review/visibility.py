@@ -37,7 +37,7 @@ def to(membership: Membership, query: Query) -> Revealed:
         return Revealed(submitted, has_others=True, has_names=True)
     if reaches(membership, Membership.Role.REVIEWER) and query.state == Query.State.SETTLED:
         return Revealed(submitted, has_others=True, has_names=True)
-    reveals = query.project.reveal == Project.Reveal.AFTER_SUBMIT
+    reveals = query.project.visibility == Project.Visibility.AFTER_SUBMIT
     if reveals and mine.submitted().exists():
         return Revealed(submitted, has_others=True, has_names=False)
     return Revealed(own, has_others=False, has_names=False)

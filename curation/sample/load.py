@@ -20,7 +20,7 @@ from django.db.models import Max
 from django.utils.translation import gettext as _
 
 from common.jobs import worker_name
-from common.messages import Said
+from common.messages import StrOrMessage
 from curation.annotation import assignments, judgements
 from curation.models import Guidelines, Membership, Project, Query, Release
 from curation.queries import intake
@@ -37,7 +37,7 @@ from retrieval.index import index_builds
 from retrieval.models import Corpus, Encoder, Passage
 from retrieval.search.results import Hit
 
-Progress = Callable[[int, int, Said], None]
+Progress = Callable[[int, int, StrOrMessage], None]
 
 SLUG = "python"
 GRADES = [

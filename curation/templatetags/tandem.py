@@ -13,8 +13,10 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
 from curation.core import labels as core_labels
+from curation.engine.statistics.relevance import nearest_grade
 
 register = template.Library()
+register.filter("nearest_grade", nearest_grade)
 
 MINUS = "\N{MINUS SIGN}"
 PLOT_WIDTH, PLOT_HEIGHT, PLOT_MARGIN = 176, 20, 6
@@ -111,7 +113,7 @@ def grade_label(project: Any, grade: float | None) -> str:
     if grade is None:
         return _("can't tell")
     labels = {row["grade"]: row["label"] for row in project.grades}
-    label = labels.get(round(grade))
+    label = labels.get(nearest_grade(grade))
     return str(grade) if label is None else _(str(label))  # the labels a project starts with are translated
 
 

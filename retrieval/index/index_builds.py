@@ -27,14 +27,14 @@ from django.utils import timezone
 
 from common import artifacts
 from common.jobs import JobState
-from common.messages import Said, of_error, say
+from common.messages import StrOrMessage, message, message_of_error
 from retrieval.engine import hardware
 from retrieval.engine.encoders import bi_encoder as encoders
 from retrieval.engine.indexes import bm25_index, dense_index
 from retrieval.engine.indexes.dense_index import FloatArray, IntArray
 from retrieval.models import Corpus, Encoder, IndexBuild, Passage
 
-Progress = Callable[[int, int, Said], None]
+Progress = Callable[[int, int, StrOrMessage], None]
 
 # Some encoders were trained with a mark on each side; without it they are a good deal worse.
 _PREFIXES = {"e5": ("query: ", "passage: ")}
@@ -121,10 +121,10 @@ def build(index_build: IndexBuild, *, worker: str, on_progress: Progress | None 
     except ClaimLost:
         raise
     except (CannotBuild, encoders.NoEncoder, artifacts.Damaged, OSError) as error:
-        index_build.fail(of_error(error))
-        raise CannotBuild(of_error(error)) from error
+        index_build.fail(message_of_error(error))
+        raise CannotBuild(message_of_error(error)) from error
     except KeyboardInterrupt:
-        index_build.cancel(say("interrupted"))
+        index_build.cancel(message("interrupted"))
         raise
     except Exception as error:
         index_build.fail(f"{type(error).__name__}: {error}")
@@ -139,7 +139,7 @@ def take_up_lost() -> list[IndexBuild]:
     every ten minutes, not at every sweep: its message may only be waiting behind a long job.
     """
     now = timezone.now()
-    again = [lost for lost in IndexBuild.objects.stale() if lost.requeue(say("worker_silent"))]
+    again = [lost for lost in IndexBuild.objects.stale() if lost.requeue(message("worker_silent"))]
     unheard = now - timedelta(seconds=_UNHEARD_SECONDS)
     untaken = Q(heartbeat_at__lt=unheard) | Q(heartbeat_at=None, created_at__lt=unheard)
     named = {lost.pk for lost in again}
@@ -210,16 +210,16 @@ class _Builder:
 
     def run(self) -> None:
         _tidy()
-        self.tell(0, 1, say("reading"))
+        self.tell(0, 1, message("reading"))
         passages = _Passages.of(self.row.corpus)
         if not passages.texts:
-            raise CannotBuild(say("no_passages", corpus=self.row.corpus.slug))
+            raise CannotBuild(message("no_passages", corpus=self.row.corpus.slug))
         key = self.embed(passages)
         folder = Path("builds") / f"{self.row.corpus.slug}-{self.row.number}"
         sha256 = self.write(settings.DATA_DIR / folder, passages, key)
         self.finish(folder, sha256, len(passages.texts))
 
-    def tell(self, done: int, total: int, note: Said) -> None:
+    def tell(self, done: int, total: int, note: StrOrMessage) -> None:
         """Beat when it is time to; raises ClaimLost when the row is no longer this worker's."""
         if self.on_progress:
             self.on_progress(done, total, note)
@@ -227,8 +227,8 @@ class _Builder:
         if now - self.beaten_at < settings.HEARTBEAT_SECONDS and note == self.row.progress_note and done < total:
             return
         self.beaten_at = now
-        if not self.row.beat(done, total, note):
-            raise ClaimLost(say("build_lost", build=str(self.row)))
+        if not self.row.record_heartbeat(done, total, note):
+            raise ClaimLost(message("build_lost", build=str(self.row)))
 
     def embed(self, passages: _Passages) -> str:
         """The key of the passages' vectors, which are on disk now."""
@@ -248,14 +248,14 @@ class _Builder:
         done = 0
 
         def encode(texts: list[str]) -> FloatArray:
-            return text_encoder.encode_passages(texts, lambda n, _all: self.tell(done + n, total, say("embedding")))
+            return text_encoder.encode_passages(texts, lambda n, _all: self.tell(done + n, total, message("embedding")))
 
         def shard_done(n: int, _total: int) -> None:
             nonlocal done
             done = n
-            self.tell(done, total, say("embedding"))
+            self.tell(done, total, message("embedding"))
 
-        self.tell(0, total, say("embedding"))
+        self.tell(0, total, message("embedding"))
         dense_index.embed_in_shards(shards, encode, passages.texts, shard_done)
         meta = {
             "encoder": encoder.passage_hash,
@@ -279,7 +279,7 @@ class _Builder:
         def fill(part: Path) -> None:
             np.save(part / "passages.npy", passages.ids)
             index = bm25_index.LexicalIndex.build(
-                passages.texts, lambda done, total: self.tell(done, total, say("indexing_words"))
+                passages.texts, lambda done, total: self.tell(done, total, message("indexing_words"))
             )
             index.save(part / "lexical")
 
@@ -297,8 +297,8 @@ class _Builder:
         try:
             sha256 = artifacts.write_folder(target, fill, meta)
         except FileExistsError as error:
-            raise ClaimLost(say("build_lost", build=str(self.row))) from error
-        self.tell(len(passages.ids), len(passages.ids), say("checking_build"))
+            raise ClaimLost(message("build_lost", build=str(self.row))) from error
+        self.tell(len(passages.ids), len(passages.ids), message("checking_build"))
         self.check(target, passages, key)
         return sha256
 
@@ -322,7 +322,7 @@ class _Builder:
         with transaction.atomic():
             held = IndexBuild.objects.filter(pk=self.row.pk, state=JobState.RUNNING, worker=self.row.worker)
             if not held.update(path=str(folder), sha256=sha256, passage_count=count, seconds=seconds):
-                raise ClaimLost(say("build_lost", build=str(self.row)))
+                raise ClaimLost(message("build_lost", build=str(self.row)))
             self.row.finish()
 
 

@@ -14,11 +14,11 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='indexbuild',
             name='progress_note',
-            field=common.messages.SentenceField(blank=True),
+            field=common.messages.MessageField(blank=True),
         ),
         migrations.AlterField(
             model_name='indexbuild',
             name='reason',
-            field=common.messages.SentenceField(blank=True, help_text='Why it failed, was cancelled or was taken up again.'),
+            field=common.messages.MessageField(blank=True, help_text='Why it failed, was cancelled or was taken up again.'),
         ),
     ]

@@ -17,7 +17,7 @@ from django.conf import settings
 
 from common import artifacts
 from common.cache import Kept
-from common.messages import say
+from common.messages import message
 from retrieval.engine.encoders.bi_encoder import NoEncoder, TextEncoder
 from retrieval.engine.encoders.cross_encoder import NoReranker
 from retrieval.engine.indexes import dense_index, score_fusion
@@ -155,9 +155,9 @@ class OpenBuild:
 def open_build(build: IndexBuild) -> OpenBuild:
     """The build, open; from this process's few last ones when it is there. Raises CannotSearch."""
     if not build.sha256:
-        raise CannotSearch(say("build_unfinished", build=str(build)))
+        raise CannotSearch(message("build_unfinished", build=str(build)))
     if build.retired_at:
-        raise CannotSearch(say("build_retired", build=str(build)))
+        raise CannotSearch(message("build_retired", build=str(build)))
     try:
         return _open_builds.get((build.pk, build.sha256), lambda: OpenBuild(build))
     except artifacts.Damaged as error:

@@ -622,7 +622,7 @@ def test_axe_finds_nothing_on_a_manager_s_pages(
     page = context.new_page()
     sign_in(page, mona)
     speak(context, live_server, language)
-    for name in ("", "ask/", f"queries/{query.pk}/", "quality/", "people/", "settings/", "releases/", "runs/"):
+    for name in ("", "ask/", f"queries/{query.pk}/", "quality/", "members/", "settings/", "releases/", "runs/"):
         page.goto(f"/p/zoo/{name}")
         assert violations(page) == [], name
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name

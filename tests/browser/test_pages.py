@@ -123,7 +123,7 @@ def test_a_cycle_moves_on_while_the_page_is_open_and_the_focus_stays(
 ) -> None:
     cycle = Cycle.objects.create(project=project, state=JobState.RUNNING, progress_done=1, progress_total=4)
     sign_in(page, erin)
-    page.goto("/p/zoo/runs/")
+    page.goto("/p/zoo/cycles/")
     expect(page.locator("#cycle-progress")).to_have_attribute("value", "0.25")
     page.locator("#cancel-cycle").focus()
     Cycle.objects.update(progress_done=3, step=Cycle.Step.TRAIN)
@@ -153,7 +153,7 @@ def test_the_pages_pass_axe_in_light_and_dark_and_fit_the_screen(
     page = context.new_page()
     sign_in(page, mona)
     context.add_cookies([{"name": "django_language", "value": language, "url": live_server.url}])
-    paths = ["", "ask/", "queries/", f"queries/{query.pk}/", "runs/", "runs/policy/", f"runs/{run.pk}/"]
+    paths = ["", "ask/", "queries/", f"queries/{query.pk}/", "cycles/", "cycles/policy/", f"runs/{run.pk}/"]
     paths += [f"cycles/{run.cycle_id}/", "releases/", "releases/2/", "releases/2/promote/", "settings/"]
     for path in ["/", *(f"/p/zoo/{part}" for part in paths)]:
         answer = page.goto(path)

@@ -22,7 +22,7 @@ class Example(TandemCommand):
     raised: BaseException | None = None
 
     def run(self, **options: Any) -> dict[str, Any]:
-        self.say("a line for people")
+        self.report("a line for people")
         if self.raised:
             raise self.raised
         return {"done": 1}

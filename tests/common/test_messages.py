@@ -12,7 +12,7 @@ from django.utils import translation
 from django.utils.functional import Promise
 
 from common import messages
-from common.messages import Sentence, say
+from common.messages import Message, message
 from retrieval.index import index_builds
 from retrieval.models import Corpus, Encoder, IndexBuild
 
@@ -58,27 +58,27 @@ def test_words_of_no_sentence_stay_what_they_are(build: IndexBuild, words: str) 
 
 
 def test_a_sentence_holds_others_and_lists_of_them() -> None:
-    both = say("together", parts=[say("embedding"), say("no_passages", corpus="100 %"), ""])
+    both = message("together", parts=[message("embedding"), message("no_passages", corpus="100 %"), ""])
     assert str(both) == "embedding 100 % has no passages to index"
-    assert messages.read(both.stored()) == both
+    assert messages.message_from_json(both.to_json()) == both
     assert "100 %" in both and "200 %" not in both
 
 
 def test_a_sentence_without_words_or_with_one_missing_is_not_said() -> None:
     with pytest.raises(KeyError):
-        say("for_no_reason")
+        message("for_no_reason")
     with pytest.raises(KeyError):
-        say("no_passages", build=7)
+        message("no_passages", build=7)
 
 
 def test_a_code_means_one_thing() -> None:
     with pytest.raises(ValueError, match="embedding"):
-        messages.teach({"embedding": "putting in a bed"})
+        messages.register_messages({"embedding": "putting in a bed"})
 
 
 def test_an_error_says_its_sentence_or_its_own_words() -> None:
-    assert messages.of_error(ValueError(say("embedding"))) == Sentence("embedding", {})
-    assert messages.of_error(OSError(28, "No space left")) == "[Errno 28] No space left"
+    assert messages.message_of_error(ValueError(message("embedding"))) == Message("embedding", {})
+    assert messages.message_of_error(OSError(28, "No space left")) == "[Errno 28] No space left"
 
 
 def _said() -> Iterator[tuple[str, str, set[str] | None]]:
@@ -107,7 +107,7 @@ def test_every_sentence_in_the_code_has_its_words_and_what_they_name() -> None:
     said = list(_said())
     assert {"embedding", "random", "fell"} <= {code for _where, code, _given in said}
     for where, code, given in said:
-        words = messages.known().get(code)
+        words = messages.registered_messages().get(code)
         assert words is not None, f"{where}: {code} has no words"
         if given is not None and (isinstance(words, str | Promise)):
             named = _Named()

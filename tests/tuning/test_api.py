@@ -20,7 +20,7 @@ from retrieval.models import Passage
 from tests.measured import challenge
 from tuning.datasets import collect
 from tuning.evaluation import preference_votes
-from tuning.models import Component, Cycle, Dataset, DatasetQuery, Evaluation, LearningCurve, Pair, Run, Vote
+from tuning.models import ComparisonPair, Component, Cycle, Dataset, DatasetQuery, Evaluation, LearningCurve, Run, Vote
 
 Ask = Callable[..., Any]
 
@@ -40,13 +40,13 @@ def ask() -> Ask:
 
 
 @pytest.fixture
-def pairs(release: Release, passages: dict[str, Passage]) -> list[Pair]:
+def pairs(release: Release, passages: dict[str, Passage]) -> list[ComparisonPair]:
     """Three pairs; the champion always finds the lion, the challenger the tiger."""
     evaluation = challenge(release).evaluations.get()
     sides = ({"passages": [passages[name].pk], "answer": f"The {name}."} for name in ("lion", "tiger"))
     one, other = sides
     return [
-        Pair.objects.create(evaluation=evaluation, query=query, champion=one, challenger=other)
+        ComparisonPair.objects.create(evaluation=evaluation, query=query, champion=one, challenger=other)
         for query in Query.objects.order_by("pk")
     ]
 
@@ -115,7 +115,9 @@ def test_a_dataset_with_its_hash_its_card_and_what_is_new(
     assert status == 409 and "is not what was written" in told["detail"]
 
 
-def test_a_pair_is_blind_until_the_vote_is_in_and_the_vote_stands(ask: Ask, bob: User, pairs: list[Pair]) -> None:
+def test_a_pair_is_blind_until_the_vote_is_in_and_the_vote_stands(
+    ask: Ask, bob: User, pairs: list[ComparisonPair]
+) -> None:
     listed = ask(bob, "side-by-side/?release=2")[1]
     assert (listed["count"], listed["results"][0]) == (3, {"id": pairs[0].pk, "query": "m0", "text": "Who sings?"})
     assert ask(bob, "side-by-side/?release=7")[1]["count"] == 0
@@ -135,7 +137,7 @@ def test_a_pair_is_blind_until_the_vote_is_in_and_the_vote_stands(ask: Ask, bob:
     assert (Vote.objects.get().choice, ask(bob, "side-by-side/")[1]["count"]) == (first, 2)
 
 
-def test_the_tally_counts_queries_won(ask: Ask, bob: User, erin: User, pairs: list[Pair]) -> None:
+def test_the_tally_counts_queries_won(ask: Ask, bob: User, erin: User, pairs: list[ComparisonPair]) -> None:
     nobody = ask(erin, "releases/2/votes/")[1]
     assert (nobody["against"], nobody["pairs"], nobody["votes"], nobody["sign"]) == (1, 3, 0, None)
     for pair, choice in zip(pairs, ("challenger", "challenger", "tie"), strict=True):
@@ -166,7 +168,7 @@ def test_a_learning_curve_is_started_and_read(ask: Ask, erin: User, project: Pro
     assert ask(erin, "learning-curves/")[1]["results"][0].keys().isdisjoint({"points", "next"})
 
 
-def test_the_curves_of_a_training(ask: Ask, erin: User, pairs: list[Pair]) -> None:
+def test_the_curves_of_a_training(ask: Ask, erin: User, pairs: list[ComparisonPair]) -> None:
     run = Run.objects.get()
     status, told = ask(erin, f"runs/{run.pk}/curves/")
     assert (status, told["component"], told["state"]) == (200, "retriever", "done")
@@ -223,13 +225,13 @@ def test_the_statements_do_not_grow_with_the_rows(
     assert counts() == before
 
 
-def _pair(release: Release, passages: dict[str, Passage]) -> Pair:
+def _pair(release: Release, passages: dict[str, Passage]) -> ComparisonPair:
     """One more pair of the release's one evaluation, of one more query."""
     project = release.project
     query = project.queries.create(external_id=f"p{project.queries.count()}", text="Who is it?")
     evaluation = Evaluation.objects.get(challenger=release)
     side = {"passages": [passages["lion"].pk], "answer": None}
-    return Pair.objects.create(evaluation=evaluation, query=query, champion=side, challenger=side)
+    return ComparisonPair.objects.create(evaluation=evaluation, query=query, champion=side, challenger=side)
 
 
 def test_the_schema_is_valid_and_says_everything(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from django.test import Client
 from django.utils import translation
 
 from common.jobs import JobState
-from common.messages import say
+from common.messages import message
 from curation.models import Event, Project, Query, Release
 from tests.measured import challenge
 from tuning import labels
@@ -70,7 +70,7 @@ def test_a_cycle_s_reason_and_note_over_the_api(
     cycle = training_cycle.start(project)
     with translation.override("zh-hans"):
         assert training_cycle.advance(cycle, "test")
-    Cycle.objects.update(progress_note=say("searching", number=3))
+    Cycle.objects.update(progress_note=message("searching", number=3))
     client.force_login(erin)
     english = client.get(f"/api/v1/projects/zoo/cycles/{cycle.pk}/").json()
     assert english["reason"] == "1 settled queries teach something; a dataset needs 8"
@@ -84,10 +84,10 @@ def test_pages_read_a_run_s_notes_reasons_and_record(
     client: Client, project: Project, undecided: Release, erin: User
 ) -> None:
     run = Run.objects.get()
-    run.record = {"taught_by": say("taught_by_grades", why=say("no_time_to_score")).stored()}
-    run.record["merged"] = {"state": "failed", "reason": say("weights_gone").stored()}
-    run.state, run.reason = JobState.FAILED, say("process_signalled", number=9)
-    run.progress_note = say("spoken", parts=["both", "a note without words"])
+    run.record = {"taught_by": message("taught_by_grades", why=message("no_time_to_score")).to_json()}
+    run.record["merged"] = {"state": "failed", "reason": message("weights_gone").to_json()}
+    run.state, run.reason = JobState.FAILED, message("process_signalled", number=9)
+    run.progress_note = message("spoken", parts=["both", "a note without words"])
     run.save()
     client.force_login(erin)
     english = client.get(f"/p/zoo/runs/{run.pk}/").content.decode()
@@ -148,7 +148,7 @@ def test_what_was_written_in_words_still_reads(client: Client, undecided: Releas
     Decision.objects.create(evaluation=evaluation, promoted=False, reason="Declined: too dear.")
     Cycle.objects.update(reason="cancelled by erin", progress_note="comparing queries")
     client.force_login(erin)
-    page = client.get("/p/zoo/runs/", **CHINESE).content.decode()
+    page = client.get("/p/zoo/cycles/", **CHINESE).content.decode()
     assert "Declined: too dear." in page
     answer = client.get(f"/api/v1/projects/zoo/cycles/{evaluation.cycle_id}/", **CHINESE).json()
     assert (answer["reason"], answer["progress_note"]) == ("cancelled by erin", "comparing queries")

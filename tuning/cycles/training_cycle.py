@@ -17,9 +17,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from common.artifacts import Damaged
-from common.heartbeat import Hold, carried
-from common.jobs import JobState, is_gone
-from common.messages import Said, say
+from common.heartbeat import Heartbeat, run_job
+from common.jobs import JobState, worker_has_exited
+from common.messages import StrOrMessage, message
+from common.recovery import recover
 from curation.engine.generation.api_generator import ApiError
 from curation.engine.generation.gguf import NoGenerator
 from curation.models import Project
@@ -32,7 +33,7 @@ from tuning.models import Cycle, Evaluation, Gate, Run
 from tuning.promotion import candidate, promotion_gate
 from tuning.training import training_runs
 
-Progress = Callable[[int, int, Said], None]
+Progress = Callable[[int, int, StrOrMessage], None]
 
 # What ends a cycle with a reason a curator could read, rather than with a traceback.
 REASONS: tuple[type[Exception], ...] = (
@@ -75,7 +76,7 @@ def left_behind(project: Project) -> Cycle | None:
     cycle: Cycle
     for cycle in Cycle.objects.running().filter(project=project):
         silent = Cycle.objects.stale().filter(pk=cycle.pk).exists()
-        if (silent or is_gone(cycle.worker)) and cycle.requeue(say("taken_up_again")):
+        if (silent or worker_has_exited(cycle.worker)) and cycle.requeue(message("taken_up_again")):
             return cycle
     return None
 
@@ -89,14 +90,14 @@ def advance(cycle: Cycle, worker: str, on_progress: Progress | None = None) -> b
     if not cycle.claim(worker):
         return False
     step = Cycle.Step(cycle.step)
-    with carried(cycle, REASONS) as hold:
+    with run_job(cycle, REASONS) as heartbeat:
         _take_up(cycle)
-        _DOING[step](cycle, worker, _heard(cycle, hold, on_progress))
+        _DOING[step](cycle, worker, _heard(cycle, heartbeat, on_progress))
     cycle.refresh_from_db()
     return True
 
 
-def cancel(cycle: Cycle, reason: Said = "") -> bool:
+def cancel(cycle: Cycle, reason: StrOrMessage = "") -> bool:
     """Stop the cycle and what runs for it; its worker learns it from the next heartbeat."""
     with transaction.atomic():
         stopped = cycle.cancel(reason)
@@ -105,19 +106,17 @@ def cancel(cycle: Cycle, reason: Said = "") -> bool:
     return stopped
 
 
-def sweep() -> list[Cycle]:
-    """The queued cycles no message may be on its way for, after those that lost their worker were queued again.
+def recover_lost() -> list[Cycle]:
+    """Queue the cycles of lost workers again, and return the cycles whose message has to be sent now.
 
-    A cycle is given once per STALE_SECONDS: until then its message may still wait behind longer work.
+    See `recover`. A cycle that fails here fails its unfinished runs and evaluations too.
     """
-    for cycle in Cycle.objects.stale():
-        again = cycle.requeue(say("silent_at", step=cycle.step))
-        if not again and cycle.state == JobState.FAILED:
-            for row in _parts(cycle):
-                row.fail(cycle.reason)
-    silent = timezone.now() - timedelta(seconds=django_settings.STALE_SECONDS)
-    forgotten = Cycle.objects.queued().filter(Q(heartbeat_at__lt=silent) | Q(heartbeat_at=None, created_at__lt=silent))
-    return [cycle for cycle in forgotten if forgotten.filter(pk=cycle.pk).update(heartbeat_at=timezone.now())]
+    return recover(Cycle, reason=lambda cycle: message("silent_at", step=cycle.step), on_failure=_fail_parts)
+
+
+def _fail_parts(cycle: Cycle) -> None:
+    for row in _parts(cycle):
+        row.fail(cycle.reason)
 
 
 def _parts(cycle: Cycle) -> list[Run | Evaluation]:
@@ -132,22 +131,22 @@ def _take_up(cycle: Cycle) -> None:
             continue
         if isinstance(row, Run):
             training_runs.stop_stray(row)
-        if not row.requeue(say("taken_up_again")) and row.state == JobState.FAILED:
-            raise training_runs.CannotTrain(say("lost_too_often", row=str(row)))
+        if not row.requeue(message("taken_up_again")) and row.state == JobState.FAILED:
+            raise training_runs.CannotTrain(message("lost_too_often", row=str(row)))
 
 
-def _heard(cycle: Cycle, hold: Hold, on_progress: Progress | None) -> Progress:
+def _heard(cycle: Cycle, heartbeat: Heartbeat, on_progress: Progress | None) -> Progress:
     """Progress into the cycle's row once a second, and to whoever watches; ends the work when the claim is lost."""
     last = 0.0
 
-    def report(done: int, total: int, note: Said = "") -> None:
+    def report(done: int, total: int, note: StrOrMessage = "") -> None:
         nonlocal last
-        hold.check()
+        heartbeat.check()
         if on_progress:
             on_progress(done, total, note)
         if done >= total or time.monotonic() - last > 1:
             last = time.monotonic()
-            cycle.beat(done, total, note)
+            cycle.record_heartbeat(done, total, note)
 
     return report
 

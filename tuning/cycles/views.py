@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from django.views.decorators.vary import vary_on_headers
 
 from common.jobs import JobState, enqueue
-from common.messages import say
+from common.messages import message
 from curation.core.http import MemberRequest
 from curation.core.permissions import require
 from curation.models import Membership, Project
@@ -30,8 +30,8 @@ PER_PAGE = 20
 @require_safe
 @vary_on_headers("HX-Request")
 @require(Membership.Role.ENGINEER)
-def runs(request: MemberRequest, project: Project) -> HttpResponse:
-    return _runs(request, project, StartForm())
+def cycles(request: MemberRequest, project: Project) -> HttpResponse:
+    return _cycles_page(request, project, StartForm())
 
 
 @require_POST
@@ -46,7 +46,7 @@ def start(request: MemberRequest, project: Project) -> HttpResponse:
         else:
             enqueue(tasks.advance, cycle.pk)
             return redirect("tuning:cycle", project.slug, cycle.pk)
-    return _runs(request, project, form, status=422)
+    return _cycles_page(request, project, form, status=422)
 
 
 @require_safe
@@ -63,7 +63,7 @@ def cycle(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
 def cancel(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
     found = get_object_or_404(_cycles(project), pk=pk)
     if request.method == "POST":
-        if training_cycle.cancel(found, reason=say("cancelled_by", person=request.user.get_username())):
+        if training_cycle.cancel(found, reason=message("cancelled_by", person=request.user.get_username())):
             messages.success(request, _("The cycle is being stopped."))
         else:
             messages.warning(request, _("The cycle had already ended."))
@@ -84,7 +84,7 @@ def policy(request: MemberRequest, project: Project) -> HttpResponse:
     return render(request, "tuning/cycles/policy.html", {"project": project, "form": form}, status=status)
 
 
-def _runs(request: MemberRequest, project: Project, form: StartForm, status: int = 200) -> HttpResponse:
+def _cycles_page(request: MemberRequest, project: Project, form: StartForm, status: int = 200) -> HttpResponse:
     page = Paginator(_cycles(project), PER_PAGE).get_page(request.GET.get("page"))
     current = next((row for row in page if row.is_live), None) if page.number == 1 else None
     held = Policy.objects.filter(project=project).first()
@@ -101,7 +101,7 @@ def _runs(request: MemberRequest, project: Project, form: StartForm, status: int
         "least": collect.LEAST_QUERIES,
         **(_watched(current) if current else {"cycle": None}),
     }
-    return render(request, "tuning/cycles/runs.html", context, status=status)
+    return render(request, "tuning/cycles/cycles.html", context, status=status)
 
 
 def _cycles(project: Project) -> Any:

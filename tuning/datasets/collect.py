@@ -18,7 +18,8 @@ from django.db import transaction
 from django.db.models import Max, Prefetch
 
 from common import artifacts
-from common.messages import Said, say
+from common.messages import StrOrMessage, message
+from curation.engine.statistics import relevance
 from curation.models import Answer, Judgement, Project, Query, Review, SettledGrade
 from curation.queries import query_vectors
 from retrieval.engine.encoders.bi_encoder import TextEncoder
@@ -35,14 +36,13 @@ from tuning.engine.data.examples import (
     write_passages,
     write_queries,
 )
-from tuning.engine.metrics.ranking_metrics import RELEVANT_FROM
 from tuning.models import Dataset, DatasetQuery
 
 LEAST_QUERIES = 8
 ROWS, PASSAGES, CARD = "rows.jsonl", "passages.jsonl", "README.md"
 _BATCH = 2000
 
-Progress = Callable[[int, int, Said], None]
+Progress = Callable[[int, int, StrOrMessage], None]
 
 
 class TooLittle(Exception):
@@ -58,11 +58,11 @@ def collect(project: Project, seed: int = 0, on_progress: Progress | None = None
     settled = list(_settled(project))
     rows = [row for query in settled if (row := _row(query)) is not None]
     if len(rows) < LEAST_QUERIES:
-        raise TooLittle(say("too_little", n=len(rows), least=LEAST_QUERIES))
+        raise TooLittle(message("too_little", n=len(rows), least=LEAST_QUERIES))
     held_out = {str(query.pk) for query in settled if query.is_evaluation}
     rows = _split(rows, _vectors(project, rows, on_progress), held_out, seed)
     if not any(row.split == TRAIN for row in rows):
-        raise TooLittle(say("too_alike"))
+        raise TooLittle(message("too_alike"))
     return _freeze(project, seed, rows, settled)
 
 
@@ -131,9 +131,9 @@ def _has_expired(kept: Sequence[SettledGrade], lapsed: Sequence[SettledGrade]) -
     So it is when every relevant passage has lapsed, or, where none was relevant, every passage. What was settled
     without any grade, as an imported answer, rests on no text and stands.
     """
-    if any(settled.grade >= RELEVANT_FROM for settled in kept):
+    if relevance.has_relevant(settled.grade for settled in kept):
         return False
-    if any(settled.grade >= RELEVANT_FROM for settled in lapsed):
+    if relevance.has_relevant(settled.grade for settled in lapsed):
         return True
     return bool(lapsed) and not kept
 
@@ -149,7 +149,7 @@ def _vectors(project: Project, rows: Sequence[JudgedQuery], on_progress: Progres
     for start in range(0, len(rows), _BATCH // 8):
         parts.append(encoder.encode_queries([row.text for row in rows[start : start + _BATCH // 8]]))
         if on_progress:
-            on_progress(min(start + _BATCH // 8, len(rows)), len(rows), say("comparing_queries"))
+            on_progress(min(start + _BATCH // 8, len(rows)), len(rows), message("comparing_queries"))
     return np.concatenate(parts)
 
 

@@ -14,7 +14,7 @@ from curation.models import Membership, Release
 from curation.releases import evaluation_report
 from retrieval.models import Passage
 from tuning.evaluation import preference_votes
-from tuning.models import Evaluation, Pair, Vote
+from tuning.models import ComparisonPair, Evaluation, Vote
 
 
 class ReadSerializer(serializers.ModelSerializer[Passage]):
@@ -32,12 +32,12 @@ class SideSerializer(serializers.Serializer[preference_votes.Side]):
     release = serializers.IntegerField(source="release.number", default=None, allow_null=True)
 
 
-class PairSerializer(serializers.ModelSerializer[Pair]):
+class PairSerializer(serializers.ModelSerializer[ComparisonPair]):
     query = serializers.CharField(source="query.external_id")
     text = serializers.CharField(source="query.text")
 
     class Meta:
-        model = Pair
+        model = ComparisonPair
         fields = ["id", "query", "text"]
 
 
@@ -50,22 +50,22 @@ class ShownPairSerializer(PairSerializer):
     class Meta(PairSerializer.Meta):
         fields = [*PairSerializer.Meta.fields, "sides", "vote"]
 
-    def _mine(self, pair: Pair) -> Vote | None:
+    def _mine(self, pair: ComparisonPair) -> Vote | None:
         return next((vote for vote in pair.votes.all() if vote.voter_id == self.context["request"].user.pk), None)
 
     @extend_schema_field(SideSerializer(many=True))
-    def get_sides(self, pair: Pair) -> object:
+    def get_sides(self, pair: ComparisonPair) -> object:
         return SideSerializer(
             preference_votes.sides(pair, self.context["request"].user, self._mine(pair)), many=True
         ).data
 
     @extend_schema_field(serializers.ChoiceField(choices=Vote.Choice.choices, allow_null=True))
-    def get_vote(self, pair: Pair) -> str | None:
+    def get_vote(self, pair: ComparisonPair) -> str | None:
         mine = self._mine(pair)
         return mine.choice if mine else None
 
 
-class OnlySerializer(serializers.Serializer[Pair]):
+class OnlySerializer(serializers.Serializer[ComparisonPair]):
     release = serializers.IntegerField(min_value=1, required=False, help_text="Only pairs with this challenger.")
 
 
@@ -97,18 +97,18 @@ class TallySerializer(serializers.Serializer[Evaluation]):
     sign = SignSerializer(allow_null=True)
 
 
-class Pairs(ProjectMixin, generics.ListAPIView[Pair]):
+class Pairs(ProjectMixin, generics.ListAPIView[ComparisonPair]):
     """The pairs that you have not voted on, those of the newest evaluation first."""
 
     role = Membership.Role.REVIEWER
     serializer_class = PairSerializer
-    queryset = Pair.objects.none()
+    queryset = ComparisonPair.objects.none()
 
     @extend_schema(parameters=[OnlySerializer])
     def get(self, request: Request, *args: object, **kwargs: object) -> Response:
         return self.list(request)
 
-    def get_queryset(self) -> QuerySet[Pair]:
+    def get_queryset(self) -> QuerySet[ComparisonPair]:
         project = self.project()
         wanted = OnlySerializer(data=self.request.query_params)
         wanted.is_valid(raise_exception=True)
@@ -120,23 +120,23 @@ class Pairs(ProjectMixin, generics.ListAPIView[Pair]):
 class _PairMixin(ProjectMixin):
     role = Membership.Role.REVIEWER
 
-    def get_queryset(self) -> QuerySet[Pair]:
+    def get_queryset(self) -> QuerySet[ComparisonPair]:
         rows = preference_votes.finished(self.project()).prefetch_related("votes")
         return rows.select_related("query", "evaluation__champion", "evaluation__challenger")
 
 
-class OnePair(_PairMixin, generics.RetrieveAPIView[Pair]):
+class OnePair(_PairMixin, generics.RetrieveAPIView[ComparisonPair]):
     """One pair: blind until you have voted."""
 
     serializer_class = ShownPairSerializer
-    queryset = Pair.objects.none()
+    queryset = ComparisonPair.objects.none()
 
 
-class Votes(_PairMixin, generics.GenericAPIView[Pair]):
+class Votes(_PairMixin, generics.GenericAPIView[ComparisonPair]):
     """Your vote on a pair, for good."""
 
     serializer_class = VoteSerializer
-    queryset = Pair.objects.none()
+    queryset = ComparisonPair.objects.none()
 
     @extend_schema(request=VoteSerializer, responses={201: ShownPairSerializer})
     def post(self, request: Request, slug: str, pk: int) -> Response:

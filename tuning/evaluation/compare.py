@@ -13,9 +13,9 @@ from typing import Any
 
 from django.db import transaction
 
-from common.heartbeat import Hold
+from common.heartbeat import Heartbeat
 from common.jobs import JobState
-from common.messages import Said, of_error, say
+from common.messages import StrOrMessage, message, message_of_error
 from curation.queries import query_vectors
 from curation.releases import lifecycle, retrieve
 from tuning.datasets import collect
@@ -35,7 +35,7 @@ APART = ("ndcg@10", "f1")  # the measures that are reported of parts of the spli
 RETRIEVED_BY = ("build_id", "fusion_weight", "reranker_id", "rerank_depth", "rerank_share")
 LEAST_APART = 5  # queries of a slice: an interval of fewer says nothing
 
-Progress = Callable[[int, int, Said], None]
+Progress = Callable[[int, int, StrOrMessage], None]
 Pair = tuple[PerQuery, PerQuery]  # champion's, challenger's
 Written = tuple[dict[str, str], dict[str, str]]  # query_id → answer, likewise
 
@@ -63,12 +63,12 @@ def evaluate(evaluation: Evaluation, worker: str, on_progress: Progress) -> Eval
     if evaluation.state == JobState.DONE:
         return evaluation
     if not evaluation.claim(worker):
-        raise CannotMeasure(say("is_in_state", what=say("evaluation"), state=evaluation.state))
+        raise CannotMeasure(message("is_in_state", what=message("evaluation"), state=evaluation.state))
     try:
-        with Hold(evaluation):
+        with Heartbeat(evaluation):
             _measure(evaluation, on_progress)
     except CannotMeasure as error:
-        evaluation.fail(of_error(error))
+        evaluation.fail(message_of_error(error))
         raise
     with transaction.atomic():  # a challenger without its reranker has numbers that say why
         evaluation.challenger.save(update_fields=["reranker"])
@@ -81,7 +81,7 @@ def _measure(evaluation: Evaluation, on_progress: Progress) -> None:
     rows = collect.rows(evaluation.dataset)
     test = [row for row in rows if row.split == TEST]
     if not test:
-        raise CannotMeasure(say("test_empty"))
+        raise CannotMeasure(message("test_empty"))
     nearness = _nearness(evaluation, rows)
     _check_leaks(test, rows, nearness)
     rankings = _rankings(evaluation, test, on_progress)
@@ -195,7 +195,7 @@ def _check_leaks(test: list[JudgedQuery], rows: list[JudgedQuery], nearness: dic
     taught = {clusters.normalised(row.text) for row in rows if row.split == TRAIN}
     for row in test:
         if nearness[row.query_id] >= clusters.SAME_FROM + 0.001 or clusters.normalised(row.text) in taught:
-            raise CannotMeasure(say("test_leaks", text=row.text[:120]))
+            raise CannotMeasure(message("test_leaks", text=row.text[:120]))
 
 
 def _apart(found: Pair, parts: slicing.Slices, seed: int) -> dict[str, dict[str, Any]]:

@@ -15,20 +15,22 @@ from typing import TypeVar
 
 from django.utils.translation import gettext as _
 
-from common.messages import Said
+from common.messages import StrOrMessage
 from common.text_files import BadInput, read_jsonl, read_qrels, text_of
 from curation.models import Project, Release
 from retrieval.models import Document, Passage
 from tuning.engine.metrics import ranking_metrics
-from tuning.engine.metrics.ranking_metrics import Gain, Measured
+from tuning.engine.metrics.ranking_metrics import Gain, RankingMetrics
 from tuning.evaluation import offline_run
 from tuning.evaluation.offline_run import PerQuery
 from tuning.models import DatasetQuery, Split
 
 _BATCH = 5000
+# trec_eval's default. The grades of a file are its own: no consensus of several people, so nothing is rounded.
+PUBLIC_RELEVANT_FROM = 1.0
 
 T = TypeVar("T")
-Progress = Callable[[int, int, Said], None]
+Progress = Callable[[int, int, StrOrMessage], None]
 Ranked = dict[str, list[tuple[str, float]]]  # query_id → (id, score), best first
 
 
@@ -90,11 +92,18 @@ def rank(
     return found, hits
 
 
-def measure(found: Ranked, outside: Outside, k: int, gain: Gain = "exponential") -> Measured:
+def measure(found: Ranked, outside: Outside, k: int, gain: Gain = "exponential") -> RankingMetrics:
     """ndcg@k, recall@k, mrr@k and judged@k against the file's grades."""
     rankings = {query_id: [name for name, _score in ranked] for query_id, ranked in found.items()}
-    return ranking_metrics.measure(
-        rankings, outside.grades, ndcg_at=[k], recall_at=[k], mrr_at=[k], judged_at=[k], gain=gain
+    return ranking_metrics.evaluate(
+        rankings,
+        outside.grades,
+        ndcg_at=[k],
+        recall_at=[k],
+        mrr_at=[k],
+        judged_at=[k],
+        gain=gain,
+        relevant_from=PUBLIC_RELEVANT_FROM,
     )
 
 

@@ -21,9 +21,10 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from common import artifacts
-from common.messages import Said, say
+from common.messages import StrOrMessage, message
 from common.text_files import BadInput, read_jsonl, read_qrels, text_of
 from curation.core import audit_log
+from curation.engine.statistics import relevance
 from curation.models import Project, Release
 from curation.releases import lifecycle
 from retrieval.models import Passage
@@ -41,7 +42,7 @@ MOST_QUERIES, MOST_PASSAGES, LEAST_QUERIES = 300, 2000, 5
 MOST_TOKENS = 16
 PROMPT = "Answer in a few words. {question}"  # not the deployed one: without a passage that asks for a refusal
 
-Progress = Callable[[int, int, Said], None]
+Progress = Callable[[int, int, StrOrMessage], None]
 Values = dict[str, float]  # query_id → value
 T = TypeVar("T")
 
@@ -119,7 +120,7 @@ def from_project(
         raise CannotGuard(_("A project cannot be its own guardrail set: its work is what is tuned for."))
     found, wanted = Contents(), set()
     for row in _sample(collect.settled_rows(source), MOST_QUERIES, lambda row: row.query_id):
-        if not row.answer and not any(grade >= ranking_metrics.RELEVANT_FROM for grade in row.grades.values()):
+        if not row.answer and not relevance.has_relevant(row.grades.values()):
             continue
         found.questions[row.query_id] = row.text
         if row.grades:
@@ -176,7 +177,7 @@ def measure(evaluation: Evaluation, on_progress: Progress) -> dict[str, dict[str
                 figure = asdict(compare(before, after, seed=evaluation.cycle.seed))
                 extra = {"margin": guardrail_set.margin, "is_reading": name == "f1"}
                 figures[f"{PREFIX}{guardrail_set.name} {name}"] = figure | extra
-        on_progress(1, 1, say("guard_set", name=guardrail_set.name))
+        on_progress(1, 1, message("guard_set", name=guardrail_set.name))
     return figures
 
 
@@ -195,7 +196,7 @@ def _ndcg(encoder: Any, contents: Contents) -> Values:
     scores = queries @ encoder.encode_passages(list(contents.passages.values())).T  # (q, p)
     order = np.argsort(-scores, axis=1, kind="stable")[:, :10]
     rankings = {name: names[best].tolist() for name, best in zip(asked, order, strict=True)}
-    return ranking_metrics.measure(rankings, contents.grades, recall_at=(), mrr_at=(), judged_at=()).of("ndcg@10")
+    return ranking_metrics.evaluate(rankings, contents.grades, recall_at=(), mrr_at=(), judged_at=()).values("ndcg@10")
 
 
 def _answered(evaluation: Evaluation, contents: Contents, on_progress: Progress) -> dict[str, tuple[Values, Values]]:
@@ -212,7 +213,7 @@ def _remembered(release: Release, contents: Contents, on_progress: Progress) -> 
     generator = lifecycle.generator_for(release)
     asked = list(contents.answers)
     prompts = [PROMPT.replace("{question}", contents.questions[name]) for name in asked]
-    note = say("remembering", number=release.number)
+    note = message("remembering", number=release.number)
     found: dict[str, Values] = {}
     if generator.can_score:
         pairs = [(prompt, contents.answers[name][0]) for name, prompt in zip(asked, prompts, strict=True)]
@@ -228,9 +229,7 @@ def _remembered(release: Release, contents: Contents, on_progress: Progress) -> 
 def _make(
     project: Project, name: str, origin: str, contents: Contents, margin: float | None, actor: AbstractBaseUser | None
 ) -> GuardrailSet:
-    known = sum(
-        any(grade >= ranking_metrics.RELEVANT_FROM for grade in found.values()) for found in contents.grades.values()
-    )
+    known = sum(relevance.has_relevant(grades.values()) for grades in contents.grades.values())
     if max(known, len(contents.answers)) < LEAST_QUERIES:
         told = _("A guardrail set needs %(least)d questions with a relevant passage or with an answer.")
         raise CannotGuard(told % {"least": LEAST_QUERIES})

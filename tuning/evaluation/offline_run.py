@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from common.messages import Said, say
+from common.messages import StrOrMessage, message
 from curation.models import Release
 from curation.releases import generate, retrieve
 from retrieval.models import Passage
 from retrieval.search.results import Hit
 from tuning.engine.metrics import answer_metrics, ranking_metrics
 
-Progress = Callable[[int, int, Said], None]
+Progress = Callable[[int, int, StrOrMessage], None]
 PerQuery = dict[str, dict[str, float]]  # query_id → measure → value
 Rankings = dict[str, list[Hit]]
 Grades = Mapping[str, Mapping[str, float]]  # query_id → passage_id → grade
@@ -24,7 +24,7 @@ def rank(
     release: Release, texts: Mapping[str, str], depth: int, on_progress: Progress, mode: str = "hybrid"
 ) -> Rankings:
     """query_id → hits, best first, for query_id → text."""
-    note = say("searching", number=release.number)
+    note = message("searching", number=release.number)
     found = retrieve.search_many(
         release, list(texts.values()), depth, mode, on_progress=lambda done, total: on_progress(done, total, note)
     )
@@ -42,7 +42,7 @@ def write(
 
     With `seconds`, as many as that time allows, in the order of `texts`; at least one batch.
     """
-    note = say("answering", number=release.number)
+    note = message("answering", number=release.number)
     ids = list(texts)
     limit = None if seconds is None else time.monotonic() + seconds
     written: dict[str, str] = {}
@@ -74,8 +74,8 @@ def measure_answers(written: Mapping[str, str], references: Mapping[str, Sequenc
     }
 
 
-def measure_rankings(rankings: Rankings, grades: Grades) -> ranking_metrics.Measured:
+def measure_rankings(rankings: Rankings, grades: Grades) -> ranking_metrics.RankingMetrics:
     """nDCG, recall, reciprocal rank and the judged share of rankings of passages."""
-    return ranking_metrics.measure(
+    return ranking_metrics.evaluate(
         {query_id: [str(hit.passage_id) for hit in hits] for query_id, hits in rankings.items()}, grades
     )

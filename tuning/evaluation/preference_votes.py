@@ -17,7 +17,7 @@ from curation.models import Project, Query, Release
 from retrieval.models import Passage
 from tuning.engine.metrics.answer_metrics import words
 from tuning.evaluation.offline_run import Rankings
-from tuning.models import Evaluation, Pair, Vote
+from tuning.models import ComparisonPair, Evaluation, Vote
 
 KEPT = 5  # passages of a side: what a person compares at a glance
 A, B = "a", "b"
@@ -48,18 +48,20 @@ def keep(
 
     Called again after a worker was lost it keeps the newer pairs: nobody votes before the evaluation is done.
     """
-    Pair.objects.filter(evaluation=evaluation).delete()
+    ComparisonPair.objects.filter(evaluation=evaluation).delete()
     known = Query.objects.in_bulk([int(query_id) for query_id in rankings[0]])
     pairs = []
     for query_id in rankings[0]:
         sides = [_side(ranked[query_id], said.get(query_id)) for ranked, said in zip(rankings, written, strict=True)]
         if int(query_id) in known and _differ(*sides):
-            pairs.append(Pair(evaluation=evaluation, query_id=int(query_id), champion=sides[0], challenger=sides[1]))
-    Pair.objects.bulk_create(pairs, batch_size=500)
+            pairs.append(
+                ComparisonPair(evaluation=evaluation, query_id=int(query_id), champion=sides[0], challenger=sides[1])
+            )
+    ComparisonPair.objects.bulk_create(pairs, batch_size=500)
     return len(pairs)
 
 
-def open_to(project: Project, user: AbstractBaseUser, release: int | None = None) -> QuerySet[Pair]:
+def open_to(project: Project, user: AbstractBaseUser, release: int | None = None) -> QuerySet[ComparisonPair]:
     """The pairs the person has not voted on, those of the newest evaluation first; of one challenger, if named."""
     found = finished(project)
     if release is not None:
@@ -67,17 +69,17 @@ def open_to(project: Project, user: AbstractBaseUser, release: int | None = None
     return found.exclude(votes__voter_id=user.pk).order_by("-evaluation_id", "pk")
 
 
-def champion_is_a(pair: Pair, user: AbstractBaseUser) -> bool:
+def champion_is_a(pair: ComparisonPair, user: AbstractBaseUser) -> bool:
     """How the sides stand for this person: as good as a coin for each pair, and the same at every look."""
     return salted_hmac("tuning.voting", f"{pair.pk} {user.pk}").digest()[0] % 2 == 0
 
 
-def finished(project: Project) -> QuerySet[Pair]:
+def finished(project: Project) -> QuerySet[ComparisonPair]:
     """The pairs of the project that may be looked at: those of evaluations that are done."""
-    return Pair.objects.filter(evaluation__cycle__project=project, evaluation__state=JobState.DONE)
+    return ComparisonPair.objects.filter(evaluation__cycle__project=project, evaluation__state=JobState.DONE)
 
 
-def sides(pair: Pair, user: AbstractBaseUser, mine: Vote | None) -> list[Side]:
+def sides(pair: ComparisonPair, user: AbstractBaseUser, mine: Vote | None) -> list[Side]:
     """A and B as they stand for this person; whose they are only with their vote."""
     known = Passage.objects.in_bulk({*pair.champion["passages"], *pair.challenger["passages"]})
     ordered = [(pair.champion, pair.evaluation.champion), (pair.challenger, pair.evaluation.challenger)]
@@ -94,7 +96,7 @@ def sides(pair: Pair, user: AbstractBaseUser, mine: Vote | None) -> list[Side]:
     ]
 
 
-def vote(pair: Pair, user: AbstractBaseUser, said: str) -> Vote:
+def vote(pair: ComparisonPair, user: AbstractBaseUser, said: str) -> Vote:
     """The person's vote, for good: a, b, tie or neither. Raises AlreadyVoted, BadVote."""
     is_a = champion_is_a(pair, user)
     meant = {

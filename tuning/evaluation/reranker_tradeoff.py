@@ -14,7 +14,7 @@ from statistics import median
 from typing import Any
 
 from common.jobs import JobState
-from common.messages import Said, Sentence, say
+from common.messages import Message, StrOrMessage, message
 from curation.models import Release
 from curation.releases import retrieve
 from tuning.engine.metrics.significance import compare
@@ -39,7 +39,7 @@ def weigh(
     medians; "most": how many more are allowed; "timed": searches; "asked": whether the gate was; "is_kept"}
     """
     policy = Policy.of(evaluation.cycle.project)
-    sides = [offline_run.measure_rankings(ranked, grades).of(MEASURE) for ranked in rankings]
+    sides = [offline_run.measure_rankings(ranked, grades).values(MEASURE) for ranked in rankings]
     gain = asdict(compare(*sides, seed=evaluation.cycle.seed)) if sides[0] else None
     asked = evaluation.cycle.gate != Gate.ALWAYS
     found = {"gain": gain, "most": policy.max_rerank_ms, "asked": asked} | milliseconds(evaluation.challenger, texts)
@@ -59,27 +59,27 @@ def milliseconds(release: Release, texts: Mapping[str, str]) -> dict[str, Any]:
     return {"before": round(before, 1), "after": round(after, 1), "more": round(more, 1), "timed": len(ids)}
 
 
-def objection(found: Found) -> Said:
+def objection(found: Found) -> StrOrMessage:
     """Why the reranker does not pay; empty when it does."""
     if found["gain"] is None:
-        return say("nothing_measured")
+        return message("nothing_measured")
     if found["gain"]["low"] <= 0:
-        return say("rerank_no_gain")
-    return say("rerank_too_slow") if found["more"] > found["most"] else ""
+        return message("rerank_no_gain")
+    return message("rerank_too_slow") if found["more"] > found["most"] else ""
 
 
-def told(found: Found) -> Said:
+def told(found: Found) -> StrOrMessage:
     """What came of it, with both numbers; empty where there was no reranker to weigh."""
     if not found:
         return ""
-    parts: list[Said] = [_verdict(found)]
+    parts: list[StrOrMessage] = [_verdict(found)]
     if found["gain"] is not None:
-        parts.append(say("rerank_gain", **{name: found["gain"][name] for name in _GAIN}))
-    parts.append(say("rerank_time", **{name: found[name] for name in ("before", "after", "more", "most")}))
-    return say("together", parts=parts)
+        parts.append(message("rerank_gain", **{name: found["gain"][name] for name in _GAIN}))
+    parts.append(message("rerank_time", **{name: found[name] for name in ("before", "after", "more", "most")}))
+    return message("together", parts=parts)
 
 
-def without_reranker(cycle: Cycle) -> Said:
+def without_reranker(cycle: Cycle) -> StrOrMessage:
     """Why the cycle's challenger has no reranker; empty where it has one, none was asked for, or nobody knows yet."""
     evaluation = getattr(cycle, "evaluation", None)
     if evaluation is not None and evaluation.reranking:
@@ -88,19 +88,19 @@ def without_reranker(cycle: Cycle) -> Said:
     if run is None or run.state not in (JobState.DONE, JobState.FAILED):
         return ""
     if run.state == JobState.FAILED:
-        return say("rerank_untrained", why=run.reason)
+        return message("rerank_untrained", why=run.reason)
     dev = run.record.get("dev", {})  # nDCG@10, by what the training calls the ranking as it was and the one it made
-    return say("rerank_not_chosen", without=dev["no reranker"], reranked=dev["reranker"]) if dev else ""
+    return message("rerank_not_chosen", without=dev["no reranker"], reranked=dev["reranker"]) if dev else ""
 
 
 _GAIN = ("champion", "challenger", "difference", "low", "high")
 
 
-def _verdict(found: Found) -> Sentence:
+def _verdict(found: Found) -> Message:
     if not found["asked"]:
-        return say("rerank_not_asked")
+        return message("rerank_not_asked")
     why = objection(found)
-    return say("rerank_left_out", why=why) if why else say("rerank_stays")
+    return message("rerank_left_out", why=why) if why else message("rerank_stays")
 
 
 def _seconds(release: Release, text: str) -> float:

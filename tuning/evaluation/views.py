@@ -21,7 +21,7 @@ from tuning.cycles import policies
 from tuning.evaluation import guardrails as guardrail_acts
 from tuning.evaluation import preference_votes
 from tuning.evaluation.forms import GuardrailSetForm, NewGuardrailSetForm
-from tuning.models import GuardrailSet, Pair, Vote
+from tuning.models import ComparisonPair, GuardrailSet, Vote
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -122,10 +122,10 @@ def vote(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
     return redirect("tuning:pair", project.slug, pk)
 
 
-def _found(project: Project, pk: int) -> Pair:
+def _found(project: Project, pk: int) -> ComparisonPair:
     rows = preference_votes.finished(project).select_related("query", "evaluation__champion", "evaluation__challenger")
     return get_object_or_404(rows, pk=pk)
 
 
-def _shown(pair: Pair, request: MemberRequest, mine: Vote | None) -> dict[str, Any]:
+def _shown(pair: ComparisonPair, request: MemberRequest, mine: Vote | None) -> dict[str, Any]:
     return {"pair": pair, "vote": mine, "sides": preference_votes.sides(pair, request.user, mine)}

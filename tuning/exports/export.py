@@ -18,15 +18,13 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from common import artifacts
+from curation.engine.statistics import relevance
 from curation.models import Judgement, Project
 from retrieval.models import Passage
 from tuning.datasets import collect
 from tuning.datasets.external_ids import Names, by_batch
 from tuning.engine.data.examples import JudgedQuery
-from tuning.engine.metrics.ranking_metrics import RELEVANT_FROM
 from tuning.exports import instruction_data
-
-POSITIVE_FROM = 2.0  # teaches as an answer; 1 is related, neither positive nor negative
 
 Json = dict[str, Any]
 Lines = Iterator[tuple[str, int]]  # text, and how many rows it is (0 for a header)
@@ -91,15 +89,15 @@ def _graded(row: JudgedQuery) -> list[tuple[str, float]]:
 
 
 def _positives(row: JudgedQuery) -> list[str]:
-    """What answers the query; where nothing does, what is at least related."""
-    graded = _graded(row)
-    best = [passage for passage, grade in graded if grade >= POSITIVE_FROM]
-    return best or [passage for passage, grade in graded if grade >= RELEVANT_FROM]
+    """Return the passages that answer the query, best first; where none does, those that are related."""
+    min_grade = relevance.min_positive_grade(row.grades.values())
+    return [passage for passage, grade in _graded(row) if relevance.is_positive(grade, min_grade)]
 
 
 def _negatives(row: JudgedQuery) -> list[str]:
-    """What was judged not to be relevant."""
-    return sorted((passage for passage, grade in row.grades.items() if grade < RELEVANT_FROM), key=int)
+    """Return the passages that were judged not relevant, by id."""
+    judged = row.grades.items()
+    return sorted((passage for passage, grade in judged if relevance.is_judged_not_relevant(grade)), key=int)
 
 
 def _triplets(row: JudgedQuery, names: Names) -> Iterator[Json]:
@@ -143,7 +141,7 @@ def _pairs(project: Project, rows: Iterable[JudgedQuery]) -> Iterator[tuple[str,
     """query, passage, grade; a consensus between two grades counts as the nearer one, half-way as the higher."""
     for row, names in by_batch(project, rows):
         for passage, grade in sorted(row.grades.items(), key=lambda pair: int(pair[0])):
-            yield names.query[row.query_id], names.passage(passage), int(grade + 0.5)
+            yield names.query[row.query_id], names.passage(passage), relevance.nearest_grade(grade)
 
 
 def _judgements(project: Project, rows: Iterable[JudgedQuery]) -> Iterator[Json]:
@@ -201,7 +199,7 @@ def _beir(project: Project, rows: Iterable[JudgedQuery], target: Path) -> int:
                     qrels[split] = files.enter_context((part / "qrels" / f"{split}.tsv").open("w", encoding="utf-8"))
                     qrels[split].write("query-id\tcorpus-id\tscore\n")
                 for passage, grade in sorted(row.grades.items(), key=lambda pair: int(pair[0])):
-                    qrels[split].write(f"{name}\t{names.passage(passage)}\t{int(grade + 0.5)}\n")
+                    qrels[split].write(f"{name}\t{names.passage(passage)}\t{relevance.nearest_grade(grade)}\n")
                 count += 1
         if not count:
             raise NothingToExport(_("no query is settled"))

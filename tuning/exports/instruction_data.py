@@ -13,6 +13,7 @@ from typing import Any
 from django.db.models import Max, Prefetch
 
 from curation.engine.generation.prompts import build_prompt
+from curation.engine.statistics import relevance
 from curation.models import Answer, Project, Ranking, Release, SettledGrade, ShownPassage
 from curation.releases import lifecycle
 from retrieval.models import Passage
@@ -40,7 +41,7 @@ def instances(project: Project, rows: Iterable[JudgedQuery]) -> Iterator[engine.
     generator = lifecycle.generator_for(release)
     recipe = engine.Recipe(release.prompt, release.refusal, release.answer_passages)
     most = SettledGrade.objects.filter(review__query__project=project).aggregate(most=Max("grade"))["most"] or 0.0
-    good_from = engine.GOOD_FROM if most > engine.GOOD_FROM_BINARY else engine.GOOD_FROM_BINARY
+    min_grade = relevance.min_positive_grade([most])
     for batch in _batches(rows):
         shown = _shown(batch)
         wanted = {passage for row in batch for passage in (*row.grades, *shown.get(row.query_id, []))}
@@ -51,7 +52,7 @@ def instances(project: Project, rows: Iterable[JudgedQuery]) -> Iterator[engine.
             recipe,
             count_tokens=generator.count_tokens,
             seed=0,
-            good_from=good_from,
+            min_grade=min_grade,
         )
         place = {row.query_id: number for number, row in enumerate(batch)}
         yield from sorted(made, key=lambda one: (place[one.query_id], one.kind, one.prompt))

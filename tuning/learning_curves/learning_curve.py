@@ -23,8 +23,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from common import artifacts
-from common.heartbeat import Hold, carried
-from common.messages import Said, say
+from common.heartbeat import Heartbeat, run_job
+from common.messages import StrOrMessage, message
 from curation.core.errors import CurationError
 from curation.models import Generator, Project, Release
 from curation.queries import query_vectors
@@ -48,7 +48,7 @@ POOL = 1500  # passages
 DEPTH = 30
 MEASURES = {Component.RETRIEVER.value: "ndcg@10", Component.GENERATOR.value: "f1"}
 
-Progress = Callable[[int, int, Said], None]
+Progress = Callable[[int, int, StrOrMessage], None]
 Values = dict[str, float]  # query_id → value
 
 
@@ -97,12 +97,12 @@ def draw(curve: LearningCurve, worker: str, on_progress: Progress | None = None)
     """
     if not curve.claim(worker):
         return False
-    with carried(curve, REASONS) as hold:
+    with run_job(curve, REASONS) as heartbeat:
         out = Path(django_settings.DATA_DIR) / "learning" / f"{curve.pk}-{curve.attempts}"
         artifacts.remove_folder(out)
         out.mkdir(parents=True)
         try:
-            _draw(curve, hold, out, on_progress or (lambda done, total, note: None))
+            _draw(curve, heartbeat, out, on_progress or (lambda done, total, note: None))
         finally:
             artifacts.remove_folder(out)
         curve.finish()
@@ -128,10 +128,10 @@ def _matrix(points: list[dict[str, Any]]) -> extrapolation.Floats:
     return np.array([[point["per_query"][query_id] for query_id in ids] for point in points], dtype=np.float64)
 
 
-def _draw(curve: LearningCurve, hold: Hold, out: Path, on_progress: Progress) -> None:
+def _draw(curve: LearningCurve, heartbeat: Heartbeat, out: Path, on_progress: Progress) -> None:
 
-    def told(done: int, total: int, note: Said = "") -> None:
-        hold.check()
+    def told(done: int, total: int, note: StrOrMessage = "") -> None:
+        heartbeat.check()
         on_progress(done, total, note)
 
     _prepare(curve, told)
@@ -143,13 +143,13 @@ def _draw(curve: LearningCurve, hold: Hold, out: Path, on_progress: Progress) ->
     for place, size in enumerate(sizes):
         if place < len(curve.points):
             continue
-        curve.beat(place, len(sizes), say("n_queries", n=size))
+        curve.record_heartbeat(place, len(sizes), message("n_queries", n=size))
         began = time.monotonic()
         kept = extrapolation.nested([row for row in rows if row.split == TRAIN], size, curve.seed)
-        result = _trained(run, spec, rows, kept, out / str(size), hold, told) if size else None
+        result = _trained(run, spec, rows, kept, out / str(size), heartbeat, told) if size else None
         seconds = time.monotonic() - began
         _note(curve, kept, judge(result), seconds)
-        told(place + 1, len(sizes), say("n_queries", n=size))
+        told(place + 1, len(sizes), message("n_queries", n=size))
 
 
 def _prepare(curve: LearningCurve, on_progress: Progress) -> None:
@@ -164,14 +164,14 @@ def _prepare(curve: LearningCurve, on_progress: Progress) -> None:
     total = dataset.counts[TRAIN]["queries"]
     sizes = [size for size in curve.sizes or extrapolation.sizes(total) if extrapolation.LEAST <= size <= total]
     if not sizes:
-        raise CannotLearn(say("too_few_for_a_point", n=total, least=extrapolation.LEAST))
+        raise CannotLearn(message("too_few_for_a_point", n=total, least=extrapolation.LEAST))
     curve.dataset, curve.sizes = dataset, sizes
     curve.save(update_fields=["dataset", "sizes"])
 
 
 def _note(curve: LearningCurve, kept: list[JudgedQuery], found: Values, seconds: float) -> None:
     if not found:
-        raise CannotLearn(say("nothing_measured"))
+        raise CannotLearn(message("nothing_measured"))
     values = np.array(list(found.values()))
     low, high = bootstrap_interval(values, resamples=extrapolation.RESAMPLES, seed=curve.seed)
     point = {
@@ -215,17 +215,17 @@ def _trained(
     rows: list[JudgedQuery],
     kept: list[JudgedQuery],
     out: Path,
-    hold: Hold,
+    heartbeat: Heartbeat,
     on_progress: Progress,
 ) -> dict[str, Any]:
     """The result of one training on the `kept` training queries and all of dev. Raises CannotTrain."""
     out.mkdir(parents=True)
     write_queries(out / "rows.jsonl", [*kept, *(row for row in rows if row.split not in (TRAIN, TEST))])
     (out / SPEC).write_text(json.dumps(spec | {"queries": str(out / "rows.jsonl")}), encoding="utf-8")
-    note = say("training_on", n=len(kept))
+    note = message("training_on", n=len(kept))
     with Follower(django_settings.TRAINERS[run.component], out, django_settings.COMPUTE_THREADS) as follower:
         for lines in follower.lines():
-            hold.check()
+            heartbeat.check()
             if lines:
                 on_progress(int(lines[-1].get("step", 0)), int(lines[-1].get("steps", 0)), note)
         if follower.process.returncode != 0 or not (out / RESULT).exists():
@@ -249,12 +249,12 @@ def _ranks(run: Run, rows: list[JudgedQuery], on_progress: Progress) -> Callable
         if result:
             query_path, passage_path = result["query_path"], result["passage_path"]
         encoder = TextEncoder(query_path, passage_path, parent.query_prefix, parent.passage_prefix)
-        vectors = encoder.encode_passages(texts, lambda done, total: on_progress(done, total, say("measuring")))
+        vectors = encoder.encode_passages(texts, lambda done, total: on_progress(done, total, message("measuring")))
         scores = encoder.encode_queries([row.text for row in test]) @ vectors.T  # (test queries, pool)
         order = np.argsort(-scores, axis=1, kind="stable")[:, :10]
         rankings = {row.query_id: [pool[place] for place in best] for row, best in zip(test, order, strict=True)}
-        found = ranking_metrics.measure(rankings, grades, recall_at=(), mrr_at=(), judged_at=())
-        return found.of(MEASURES[Component.RETRIEVER])
+        found = ranking_metrics.evaluate(rankings, grades, recall_at=(), mrr_at=(), judged_at=())
+        return found.values(MEASURES[Component.RETRIEVER])
 
     return measure
 
@@ -305,14 +305,3 @@ def _adapted(base: Generator, result: dict[str, Any]) -> Generator:
     """The base with a training's adapter, without a row."""
     path = index_builds.stored_path(Path(result["adapter_path"]))
     return Generator(name=base.name, base_path=base.base_path, adapter_path=path, sha256=result["adapter_hash"])
-
-
-def sweep() -> list[LearningCurve]:
-    """The queued curves no message may be on its way for, after those that lost their worker were queued again."""
-    for curve in LearningCurve.objects.stale():
-        curve.requeue(say("worker_silent"))
-    silent = timezone.now() - timedelta(seconds=django_settings.STALE_SECONDS)
-    forgotten = LearningCurve.objects.queued().filter(
-        Q(heartbeat_at__lt=silent) | Q(heartbeat_at=None, created_at__lt=silent)
-    )
-    return [curve for curve in forgotten if forgotten.filter(pk=curve.pk).update(heartbeat_at=timezone.now())]

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from django.views.decorators.vary import vary_on_headers
 
 from common.jobs import enqueue
-from common.messages import say
+from common.messages import message
 from curation.core import labels
 from curation.core.http import MemberRequest
 from curation.core.permissions import require
@@ -86,7 +86,7 @@ def curve_points(request: MemberRequest, project: Project, pk: int) -> JsonRespo
 @require(Membership.Role.ENGINEER)
 def cancel_curve(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
     found = get_object_or_404(project.learning_curves, pk=pk)
-    if found.cancel(say("cancelled_by", person=request.user.get_username())):
+    if found.cancel(message("cancelled_by", person=request.user.get_username())):
         messages.success(request, _("The learning curve is being stopped; its points stay."))
     else:
         messages.warning(request, _("The learning curve had already ended."))

@@ -14,46 +14,46 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='curve',
             name='progress_note',
-            field=common.messages.SentenceField(blank=True),
+            field=common.messages.MessageField(blank=True),
         ),
         migrations.AlterField(
             model_name='curve',
             name='reason',
-            field=common.messages.SentenceField(blank=True, help_text='Why it failed, was cancelled or was taken up again.'),
+            field=common.messages.MessageField(blank=True, help_text='Why it failed, was cancelled or was taken up again.'),
         ),
         migrations.AlterField(
             model_name='decision',
             name='reason',
-            field=common.messages.SentenceField(),
+            field=common.messages.MessageField(),
         ),
         migrations.AlterField(
             model_name='evaluation',
             name='progress_note',
-            field=common.messages.SentenceField(blank=True),
+            field=common.messages.MessageField(blank=True),
         ),
         migrations.AlterField(
             model_name='evaluation',
             name='reason',
-            field=common.messages.SentenceField(blank=True, help_text='Why it failed, was cancelled or was taken up again.'),
+            field=common.messages.MessageField(blank=True, help_text='Why it failed, was cancelled or was taken up again.'),
         ),
         migrations.AlterField(
             model_name='run',
             name='progress_note',
-            field=common.messages.SentenceField(blank=True),
+            field=common.messages.MessageField(blank=True),
         ),
         migrations.AlterField(
             model_name='run',
             name='reason',
-            field=common.messages.SentenceField(blank=True, help_text='Why it failed, was cancelled or was taken up again.'),
+            field=common.messages.MessageField(blank=True, help_text='Why it failed, was cancelled or was taken up again.'),
         ),
         migrations.AlterField(
             model_name='turn',
             name='progress_note',
-            field=common.messages.SentenceField(blank=True),
+            field=common.messages.MessageField(blank=True),
         ),
         migrations.AlterField(
             model_name='turn',
             name='reason',
-            field=common.messages.SentenceField(blank=True, help_text='Why it failed, was cancelled or was taken up again.'),
+            field=common.messages.MessageField(blank=True, help_text='Why it failed, was cancelled or was taken up again.'),
         ),
     ]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from common.messages import Said
+from common.messages import StrOrMessage
 from curation.engine.generation.api_generator import ApiError
 from curation.models import Release
 from curation.releases import generate, lifecycle
@@ -23,7 +23,7 @@ MOST_QUERIES = 24
 LEAST_QUERIES = 4
 SECONDS = 60.0  # for the answers of the first way; the second answers the same queries
 
-Progress = Callable[[int, int, Said], None]
+Progress = Callable[[int, int, StrOrMessage], None]
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Tried:
     parallel: float
 
     @property
-    def better(self) -> Release.Answering:
+    def better(self) -> Release.AnswerMode:
         """Equal ones: together, which is the cheaper."""
-        return Release.Answering.PARALLEL if self.parallel > self.together else Release.Answering.TOGETHER
+        return Release.AnswerMode.PARALLEL if self.parallel > self.together else Release.AnswerMode.TOGETHER
 
 
 def way(run: Run, release: Release, on_progress: Progress) -> str:
@@ -47,13 +47,13 @@ def way(run: Run, release: Release, on_progress: Progress) -> str:
     cannot score.
     """
     if release.answer_passages < 2:
-        return release.answering
+        return release.answer_mode
     try:
         found = _try(run, release, on_progress)
     except ApiError:
-        return release.answering
+        return release.answer_mode
     if found is None:
-        return release.answering
+        return release.answer_mode
     figures: dict[str, Any] = {"queries": found.queries, "together": found.together, "parallel": found.parallel}
     run.record["answering"] = figures | {"chosen": found.better.value}
     run.save(update_fields=["record"])
@@ -68,14 +68,14 @@ def _try(run: Run, release: Release, on_progress: Progress) -> Tried | None:
     references = {row.query_id: [row.answer or release.refusal] for row in rows}
     rankings = offline_run.rank(release, texts, release.answer_passages, on_progress)
     means = {}
-    for name in (Release.Answering.TOGETHER, Release.Answering.PARALLEL):
-        release.answering = name
-        limit = SECONDS if name == Release.Answering.TOGETHER else None
+    for name in (Release.AnswerMode.TOGETHER, Release.AnswerMode.PARALLEL):
+        release.answer_mode = name
+        limit = SECONDS if name == Release.AnswerMode.TOGETHER else None
         written = offline_run.write(release, texts, rankings, on_progress, limit)
         texts = {query_id: texts[query_id] for query_id in written}
         measured = offline_run.measure_answers(written, references)
         means[name] = sum(values["f1"] for values in measured.values()) / len(measured)
-    return Tried(len(texts), means[Release.Answering.TOGETHER], means[Release.Answering.PARALLEL])
+    return Tried(len(texts), means[Release.AnswerMode.TOGETHER], means[Release.AnswerMode.PARALLEL])
 
 
 def _sample(rows: list[JudgedQuery]) -> list[JudgedQuery]:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from common.jobs import JobState
-from common.messages import Said, of_error, say
+from common.messages import StrOrMessage, message, message_of_error
+from curation.engine.statistics import relevance
 from curation.models import Project, Release
 from curation.releases import lifecycle, retrieve
 from retrieval.engine.indexes import score_fusion
@@ -23,11 +24,11 @@ from tuning.training import training_runs
 KEPT_BEFORE = 2  # releases before the serving one whose builds stay, to roll back to
 _LOOK_SECONDS = 1.0
 _CARRIED = (
-    *("project", "number", "prompt", "refusal", "answer_passages", "answering"),
+    *("project", "number", "prompt", "refusal", "answer_passages", "answer_mode"),
     *("generator", "reranker", "rerank_depth", "rerank_share"),
 )
 
-Progress = Callable[[int, int, Said], None]
+Progress = Callable[[int, int, StrOrMessage], None]
 
 
 class CannotBuild(Exception):
@@ -49,7 +50,7 @@ def challenger(cycle: Cycle, worker: str, on_progress: Progress) -> Release:
         changes |= _reranker(cycle, _tried(champion, changes), worker, on_progress)
     if Component.GENERATOR in runs:
         changes["generator"] = runs[Component.GENERATOR].generator
-        changes["answering"] = answer_mode.way(runs[Component.GENERATOR], _tried(champion, changes), on_progress)
+        changes["answer_mode"] = answer_mode.way(runs[Component.GENERATOR], _tried(champion, changes), on_progress)
     return lifecycle.next_release(cycle.project, **changes)
 
 
@@ -114,23 +115,23 @@ def _build(cycle: Cycle, run: Run, champion: Release, worker: str, on_progress: 
         try:
             build = index_builds.build(build, worker=worker, on_progress=on_progress)
         except index_builds.CannotBuild as error:
-            raise CannotBuild(of_error(error)) from error
+            raise CannotBuild(message_of_error(error)) from error
         except index_builds.ClaimLost:  # its row says what happened
             build.refresh_from_db()
         if build.state == JobState.DONE:
             return build
         if build.state not in (JobState.QUEUED, JobState.RUNNING):
-            raise CannotBuild(build.reason or say("build_cancelled", build=str(build)))
-        on_progress(build.progress_done, build.progress_total, say("another_builds"))
+            raise CannotBuild(build.reason or message("build_cancelled", build=str(build)))
+        on_progress(build.progress_done, build.progress_total, message("another_builds"))
         time.sleep(_LOOK_SECONDS)
         if IndexBuild.objects.stale().filter(pk=build.pk).exists():
-            build.requeue(say("worker_silent"))
+            build.requeue(message("worker_silent"))
 
 
 def _weight(cycle: Cycle, build: IndexBuild, default: float) -> float:
     """The dense share that ranks the judged queries of the dev split best; the champion's where it has none."""
     assert cycle.dataset is not None
-    rows = [row for row in collect.rows(cycle.dataset, DEV) if row.grades]
+    rows = [row for row in collect.rows(cycle.dataset, DEV) if relevance.has_relevant(row.grades.values())]
     if not rows:
         return default
     found = search.candidates(build, [row.text for row in rows])

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import transaction
 
-from common.messages import Said, Sentence, say
+from common.messages import Message, StrOrMessage, message
 from curation.models import Release
 from curation.releases import lifecycle
 from tuning.evaluation import guardrails, reranker_tradeoff
@@ -60,48 +60,48 @@ def _numbers(evaluation: Evaluation, gate: str) -> dict[str, Any]:
     return found | {"gate": {"rule": gate} | _rules(Policy.of(evaluation.cycle.project))}
 
 
-def _verdict(evaluation: Evaluation, gate: str) -> tuple[bool, Sentence]:
+def _verdict(evaluation: Evaluation, gate: str) -> tuple[bool, Message]:
     """Whether to promote, and the sentence that says why."""
-    parts: list[Said] = [_figures(name, evaluation.measures[name]) for name in _primaries(evaluation)]
-    figures = say("together", parts=[*parts, reranker_tradeoff.told(evaluation.reranking)])
+    parts: list[StrOrMessage] = [_figures(name, evaluation.measures[name]) for name in _primaries(evaluation)]
+    figures = message("together", parts=[*parts, reranker_tradeoff.told(evaluation.reranking)])
     if gate == Gate.NEVER:
-        return False, say("measured_only", figures=figures)
+        return False, message("measured_only", figures=figures)
     if gate == Gate.ALWAYS:
-        return True, say("not_asked", figures=figures)
+        return True, message("not_asked", figures=figures)
     objection = _objection(evaluation)
     if objection:
-        return False, say("declined", why=objection, figures=figures)
+        return False, message("declined", why=objection, figures=figures)
     policy = Policy.of(evaluation.cycle.project)
     if policy.target_rule == TargetRule.NOT_WORSE:
-        told = say("promoted_not_worse", margin=policy.guardrail_margin, figures=figures)
+        told = message("promoted_not_worse", margin=policy.guardrail_margin, figures=figures)
     else:
-        told = say("promoted_better", figures=figures)
-    return True, say("together", parts=[told, _unproven(evaluation, policy)])
+        told = message("promoted_better", figures=figures)
+    return True, message("together", parts=[told, _unproven(evaluation, policy)])
 
 
-def _objection(evaluation: Evaluation) -> Said:
+def _objection(evaluation: Evaluation) -> StrOrMessage:
     """Why the gate says no; empty when it does not."""
     measures, policy = evaluation.measures, Policy.of(evaluation.cycle.project)
     champion = evaluation.champion
     if not Release.objects.serving().filter(pk=champion.pk).exists():
-        return say("champion_gone", number=champion.number)
+        return message("champion_gone", number=champion.number)
     primaries = _primaries(evaluation)
     if not primaries:
-        return say("nothing_measured")
+        return message("nothing_measured")
     return _not_reached(measures, primaries, policy) or _guards(evaluation, policy) or _unjudged(measures, policy)
 
 
-def _not_reached(measures: dict[str, Any], primaries: list[str], policy: Policy) -> Said:
+def _not_reached(measures: dict[str, Any], primaries: list[str], policy: Policy) -> StrOrMessage:
     """Why the primary measures are not what the policy asks; empty when they are."""
     lows = [measures[name]["low"] for name in primaries]
     if policy.target_rule == TargetRule.NOT_WORSE:
         if min(lows) > -policy.guardrail_margin:
             return ""
-        return say("not_above_margin", measures=by_name(primaries), least=-policy.guardrail_margin)
-    return "" if max(lows) > 0 else say("not_above_0", measures=by_name(primaries))
+        return message("not_above_margin", measures=by_name(primaries), least=-policy.guardrail_margin)
+    return "" if max(lows) > 0 else message("not_above_0", measures=by_name(primaries))
 
 
-def _guards(evaluation: Evaluation, policy: Policy) -> Said:
+def _guards(evaluation: Evaluation, policy: Policy) -> StrOrMessage:
     """Which guardrail_set got worse, and by how much; empty when none did."""
     for name, margin in margins(evaluation, policy).items():
         fall = _fall(name, evaluation.measures[name], margin, policy.guardrail_rule)
@@ -121,7 +121,7 @@ def margins(evaluation: Evaluation, policy: Policy) -> dict[str, float]:
     return found
 
 
-def _fall(name: str, figure: dict[str, Any], margin: float, rule: str) -> Said:
+def _fall(name: str, figure: dict[str, Any], margin: float, rule: str) -> StrOrMessage:
     """The sentence of a guardrail set that fell too far; empty when it did not.
 
     By its interval: the whole interval has to lie above −margin, which proves that it is not worse. A small
@@ -130,9 +130,9 @@ def _fall(name: str, figure: dict[str, Any], margin: float, rule: str) -> Said:
     and the decision names the guardrails that were judged so.
     """
     if figure["difference"] < -margin:
-        return say("fell", measure=by_name([name]), fall=-figure["difference"], margin=margin)
+        return message("fell", measure=by_name([name]), fall=-figure["difference"], margin=margin)
     if _by_interval(figure, margin, rule) and figure["low"] < -margin:
-        return say("may_have_fallen", measure=by_name([name]), margin=margin, low=figure["low"])
+        return message("may_have_fallen", measure=by_name([name]), margin=margin, low=figure["low"])
     return ""
 
 
@@ -143,7 +143,7 @@ def _by_interval(figure: dict[str, Any], margin: float, rule: str) -> bool:
     return rule == GuardrailRule.INTERVAL
 
 
-def _unproven(evaluation: Evaluation, policy: Policy) -> Said:
+def _unproven(evaluation: Evaluation, policy: Policy) -> StrOrMessage:
     """Which guardrails were judged by their difference because there were too few queries to prove anything."""
     if policy.guardrail_rule != GuardrailRule.AUTO:
         return ""
@@ -154,16 +154,16 @@ def _unproven(evaluation: Evaluation, policy: Policy) -> Said:
         if not _by_interval(measures[name], margin, policy.guardrail_rule)
         and not (name in primaries and measures[name]["low"] > 0)
     ]
-    return say("unproven", guards=by_name(names)) if names else ""
+    return message("unproven", guards=by_name(names)) if names else ""
 
 
-def _unjudged(measures: dict[str, Any], policy: Policy) -> Said:
+def _unjudged(measures: dict[str, Any], policy: Policy) -> StrOrMessage:
     """Why what was judged is too little; empty when it is enough."""
     judged = measures.get("judged@10")
     if not judged or min(judged["champion"], judged["challenger"]) >= policy.min_judged:
         return ""
     share = 100 * min(judged["champion"], judged["challenger"])
-    return say("little_judged", share=share, least=100 * policy.min_judged)
+    return message("little_judged", share=share, least=100 * policy.min_judged)
 
 
 def _rules(policy: Policy) -> dict[str, Any]:
@@ -177,9 +177,9 @@ def _primaries(evaluation: Evaluation) -> list[str]:
     return [name for component, name in PRIMARY.items() if component in learned and name in evaluation.measures]
 
 
-def _figures(name: str, figure: dict[str, Any]) -> Sentence:
+def _figures(name: str, figure: dict[str, Any]) -> Message:
     """One measure as a sentence: before, after, the interval, and what the split could have seen."""
     shown = {name: figure[name] for name in FIGURES}
     if figure["low"] == figure["high"] == figure["difference"] == 0:
-        return say("figures_alike", measure=by_name([name]), **shown)
-    return say("figures", measure=by_name([name]), **shown)
+        return message("figures_alike", measure=by_name([name]), **shown)
+    return message("figures", measure=by_name([name]), **shown)

@@ -8,10 +8,10 @@ from typing import Any
 from django.conf import settings
 
 from common import artifacts
-from common.messages import of_error, say, stored
+from common.messages import message, message_of_error, message_to_json
 from curation.core.errors import CurationError
 from curation.engine.generation.gguf import NoGenerator, resolve
-from tuning.models import Part, Run
+from tuning.models import Component, Run
 from tuning.training import training_runs
 from tuning.training.process import CHECKPOINT
 
@@ -26,9 +26,9 @@ def trained(run: Run) -> Path:
     """The folder the run's training wrote: an adapter, or the encoder's weights. Raises NoWeights."""
     found = training_runs.folder(run) / CHECKPOINT
     if run.encoder is None and run.generator is None and run.reranker is None:
-        raise NoWeights(say("no_weights"))
+        raise NoWeights(message("no_weights"))
     if not found.is_dir():
-        raise NoWeights(say("weights_gone"))
+        raise NoWeights(message("weights_gone"))
     return found
 
 
@@ -40,8 +40,8 @@ def merged(run: Run) -> Path | None:
 
 def ask(run: Run) -> Run:
     """Note that the merged weights are wanted; who enqueues the merge has the row's word for it. Raises NoWeights."""
-    if run.part != Part.GENERATOR or run.generator is None or not run.generator.adapter_path:
-        raise NoWeights(say("nothing_to_merge"))
+    if run.component != Component.GENERATOR or run.generator is None or not run.generator.adapter_path:
+        raise NoWeights(message("nothing_to_merge"))
     trained(run)
     if merged(run) is None:
         _note(run, {"state": ASKED})
@@ -60,7 +60,7 @@ def merge(run: Run) -> Run:
     try:
         digest = artifacts.write_folder(target, lambda part: _write(run, part), {"kind": "generator", "run": run.pk})
     except (NoGenerator, NoWeights, OSError) as error:
-        return _note(run, {"state": "failed", "reason": stored(of_error(error))})
+        return _note(run, {"state": "failed", "reason": message_to_json(message_of_error(error))})
     return _note(run, {"state": "done", "sha256": digest})
 
 

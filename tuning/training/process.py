@@ -17,7 +17,7 @@ from typing import Any
 
 from django.conf import settings
 
-from common.messages import Said, say
+from common.messages import StrOrMessage, message
 
 SPEC, METRICS, CHECKPOINT, RESULT = "spec.json", "metrics.jsonl", "checkpoint", "result.json"
 ERRORS = "stderr.txt"
@@ -78,7 +78,7 @@ class Follower:
             except subprocess.TimeoutExpired:
                 continue
 
-    def reason(self) -> Said:
+    def reason(self) -> StrOrMessage:
         """Why it failed: its last line on standard error."""
         try:
             lines = (self.out / ERRORS).read_text(encoding="utf-8", errors="replace").split("\n")
@@ -88,7 +88,7 @@ class Follower:
         code = self.process.returncode
         if said or code is None:
             return said
-        return say("process_signalled", number=-code) if code < 0 else say("process_ended", number=code)
+        return message("process_signalled", number=-code) if code < 0 else message("process_ended", number=code)
 
     def _read(self) -> list[dict[str, Any]]:
         try:

@@ -7,14 +7,14 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from common.messages import read
+from common.messages import message_from_json
 from tuning.models import Run
 
 Group = tuple[str, list[tuple[str, Any]]]  # title, (name, value)
 
 _HARDWARE = ("processor", "cores", "memory_bytes", "accelerator", "platform")
 _NAMES = {
-    "answering": gettext_lazy("Answering"),
+    "answering": gettext_lazy("Answer mode"),
     "cut_short": gettext_lazy("Cut short by the budget"),
     "dev": gettext_lazy("Dev measure"),
     "dev_passages": gettext_lazy("Passages dev ranks"),
@@ -38,7 +38,7 @@ _ELSEWHERE = ("choice", "curves", "merged", "seconds", "seed")  # shown in place
 
 def read_out(run: Run) -> dict[str, Any]:
     """The run's record with its sentences to be read, not as they are stored."""
-    return {name: read(value) for name, value in run.record.items()}
+    return {name: message_from_json(value) for name, value in run.record.items()}
 
 
 def groups(run: Run) -> list[Group]:

@@ -17,7 +17,7 @@ from typing import Any
 from django.conf import settings
 
 from common import artifacts
-from common.messages import Said
+from common.messages import StrOrMessage
 from curation.models import Release
 from curation.releases import lifecycle, retrieve
 from retrieval.index import index_builds
@@ -38,7 +38,7 @@ SCORE_SECONDS = 480.0
 CANDIDATE_DEPTH = 30
 _BATCH = 2000
 
-Progress = Callable[[int, int, Said], None]
+Progress = Callable[[int, int, StrOrMessage], None]
 
 
 def specification(run: Run, out: Path, on_progress: Progress, tried: Release | None = None) -> dict[str, Any]:
@@ -142,7 +142,7 @@ def _of_generator(run: Run, release: Release) -> dict[str, Any]:
         "prompt": release.prompt,
         "refusal": release.refusal,
         # In parallel each prompt holds one passage.
-        "answer_passages": 1 if release.answering == Release.Answering.PARALLEL else release.answer_passages,
+        "answer_passages": 1 if release.answer_mode == Release.AnswerMode.PARALLEL else release.answer_passages,
     }
 
 

@@ -17,7 +17,7 @@ MOST_POINTS = 400
 MOST_BYTES = 8_000_000
 
 
-class LearningCurve(TypedDict):
+class Curve(TypedDict):
     """One line of a chart. kind: loss or dev; points: [step, value], step ascending."""
 
     name: str
@@ -25,7 +25,7 @@ class LearningCurve(TypedDict):
     points: list[list[float]]
 
 
-def read(run: Run) -> list[LearningCurve]:
+def read(run: Run) -> list[Curve]:
     """Loss and dev measure of each candidate the run tried; thinned, ends kept. Nothing written yet: no curves."""
     if not run.path:
         return []
@@ -41,7 +41,7 @@ def read(run: Run) -> list[LearningCurve]:
             if value is not None:
                 found.setdefault((kind, candidate), []).append([float(step), value])
     return [
-        LearningCurve(name=_named(kind, candidate), kind=kind, points=_thinned(points))
+        Curve(name=_named(kind, candidate), kind=kind, points=_thinned(points))
         for (kind, candidate), points in sorted(found.items(), key=lambda item: item[0][0], reverse=True)
     ]
 

@@ -12,9 +12,9 @@ from typing import Any
 from django.conf import settings
 
 from common import artifacts, code_version
-from common.heartbeat import Hold
+from common.heartbeat import Heartbeat
 from common.jobs import JobState
-from common.messages import Said, Sentence, of_error, say
+from common.messages import Message, StrOrMessage, message, message_of_error
 from curation.models import Generator, Release
 from curation.queries import query_vectors
 from curation.releases import lifecycle
@@ -25,7 +25,7 @@ from tuning.models import Component, Cycle, Run
 from tuning.training import lm_disagreement, specification
 from tuning.training.process import CHECKPOINT, RESULT, SPEC, Follower, end_stray
 
-Progress = Callable[[int, int, Said], None]
+Progress = Callable[[int, int, StrOrMessage], None]
 
 
 class CannotTrain(Exception):
@@ -46,7 +46,7 @@ def prepare(cycle: Cycle) -> list[Run]:
         if not why:
             runs.append(_run(cycle, component, release))
     if not runs:
-        raise CannotTrain(say("nothing_to_learn"))
+        raise CannotTrain(message("nothing_to_learn"))
     return runs
 
 
@@ -71,20 +71,20 @@ def prepare_reranker(cycle: Cycle) -> Run:
     return _run(cycle, Component.RERANKER, lifecycle.serving(cycle.project))
 
 
-def why_not(cycle: Cycle, component: Component, release: Release) -> Said:
+def why_not(cycle: Cycle, component: Component, release: Release) -> StrOrMessage:
     """Why this component cannot learn in this cycle; empty when it can."""
     assert cycle.dataset is not None
     counts = cycle.dataset.counts["train"]
     if component == Component.RETRIEVER:
-        return "" if counts["grades"] else say("no_grades")
+        return "" if counts["grades"] else message("no_grades")
     if release.generator.kind == Generator.Kind.API:
-        return say("generator_elsewhere")
+        return message("generator_elsewhere")
     if counts["answers"] + counts["unanswerable"] == 0:
-        return say("no_answers")
+        return message("no_answers")
     return ""
 
 
-def left_out(cycle: Cycle) -> dict[str, Said]:
+def left_out(cycle: Cycle) -> dict[str, StrOrMessage]:
     """The components that this cycle does not train, each with the reason."""
     release = lifecycle.serving(cycle.project)
     reasons = {component.value: why_not(cycle, component, release) for component in wanted(cycle)}
@@ -100,13 +100,13 @@ def train(run: Run, worker: str, on_progress: Progress, tried: Release | None = 
     if run.state == JobState.DONE:
         return run
     if not run.claim(worker):
-        raise CannotTrain(run.reason or say("is_in_state", what=str(run), state=run.state))
+        raise CannotTrain(run.reason or message("is_in_state", what=str(run), state=run.state))
     try:
-        with Hold(run) as hold:
-            _fit(run, hold, on_progress, tried)
+        with Heartbeat(run) as heartbeat:
+            _fit(run, heartbeat, on_progress, tried)
             _register(run)
     except CannotTrain as error:
-        run.fail(of_error(error))
+        run.fail(message_of_error(error))
         raise
     run.finish()
     return run
@@ -147,7 +147,7 @@ def _first(generator: Generator) -> Generator:
     return generator
 
 
-def _fit(run: Run, hold: Hold, on_progress: Progress, tried: Release | None) -> None:
+def _fit(run: Run, heartbeat: Heartbeat, on_progress: Progress, tried: Release | None) -> None:
     """Run the training process to its end, unless an earlier worker saw it end and died before writing it down."""
     out = folder(run)
     if (out / RESULT).exists():
@@ -157,51 +157,51 @@ def _fit(run: Run, hold: Hold, on_progress: Progress, tried: Release | None) -> 
     spec = specification.specification(run, out, on_progress, tried)
     began = time.monotonic()
     if run.component == Component.RETRIEVER:
-        spec["scores"], taught_by = _scores(run, spec, out, hold, on_progress)
-        run.record["taught_by"] = taught_by.stored()
+        spec["scores"], taught_by = _scores(run, spec, out, heartbeat, on_progress)
+        run.record["taught_by"] = taught_by.to_json()
     run.record |= {"code": code_version.version()}
     _note(run, settings=spec, record=run.record)
-    _follow(run, settings.TRAINERS[run.component], spec, out, hold, on_progress)
+    _follow(run, settings.TRAINERS[run.component], spec, out, heartbeat, on_progress)
     _note(run, seconds=time.monotonic() - began, pid=None, seconds_left=0.0)
 
 
 def _scores(
-    run: Run, spec: dict[str, Any], out: Path, hold: Hold, on_progress: Progress
-) -> tuple[str | None, Sentence]:
+    run: Run, spec: dict[str, Any], out: Path, heartbeat: Heartbeat, on_progress: Progress
+) -> tuple[str | None, Message]:
     """The file of the language model's scores, if there is one to be had, and who teaches the retriever.
 
     People's grades are enough, so whatever is in the way of the scores is written down and ends nothing.
     """
     module = settings.TRAINERS.get("scores")
     if module is None or not run.dataset.counts["train"]["answers"]:
-        return None, say("taught_by_grades", why=say("nothing_to_score"))
+        return None, message("taught_by_grades", why=message("nothing_to_score"))
     if spec["settings"].get("lm") == 0:
-        return None, say("taught_by_grades", why=say("settings_ask"))
+        return None, message("taught_by_grades", why=message("settings_ask"))
     place = out / "scores"
     place.mkdir(exist_ok=True)
     try:
         wanted = specification.scoring(run, spec)
         if not (wanted["teach"] or wanted["beside"]):
-            return None, say("taught_by_grades", why=say("graded_all"))
+            return None, message("taught_by_grades", why=message("graded_all"))
         if not (place / RESULT).exists():
-            _follow(run, module, wanted, place, hold, on_progress)
+            _follow(run, module, wanted, place, heartbeat, on_progress)
     except (CannotTrain, CannotFit) as error:
-        return None, say("taught_by_grades", why=of_error(error))
+        return None, message("taught_by_grades", why=message_of_error(error))
     result = json.loads((place / RESULT).read_text(encoding="utf-8"))
     if result["queries"] or result["beside"]:
         lm_disagreement.note(run.cycle.project, Path(result["scores"]), Path(spec["candidates"]))
     if result["queries"]:
-        return result["scores"], say("taught_by_both", n=result["queries"], of=result["of"])
-    return None, say("taught_by_grades", why=say("no_time_to_score" if result["of"] else "graded_all"))
+        return result["scores"], message("taught_by_both", n=result["queries"], of=result["of"])
+    return None, message("taught_by_grades", why=message("no_time_to_score" if result["of"] else "graded_all"))
 
 
-def _follow(run: Run, module: str, spec: dict[str, Any], out: Path, hold: Hold, on_progress: Progress) -> None:
+def _follow(run: Run, module: str, spec: dict[str, Any], out: Path, heartbeat: Heartbeat, on_progress: Progress) -> None:
     """One process from its specification to its result, its lines into the row. Raises CannotTrain."""
     (out / SPEC).write_text(json.dumps(spec, indent=1, sort_keys=True), encoding="utf-8")
     with Follower(module, out, settings.COMPUTE_THREADS) as follower:
         _note(run, pid=follower.process.pid)
         for lines in follower.lines():
-            hold.check()
+            heartbeat.check()
             if lines:
                 _heed(run, lines[-1], on_progress)
         if follower.process.returncode != 0 or not (out / RESULT).exists():
@@ -213,9 +213,9 @@ def _heed(run: Run, line: dict[str, Any], on_progress: Progress) -> None:
     step, steps = int(line.get("step", 0)), int(line.get("steps", 0))
     said = [str(line[name]) for name in ("candidate", "note") if line.get(name)]
     loss, left = line.get("loss"), line.get("seconds_left")
-    run.beat(step, steps, say("spoken", parts=said) if said else "")
+    run.record_heartbeat(step, steps, message("spoken", parts=said) if said else "")
     _note(run, loss=run.loss if loss is None else loss, seconds_left=left, seconds=line.get("seconds", run.seconds))
-    on_progress(step, steps, say(f"training_{run.component}"))
+    on_progress(step, steps, message(f"training_{run.component}"))
 
 
 def _note(run: Run, **changes: Any) -> None:

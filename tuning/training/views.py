@@ -15,7 +15,7 @@ from django.views.decorators.vary import vary_on_headers
 
 from common import tar_stream
 from common.jobs import enqueue
-from common.messages import read
+from common.messages import message_from_json
 from curation.core.http import MemberRequest
 from curation.core.permissions import require
 from curation.models import Membership, Project
@@ -76,7 +76,7 @@ def run(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
         context |= {"curves": training_curves.read(found), "recorded": run_record.groups(found)}
         context["choice"] = labels.chosen(found.record.get("choice", ""))
         context["evaluation"] = getattr(found.cycle, "evaluation", None)
-        context["merged"] = {name: read(value) for name, value in found.record.get("merged", {}).items()}
+        context["merged"] = {name: message_from_json(value) for name, value in found.record.get("merged", {}).items()}
     return render(request, template, context)
 
 

@@ -37,10 +37,10 @@ class Command(ProjectCommand):
         build = index_builds.build(build, worker=worker_name(), on_progress=self.progress)
         if build.state != JobState.DONE:
             raise index_builds.CannotBuild(f"{build} was taken up by another worker, see its row")
-        self.say(f"{build}: {build.passage_count:,} passages, {build.encoder.dim} dimensions, {build.seconds:.1f} s")
+        self.report(f"{build}: {build.passage_count:,} passages, {build.encoder.dim} dimensions, {build.seconds:.1f} s")
         unknown = index_builds.unknown_share(build)
         if unknown >= FOREIGN_FROM:
-            self.say(
+            self.report(
                 f"{build.encoder} does not know {unknown:.0%} of the words: search leans on the words themselves; "
                 "an encoder of this language (--encoder, or ENCODER) would find by meaning too"
             )
@@ -65,12 +65,12 @@ class Command(ProjectCommand):
     def _serve(self, project: Project, build: IndexBuild, is_wanted: bool) -> None:
         serves: Release | None = project.releases.serving().select_related("build").first()
         if serves is None:
-            self.say(f"release {lifecycle.make_base(project, build).number} serves it")
+            self.report(f"release {lifecycle.make_base(project, build).number} serves it")
         elif is_wanted:
             release = lifecycle.switch(lifecycle.next_release(project, build=build))
-            self.say(f"release {release.number} serves it; `rollback` goes back to release {serves.number}")
+            self.report(f"release {release.number} serves it; `rollback` goes back to release {serves.number}")
         else:
-            self.say(
+            self.report(
                 f"release {serves.number} goes on with {serves.build}; `build_index --serve` would put a new "
                 "build in service, `loop` measures before it does"
             )

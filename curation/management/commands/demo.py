@@ -43,20 +43,20 @@ class Command(TandemCommand):
                 )
             )
         if options["fresh"] and remove.remove(load.SLUG):
-            self.say(_("The old sample project is gone."))
+            self.report(_("The old sample project is gone."))
         loaded = load.load(on_progress=self.progress)
         self._report(loaded)
         return asdict(loaded)
 
     def _report(self, loaded: load.Loaded) -> None:
         if not loaded.added:
-            self.say(_("The sample project is there (%(n)d questions).") % {"n": loaded.questions})
+            self.report(_("The sample project is there (%(n)d questions).") % {"n": loaded.questions})
             return
         text = _(
             "Ask Python: %(passages)d passages of Python %(python)s; %(questions)d questions, %(settled)d settled, "
             "%(in_review)d before a reviewer, %(open)d in the queue."
         )
-        self.say(text % asdict(loaded))
+        self.report(text % asdict(loaded))
         if loaded.unmatched:
             text = _("%(n)d of %(all)d keys match no passage of this Python and were skipped.")
-            self.say(text % {"n": len(loaded.unmatched), "all": loaded.keys})
+            self.report(text % {"n": len(loaded.unmatched), "all": loaded.keys})

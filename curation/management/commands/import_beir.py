@@ -39,7 +39,7 @@ class Command(TandemCommand):
 def report(command: TandemCommand, done: importers.Imported) -> dict[str, Any]:
     """What was imported, said to the person and given back for --json."""
     counts = {name: getattr(done, name) for name in importers.COUNTED}
-    command.say(", ".join(f"{number:,} {name}" for name, number in counts.items()))
+    command.report(", ".join(f"{number:,} {name}" for name, number in counts.items()))
     for note in done.notes:
-        command.say(note)
+        command.report(note)
     return counts

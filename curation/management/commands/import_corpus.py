@@ -34,12 +34,12 @@ class Command(TandemCommand):
             self.usage(f"--project {options['project']}: {error.messages[0]}")
         kinds = [(path, options["format"] or readers.kind_of(path)) for path in options["paths"]]
         done, expired = self._import(options["project"], kinds)
-        self.say(
+        self.report(
             f"{done.documents:,} new documents, {done.passages:,} new passages, {done.unchanged:,} unchanged, "
             f"{done.retired:,} passages retired, {done.skipped:,} without text"
         )
         for note in expired.notes:
-            self.say(note)
+            self.report(note)
         return {
             "documents": done.documents,
             "passages": done.passages,

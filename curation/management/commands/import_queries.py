@@ -27,5 +27,5 @@ class Command(ProjectCommand):
         try:
             intake.take_up(project, on_progress=lambda done, total: self.progress(done, total, "searching"))
         except lifecycle.NothingServes as error:
-            self.say(f"They wait for the first build. {error}")
+            self.report(f"They wait for the first build. {error}")
         return report(self, done)

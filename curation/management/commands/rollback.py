@@ -19,5 +19,5 @@ class Command(ProjectCommand):
     def run(self, **options: Any) -> dict[str, Any]:
         project = self.project(options["project"])
         now = lifecycle.roll_back(project)
-        self.say(f"Release {now.number} serves.")
+        self.report(f"Release {now.number} serves.")
         return {"release": now.number, "build": now.build.number}

@@ -31,7 +31,7 @@ class Command(ProjectCommand):
         build, hits = _searched(project, options["text"], options["k"], options["mode"])
         results = _results(hits)
         for result in results:
-            self.say(f"{result['rank']:>3}  {result['score']:.4f}  {result['passage']}\n     {_line(result['text'])}")
+            self.report(f"{result['rank']:>3}  {result['score']:.4f}  {result['passage']}\n     {_line(result['text'])}")
         return {"build": build.number, "results": results}
 
 

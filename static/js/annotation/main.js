@@ -141,8 +141,8 @@ class Desk {
 
   async #takeBack(step) {
     const back = this.#kept.get(step.assignment);
-    this.outbox.add('take-back', `${step.url}take-back/`, {}, { assignment: step.assignment });
-    this.channel.postMessage({ assignment: step.assignment, kind: 'take-back' });
+    this.outbox.add('undo-submit', `${step.url}undo-submit/`, {}, { assignment: step.assignment });
+    this.channel.postMessage({ assignment: step.assignment, kind: 'undo-submit' });
     if (!back) {
       await this.outbox.flush(true);
       const element = await fetchWork(step.url);
@@ -272,8 +272,8 @@ class Desk {
 
   /** Whether its submit or skip is on the way and was not undone: it was reloaded before the connection was back. */
   get #isLeaving() {
-    const last = this.outbox.pending(this.work.id).findLast(({ kind }) => ['submit', 'skip', 'take-back'].includes(kind));
-    return last !== undefined && last.kind !== 'take-back';
+    const last = this.outbox.pending(this.work.id).findLast(({ kind }) => ['submit', 'skip', 'undo-submit'].includes(kind));
+    return last !== undefined && last.kind !== 'undo-submit';
   }
 
   /** What the markup of an open question does not say. */
@@ -313,13 +313,13 @@ class Desk {
 
   /** Have the next one ready; not before the last submit has arrived, or it would be given out again. */
   #fill() {
-    const isSubmitting = this.outbox.pending().some(({ kind }) => ['submit', 'skip', 'take-back'].includes(kind));
+    const isSubmitting = this.outbox.pending().some(({ kind }) => ['submit', 'skip', 'undo-submit'].includes(kind));
     if (!isSubmitting && this.work.isOpen && navigator.onLine) this.next.fill(this.work.id);
   }
 
   #confirmed({ entry, body }) {
     if (entry.kind === 'submit' && body.gold) this.notices.gold(body.gold, this.work);
-    if (!['submit', 'skip', 'take-back'].includes(entry.kind)) return;
+    if (!['submit', 'skip', 'undo-submit'].includes(entry.kind)) return;
     if (this.#isWaiting) this.#fetchNext();
     else this.#fill();
   }
@@ -327,8 +327,8 @@ class Desk {
   #refused({ entry, status, body }) {
     const reason = body.error ?? String(status);
     const said = this.words.refused.replace('{reason}', reason);
-    const isHere = entry.assignment === this.work.id || entry.kind === 'take-back';
-    if (entry.kind === 'take-back') this.journal.forget(entry.assignment); // nothing of it can be undone any more
+    const isHere = entry.assignment === this.work.id || entry.kind === 'undo-submit';
+    if (entry.kind === 'undo-submit') this.journal.forget(entry.assignment); // nothing of it can be undone any more
     if (isHere && status === 409) {
       this.#isWaiting = false;
       this.work.element.inert = false;
@@ -353,7 +353,7 @@ class Desk {
     if (entry.assignment !== this.work.id) return;
     if (entry.kind === 'submit') {
       this.notices.lost(this.words.elsewhere, this.work, { [this.words.next]: () => location.assign(this.root.dataset.judge) });
-    } else if (entry.kind === 'take-back') this.notices.lost(null, this.work);
+    } else if (entry.kind === 'undo-submit') this.notices.lost(null, this.work);
     else if (entry.kind === 'answer' && this.answer.isEditing) {
       this.notices.lost(this.words.changed_elsewhere, this.work, {
         [this.words.use_theirs]: () => {

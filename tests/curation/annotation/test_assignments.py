@@ -203,12 +203,12 @@ def test_a_skip_is_undone_with_what_was_there(project: Project, alice: User, wai
     judgements.record(claimed, claimed.order[0], 2)
     judgements.flag(claimed, "odd")
     assignments.skip(claimed, "not my field")
-    back = judgements.take_back(claimed, key="k")
+    back = judgements.undo_submit(claimed, key="k")
     assert (back.state, back.slot, back.comment, back.is_flagged) == (State.CLAIMED, 1, "odd", True)
     assert back.lease_until is not None and back.lease_until > timezone.now()
     assert back.judgements.standing().get().grade == 2
     assert query.assignments.count() == 1  # the fresh row of the slot has gone again
-    assert judgements.take_back(claimed, key="k").state == State.CLAIMED  # twice is once
+    assert judgements.undo_submit(claimed, key="k").state == State.CLAIMED  # twice is once
     assert list(Event.objects.filter(verb__in=["skipped", "took_up"]).values_list("verb", flat=True)) == [
         "skipped",
         "took_up",
@@ -223,7 +223,7 @@ def test_what_somebody_else_took_meanwhile_is_not_taken_up_again(
     assignments.hand_back(mine)
     theirs = assignments.claim(query, bob)
     with pytest.raises(assignments.Taken):
-        judgements.take_back(mine)
+        judgements.undo_submit(mine)
     mine.refresh_from_db()
     assert mine.state == State.SKIPPED and Assignment.objects.held_by(bob).get() == theirs
 
@@ -237,7 +237,7 @@ def test_what_an_administrator_took_away_is_not_taken_up_again(
     assignments.reassign(moved, User.objects.create_user("dan"), mona)
     for one in (taken, moved):
         with pytest.raises(assignments.NotHeld):
-            judgements.take_back(one)
+            judgements.undo_submit(one)
 
 
 def test_a_gold_question_is_taken_up_again_without_a_slot(project: Project, alice: User, wait: Wait) -> None:
@@ -248,7 +248,7 @@ def test_a_gold_question_is_taken_up_again_without_a_slot(project: Project, alic
     claimed = assignments.claim_next(project, alice)
     assert claimed is not None
     assignments.skip(claimed)
-    back = judgements.take_back(claimed)
+    back = judgements.undo_submit(claimed)
     assert (back.state, back.slot, back.is_extra) == (State.CLAIMED, 0, True)
 
 

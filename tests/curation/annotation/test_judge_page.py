@@ -20,7 +20,7 @@ from curation.projects.keyboard_shortcuts import DEFAULTS
 from retrieval.models import Passage
 
 Wait = Callable[..., Query]
-ACTS = ["grades", "write_answer", "preview", "unanswerable", "flag", "skip", "add_passage", "submit", "take_back"]
+ACTS = ["grades", "write_answer", "preview", "unanswerable", "flag", "skip", "add_passage", "submit", "undo_submit"]
 ACTS += ["renew"]
 
 
@@ -120,7 +120,7 @@ def test_what_others_graded_is_revealed_after_the_submit_only(
 
 
 def test_the_project_may_keep_it_hidden(signed_in: Client, mine: Assignment, project: Project) -> None:
-    Project.objects.update(reveal=Project.Reveal.NEVER)
+    Project.objects.update(visibility=Project.Visibility.NEVER)
     for passage_id in mine.order:
         judgements.record(mine, passage_id, 1)
     judgements.submit(mine)
@@ -272,7 +272,7 @@ def test_plain_forms_do_all_of_it(signed_in: Client, mine: Assignment, project: 
     assert Answer.objects.get().text == "Lions sleep.\nOtters too."
     html = signed_in.get(address("assignment", mine)).content.decode()
     assert "Take it back" in html and "Lions sleep." in html
-    signed_in.post(address("take_back", mine))
+    signed_in.post(address("undo_submit", mine))
     mine.refresh_from_db()
     assert mine.state == Assignment.State.CLAIMED
 
@@ -289,8 +289,8 @@ def test_what_was_skipped_is_taken_up_again_by_a_plain_form(signed_in: Client, m
     empty = signed_in.get("/p/zoo/judge/").content.decode()
     assert f'href="/p/zoo/assignments/{mine.pk}/"' in empty  # nothing else waits: the way back is told
     page = signed_in.get(f"/p/zoo/assignments/{mine.pk}/").content.decode()
-    assert "Take it up again" in page and address("take_back", mine) in page
-    assert signed_in.post(address("take_back", mine)).status_code == 302
+    assert "Take it up again" in page and address("undo_submit", mine) in page
+    assert signed_in.post(address("undo_submit", mine)).status_code == 302
     mine.refresh_from_db()
     assert mine.state == Assignment.State.CLAIMED and mine.comment == ""
 

@@ -172,7 +172,7 @@ def test_what_was_submitted_takes_no_more_grades_until_it_is_taken_back(mine: As
     judgements.submit(mine)
     with pytest.raises(judgements.NotInHand):
         judgements.record(mine, mine.order[0], 3)
-    assert judgements.take_back(mine).state == State.CLAIMED
+    assert judgements.undo_submit(mine).state == State.CLAIMED
     judgements.record(mine, mine.order[0], 3)
     judgements.submit(mine)
     mine.query.refresh_from_db()
@@ -184,14 +184,14 @@ def test_a_submit_can_be_taken_back_over_its_consensus_for_a_while_only(mine: As
     judgements.submit(mine)
     mine.query.refresh_from_db()
     assert mine.query.state == Query.State.SETTLED
-    judgements.take_back(mine)
+    judgements.undo_submit(mine)
     mine.query.refresh_from_db()
     assert mine.query.state == Query.State.OPEN
     judgements.submit(mine)
     long_ago = timezone.now() - timedelta(seconds=judgements.UNDO_SECONDS + 1)
     Assignment.objects.filter(pk=mine.pk).update(submitted_at=long_ago)
     with pytest.raises(judgements.AlreadySettled):
-        judgements.take_back(mine)
+        judgements.undo_submit(mine)
 
 
 def test_a_late_submit_lands_while_the_slot_is_free(mine: Assignment) -> None:

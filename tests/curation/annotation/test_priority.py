@@ -30,7 +30,7 @@ def test_a_query_that_others_have_judged_is_worth_more(project: Project, alice: 
     assert {(row.priority > 0.3, labels.why(row)) for row in query.assignments.open()} == {
         (True, "1 of 3 people have judged it.")
     }
-    assert not project.assignments.exclude(query=query).filter(value__gt=0).exists()
+    assert not project.assignments.exclude(query=query).filter(priority__gt=0).exists()
 
 
 def test_what_a_newer_build_ranks_and_nobody_judged_is_a_hole(

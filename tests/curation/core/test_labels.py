@@ -35,7 +35,7 @@ def test_a_review_of_a_chinese_submit_reads_in_english(project: Project, alice: 
             judgements.submit(claimed)
     review = Review.objects.get(query=query)
     assert labels.why(review) == "Grades of one passage lie 3 apart."
-    assert review.why == ""
+    assert review.reason_text == ""
     event = Event.objects.get(verb="sent_to_review")
     assert event.data["reasons"] == [{"code": "apart", "args": {"n": 3}}]
 
@@ -44,7 +44,7 @@ def test_what_was_written_in_words_still_reads(client: Client, project: Project,
     wait()
     claimed = assignments.claim_next(project, alice)
     assert claimed is not None
-    Assignment.objects.filter(pk=claimed.pk).update(reasons=[], why="nobody has judged what build 7 ranks second")
+    Assignment.objects.filter(pk=claimed.pk).update(reasons=[], reason_text="nobody has judged what build 7 ranks second")
     client.force_login(alice)
     page = client.get(f"/p/zoo/assignments/{claimed.pk}/").content.decode()
     assert "nobody has judged what build 7 ranks second" in page

@@ -92,7 +92,7 @@ def test_each_role_sees_the_tabs_it_may_open(
 
 def test_every_page_carries_the_strict_policy_and_no_inline_script_or_style(client: Client, mona: User) -> None:
     client.force_login(mona)
-    for path in ("/", "/p/zoo/", "/p/zoo/queries/", "/p/zoo/runs/", "/p/zoo/releases/", "/p/zoo/settings/"):
+    for path in ("/", "/p/zoo/", "/p/zoo/queries/", "/p/zoo/cycles/", "/p/zoo/releases/", "/p/zoo/settings/"):
         page = client.get(path)
         policy = page["Content-Security-Policy"]
         assert "script-src 'self';" in policy + ";"

@@ -243,7 +243,7 @@ def test_a_confirmed_turn_is_no_submit_to_take_back_and_counts_to_no_quota(
     suggestion_review.confirm(project, project.suggested_grades.values_list("pk", flat=True), bob)
     turn = Assignment.objects.get(query=paraphrased, curator=bob)
     with pytest.raises(judgements.NotInHand):
-        judgements.take_back(turn)
+        judgements.undo_submit(turn)
     wait("Who swims?", "shark")
     assert assignments.claim_next(project, bob) is not None
 

@@ -64,10 +64,10 @@ def test_about_a_tenth_is_the_evaluation_sample_and_always_the_same(project: Pro
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("answering", Release.Answering.values)
-def test_a_draft_is_written_once(project: Project, release: Release, generator_folder: Path, answering: str) -> None:
+@pytest.mark.parametrize("answer_mode", Release.AnswerMode.values)
+def test_a_draft_is_written_once(project: Project, release: Release, generator_folder: Path, answer_mode: str) -> None:
     row = Generator.objects.create(name="tiny", base_path=str(generator_folder), sha256="tiny")
-    lifecycle.switch(lifecycle.next_release(project, generator=row, answering=answering))
+    lifecycle.switch(lifecycle.next_release(project, generator=row, answer_mode=answer_mode))
     query = intake.ask(project, "Which lion sleeps?", source=Source.PAGE)
     waiting = intake.undrafted(project, 5)
     assert waiting == [query.rankings.get().pk]

@@ -81,7 +81,7 @@ def test_a_settled_query_that_got_worse_goes_to_a_reviewer(client: Client, erin:
     query = _worse(release, Query.State.SETTLED)
     client.force_login(erin)
     assert "Turn into work: Who sings?" in client.get("/p/zoo/releases/2/").text
-    answer = client.post("/p/zoo/releases/2/revisit/", {"query": query.pk}, follow=True)
+    answer = client.post("/p/zoo/releases/2/requeue/", {"query": query.pk}, follow=True)
     assert "To review: 1. Moved up in the queue: 0." in answer.text
     review = Review.objects.waiting().get(query=query)
     assert "It got worse with release 2." in labels.why(review) and review.answer == "A whale."
@@ -94,9 +94,9 @@ def test_all_that_got_worse_at_once_and_nothing_else(client: Client, mona: User,
     for one in Query.objects.all():
         Assignment.objects.create(project=release.project, query=one, slot=1)
     client.force_login(mona)
-    answer = client.post("/p/zoo/releases/2/revisit/", follow=True)
+    answer = client.post("/p/zoo/releases/2/requeue/", follow=True)
     assert "To review: 0. Moved up in the queue: 1." in answer.text
-    (valued,) = Assignment.objects.filter(value__gt=0)
+    (valued,) = Assignment.objects.filter(priority__gt=0)
     assert (valued.query, labels.why(valued)) == (query, "It got worse with release 2.")
 
 
@@ -107,7 +107,7 @@ def test_what_did_not_get_worse_is_not_turned_into_work(
     _worse(release, Query.State.SETTLED)
     client.force_login(mona)
     named = Query.objects.get(text="Who swims?").pk if sent == "better" else "all"
-    assert "To review: 0." in client.post("/p/zoo/releases/2/revisit/", {"query": named}, follow=True).text
+    assert "To review: 0." in client.post("/p/zoo/releases/2/requeue/", {"query": named}, follow=True).text
 
 
 def test_the_evaluation_sample_is_left_alone(client: Client, mona: User, release: Release) -> None:
@@ -115,7 +115,7 @@ def test_the_evaluation_sample_is_left_alone(client: Client, mona: User, release
     Query.objects.update(is_evaluation=True)
     client.force_login(mona)
     assert "Turn into work: Who sings?" not in client.get("/p/zoo/releases/2/").text
-    assert "Left as they are: 1." in client.post("/p/zoo/releases/2/revisit/", follow=True).text
+    assert "Left as they are: 1." in client.post("/p/zoo/releases/2/requeue/", follow=True).text
     query.refresh_from_db()
     assert query.state == Query.State.SETTLED
 
@@ -123,8 +123,8 @@ def test_the_evaluation_sample_is_left_alone(client: Client, mona: User, release
 def test_turning_into_work_is_for_engineers(client: Client, bob: User, release: Release) -> None:
     _worse(release, Query.State.SETTLED)
     client.force_login(bob)
-    assert client.post("/p/zoo/releases/2/revisit/").status_code == 403
-    assert client.get("/p/zoo/releases/2/revisit/").status_code == 405
+    assert client.post("/p/zoo/releases/2/requeue/").status_code == 403
+    assert client.get("/p/zoo/releases/2/requeue/").status_code == 405
 
 
 def test_looking_at_the_promotion_changes_nothing_and_posting_switches(

@@ -127,7 +127,7 @@ def test_a_lapsed_and_a_handed_back_top_up_ask_for_the_same_text(
     other = assignments.claim_next(project, bob)
     assert other is not None and other.is_re_annotation and other.order == [now["lion"].pk] and other.slot == turn.slot
     with pytest.raises(assignments.Taken):
-        judgements.take_back(turn)
+        judgements.undo_submit(turn)
     Assignment.objects.filter(pk=other.pk).update(lease_until=timezone.now())
     assignments.expire()
     _grade_all(other, 1)  # late, but its slot is free
@@ -142,7 +142,7 @@ def test_a_submitted_top_up_is_taken_back_alone(project: Project, alice: User, w
     turn = assignments.claim_next(project, alice)
     assert turn is not None
     _grade_all(turn, 3)
-    judgements.take_back(turn)
+    judgements.undo_submit(turn)
     assert _settled_grades(query) == {("lion", False): 2, ("otter", True): 2}
     judgements.submit(turn)
     assert _settled_grades(query)["lion", True] == 3

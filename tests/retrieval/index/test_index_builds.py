@@ -130,11 +130,11 @@ def test_an_untaken_build_is_named_again_but_not_at_every_sweep(corpus: Corpus, 
 def test_a_build_that_loses_every_worker_fails_once(corpus: Corpus, keyword_encoder: Encoder) -> None:
     row = index_builds.request(corpus, keyword_encoder)
     silent = timezone.now() - timedelta(hours=1)
-    for attempt in range(1, IndexBuild.MOST_ATTEMPTS + 1):
+    for attempt in range(1, IndexBuild.MAX_ATTEMPTS + 1):
         assert row.claim(f"worker {attempt}")
         IndexBuild.objects.update(heartbeat_at=silent)
         again = index_builds.take_up_lost()
-        assert again == ([row] if attempt < IndexBuild.MOST_ATTEMPTS else [])
+        assert again == ([row] if attempt < IndexBuild.MAX_ATTEMPTS else [])
         row.refresh_from_db()
     assert row.state == JobState.FAILED and "silent" in row.reason
     assert index_builds.take_up_lost() == []

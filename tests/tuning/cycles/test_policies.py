@@ -16,7 +16,7 @@ from tuning.cycles import policies
 from tuning.evaluation import guardrails
 from tuning.models import Policy
 
-RECORD = "/p/zoo/record/"
+RECORD = "/p/zoo/audit-log/"
 
 
 @pytest.fixture

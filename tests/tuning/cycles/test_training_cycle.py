@@ -216,7 +216,7 @@ def test_a_worker_that_is_lost_too_often_fails_the_cycle(
 ) -> None:
     cycle = start(project)
     long_ago = timezone.now() - timedelta(hours=1)
-    for _attempt in range(Cycle.MOST_ATTEMPTS):
+    for _attempt in range(Cycle.MAX_ATTEMPTS):
         assert cycle.claim("doomed")
         Cycle.objects.update(heartbeat_at=long_ago)
         training_cycle.sweep()

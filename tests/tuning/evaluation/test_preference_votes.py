@@ -14,7 +14,7 @@ from retrieval.models import Passage
 from retrieval.search.results import Hit
 from tests.measured import challenge
 from tuning.evaluation import preference_votes
-from tuning.models import Evaluation, Pair, Vote
+from tuning.models import ComparisonPair, Evaluation, Vote
 
 
 @pytest.fixture
@@ -23,11 +23,11 @@ def evaluation(release: Release) -> Evaluation:
 
 
 @pytest.fixture
-def pairs(evaluation: Evaluation, passages: dict[str, Passage]) -> list[Pair]:
+def pairs(evaluation: Evaluation, passages: dict[str, Passage]) -> list[ComparisonPair]:
     """Three pairs; the champion always finds the lion, the challenger the tiger."""
     lion, tiger = passages["lion"].pk, passages["tiger"].pk
     return [
-        Pair.objects.create(
+        ComparisonPair.objects.create(
             evaluation=evaluation,
             query=query,
             champion={"passages": [lion], "answer": "The lion."},
@@ -52,22 +52,24 @@ def test_only_what_differs_is_kept(evaluation: Evaluation, passages: dict[str, P
     assert evaluation.pairs.count() == 2
 
 
-def test_the_sides_stand_by_a_coin_for_each_person_and_pair_and_stay(pairs: list[Pair], alice: User, bob: User) -> None:
-    many = [Pair(pk=number) for number in range(400)]
+def test_the_sides_stand_by_a_coin_for_each_person_and_pair_and_stay(
+    pairs: list[ComparisonPair], alice: User, bob: User
+) -> None:
+    many = [ComparisonPair(pk=number) for number in range(400)]
     alices = [preference_votes.champion_is_a(pair, alice) for pair in many]
     assert 150 < sum(alices) < 250
     assert alices == [preference_votes.champion_is_a(pair, alice) for pair in many]
     assert alices != [preference_votes.champion_is_a(pair, bob) for pair in many]
 
 
-def test_a_vote_for_a_is_for_whoever_stood_there(pairs: list[Pair], alice: User) -> None:
+def test_a_vote_for_a_is_for_whoever_stood_there(pairs: list[ComparisonPair], alice: User) -> None:
     for pair in pairs:
         vote = preference_votes.vote(pair, alice, "a")
         is_champion = vote.choice == Vote.Choice.CHAMPION
         assert vote.champion_was_a is is_champion is preference_votes.champion_is_a(pair, alice)
 
 
-def test_a_vote_stands(pairs: list[Pair], alice: User) -> None:
+def test_a_vote_stands(pairs: list[ComparisonPair], alice: User) -> None:
     vote = preference_votes.vote(pairs[0], alice, "tie")
     with pytest.raises(preference_votes.AlreadyVoted):
         preference_votes.vote(pairs[0], alice, "a")
@@ -79,7 +81,7 @@ def test_a_vote_stands(pairs: list[Pair], alice: User) -> None:
     assert Vote.objects.get().choice == "tie"
 
 
-def test_the_page_is_blind_until_the_vote_is_in(client: Client, bob: User, pairs: list[Pair]) -> None:
+def test_the_page_is_blind_until_the_vote_is_in(client: Client, bob: User, pairs: list[ComparisonPair]) -> None:
     client.force_login(bob)
     page = client.get("/p/zoo/side-by-side/").text
     assert "Who sings?" in page and "The lion." in page and "3 pairs left" in page
@@ -101,7 +103,7 @@ def test_without_pairs_the_page_says_so(client: Client, bob: User, evaluation: E
 
 
 def test_curators_do_not_vote_and_strangers_find_nothing(
-    client: Client, alice: User, carol: User, pairs: list[Pair]
+    client: Client, alice: User, carol: User, pairs: list[ComparisonPair]
 ) -> None:
     for person, status in ((alice, 403), (carol, 404)):
         client.force_login(person)
@@ -118,7 +120,7 @@ def _people(project: Project) -> Iterator[User]:
 
 
 def test_queries_are_counted_and_not_votes(
-    client: Client, erin: User, project: Project, pairs: list[Pair], evaluation: Evaluation
+    client: Client, erin: User, project: Project, pairs: list[ComparisonPair], evaluation: Evaluation
 ) -> None:
     people = list(_people(project))
     choices = [["challenger", "challenger", "champion"], ["challenger", "tie", "neither"], ["champion", "challenger"]]

@@ -49,15 +49,15 @@ def test_a_challenger_answers_the_way_that_was_measured_to_be_better(run: Run) -
     run.refresh_from_db()
     found = run.record["answering"]
     assert found["queries"] == len([row for row in collect.rows(run.dataset, DEV) if row.answer or row.is_unanswerable])
-    assert challenger.answering == found["chosen"]
+    assert challenger.answer_mode == found["chosen"]
     assert (found["parallel"] > found["together"]) == (found["chosen"] == "parallel")
     assert challenger.generator == run.generator
 
 
 def test_with_one_passage_there_is_nothing_to_choose(run: Run, release: Release) -> None:
-    Release.objects.filter(pk=release.pk).update(answer_passages=1, answering=Release.Answering.PARALLEL)
+    Release.objects.filter(pk=release.pk).update(answer_passages=1, answer_mode=Release.AnswerMode.PARALLEL)
     challenger = candidate.challenger(run.cycle, "test", lambda *_: None)
     run.refresh_from_db()
     assert "answering" not in run.record
-    assert challenger.answering == Release.Answering.PARALLEL
+    assert challenger.answer_mode == Release.AnswerMode.PARALLEL
     assert lifecycle.serving(run.cycle.project).pk == release.pk

@@ -47,4 +47,4 @@ def test_the_run_says_what_the_server_scored_and_if_not_why(
         for _step in ("collect", "train"):
             assert training_cycle.advance(cycle, "test"), cycle.reason
     run = cycle.runs.get()
-    assert str(messages.read(run.record["taught_by"])).startswith(told)
+    assert str(messages.message_from_json(run.record["taught_by"])).startswith(told)

@@ -16,7 +16,7 @@ from common.jobs import JobState
 from curation.models import Generator, Project
 from tests.tiny import tiny_generator
 from tuning import tasks
-from tuning.models import Cycle, Dataset, Part, Run
+from tuning.models import Component, Cycle, Dataset, Run
 from tuning.training import merged_weights, run_record, training_runs
 
 
@@ -41,7 +41,9 @@ def run(project: Project, adapter: tuple[Path, Path]) -> Run:
     base, folder = adapter
     dataset = Dataset.objects.create(project=project, number=1, sha256="0")
     cycle = Cycle.objects.create(project=project, dataset=dataset, state=JobState.DONE)
-    row = Run.objects.create(cycle=cycle, dataset=dataset, part=Part.GENERATOR, state=JobState.DONE, path="runs/tiny")
+    row = Run.objects.create(
+        cycle=cycle, dataset=dataset, component=Component.GENERATOR, state=JobState.DONE, path="runs/tiny"
+    )
     checkpoint = training_runs.folder(row) / "checkpoint"
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     if not checkpoint.exists():
@@ -119,7 +121,7 @@ def test_what_cannot_be_merged_is_said(run: Run) -> None:
 
 
 def test_the_code_is_known_by_its_commit_and_its_bytes(tmp_path: Path) -> None:
-    for part in code_version.PARTS:
+    for part in code_version.PACKAGES:
         (tmp_path / part).mkdir()
         (tmp_path / part / "a.py").write_text("pass\n")
     before = code_version.version(tmp_path)

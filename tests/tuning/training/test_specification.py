@@ -58,7 +58,7 @@ def test_drafts_that_were_edited_come_with_what_they_were_written_from(
 
 
 def test_a_prompt_in_parallel_holds_one_passage(run: Run, release: Release, tmp_path: Path) -> None:
-    Release.objects.filter(pk=release.pk).update(answer_passages=3, answering=Release.Answering.PARALLEL)
+    Release.objects.filter(pk=release.pk).update(answer_passages=3, answer_mode=Release.AnswerMode.PARALLEL)
     assert specification.specification(run, tmp_path, lambda *_: None)["answer_passages"] == 1
 
 

@@ -16,12 +16,10 @@ from pathlib import Path
 from typing import Literal
 
 from curation.engine.generation.prompts import DEFAULT_BUDGET, CountTokens, build_prompt
+from curation.engine.statistics import relevance
 from tuning.engine.data.examples import JudgedQuery
 
 Kind = Literal["answer", "distractors", "refusal"]
-
-GOOD_FROM = 2.0
-GOOD_FROM_BINARY = 1.0  # where no passage of the dataset was graded above 1
 
 
 @dataclass(frozen=True)
@@ -63,19 +61,19 @@ def make(
     *,
     count_tokens: CountTokens,
     seed: int,
-    good_from: float | None = None,
+    min_grade: int | None = None,
     known: Collection[str] = (),
 ) -> list[Instance]:
     """The instances of these queries, shuffled; the same arguments give the same list.
 
     passages: passage_id → text; grades of passages that are not there do not count.
     candidates: query_id → what the serving release retrieves, best first.
-    good_from: the least grade of a passage that carries the answer; by default what `good_grade` says.
+    min_grade: the lowest grade of a passage that carries the answer; by default `min_positive_grade(queries)`.
     known: ids of queries that the generator answers rightly without a passage.
     A query with an answer but no good passage gives none: nothing says that what it would be shown holds the answer.
     """
-    least = good_grade(queries) if good_from is None else good_from
-    maker = _Maker(passages, candidates, recipe, count_tokens, least)
+    min_grade = min_positive_grade(queries) if min_grade is None else min_grade
+    maker = _Maker(passages, candidates, recipe, count_tokens, min_grade)
     answered: list[Instance] = []
     refused: list[Instance] = []
     spare: list[Instance] = []
@@ -95,10 +93,9 @@ def make(
     return instances
 
 
-def good_grade(queries: Iterable[JudgedQuery]) -> float:
-    """The least grade of a passage that carries an answer: 2, or 1 where grades only say yes or no."""
-    most = max((grade for query in queries for grade in query.grades.values()), default=0.0)
-    return GOOD_FROM if most > GOOD_FROM_BINARY else GOOD_FROM_BINARY
+def min_positive_grade(queries: Iterable[JudgedQuery]) -> int:
+    """Return the lowest grade of a passage that carries an answer: 2, or 1 where grades only say yes or no."""
+    return relevance.min_positive_grade(grade for query in queries for grade in query.grades.values())
 
 
 def read_candidates(path: Path) -> dict[str, list[str]]:
@@ -119,11 +116,11 @@ class _Maker:
     candidates: Mapping[str, Sequence[str]]
     recipe: Recipe
     count_tokens: CountTokens
-    good_from: float
+    min_grade: int
 
     def answers(self, query: JudgedQuery) -> list[Instance]:
         """The answer with what the release shows, a good passage among it; again for further good passages."""
-        good = self._judged(query, lambda grade: grade >= self.good_from)
+        good = self._judged(query, lambda grade: relevance.is_positive(grade, self.min_grade))
         good.sort(key=lambda passage: (passage not in query.cited, -query.grades[passage], passage))
         shown = self._shown(query)
         first = [passage for passage in shown if passage in good][:1] or good[:1]
@@ -147,7 +144,7 @@ class _Maker:
 
     def refusal(self, query: JudgedQuery) -> Instance:
         """The refusal with what the release shows for a query the corpus does not answer."""
-        texts = self._shown(query) or self._judged(query, lambda grade: grade < self.good_from)
+        texts = self._shown(query) or self._judged(query, lambda grade: not relevance.is_positive(grade, self.min_grade))
         return self._instance(query, texts[: self.recipe.answer_passages], self.recipe.refusal, "refusal")
 
     def _shown(self, query: JudgedQuery) -> list[str]:
@@ -155,7 +152,7 @@ class _Maker:
         return found[: self.recipe.answer_passages]
 
     def _bad(self, query: JudgedQuery, chance: random.Random) -> list[str]:
-        bad = self._judged(query, lambda grade: grade < 1)
+        bad = self._judged(query, relevance.is_judged_not_relevant)
         chance.shuffle(bad)
         return bad[: self.recipe.answer_passages]
 

@@ -73,7 +73,7 @@ def _examples(
     candidates = instances.read_candidates(Path(spec["candidates"]))
     made: dict[str, list[Example]] = {}
     counts: dict[str, Any] = {}
-    good_from, dialogue = instances.good_grade(rows), generator.dialogue
+    min_grade, dialogue = instances.min_positive_grade(rows), generator.dialogue
     window = generator.window or math.inf
     known = _known(rows, recipe, generator, int(spec["seed"])) if settings.distractor_share else set()
     for split in (examples.TRAIN, examples.DEV):
@@ -84,7 +84,7 @@ def _examples(
             recipe,
             count_tokens=dialogue.count,
             seed=int(spec["seed"]),
-            good_from=good_from,
+            min_grade=min_grade,
             known=known,
         )
         as_ids = [_as_ids(instance, dialogue) for instance in found]

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from curation.engine.statistics.relevance import is_relevant
 from tuning.engine.data.examples import TEST, TRAIN, JudgedQuery
-from tuning.engine.metrics.ranking_metrics import RELEVANT_FROM
 
 FAR_SHARE = 1 / 3
 _SCRIPTS = {  # the first that matches names it: Japanese and Korean are written with Chinese characters too
@@ -60,7 +60,7 @@ def slices(rows: Iterable[JudgedQuery], nearness: Mapping[str, float] | None = N
 
 def relevant(row: JudgedQuery) -> set[str]:
     """The passages graded as relevant."""
-    return {passage for passage, grade in row.grades.items() if grade >= RELEVANT_FROM}
+    return {passage for passage, grade in row.grades.items() if is_relevant(grade)}
 
 
 def script(text: str) -> str:

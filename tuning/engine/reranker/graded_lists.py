@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from curation.engine.statistics import relevance
 from retrieval.engine.encoders.cross_encoder import DEFAULT_SHARE, reorder
 from retrieval.engine.indexes.score_fusion import FloatArray, Graded, learn_weight
 from tuning.engine.data.examples import DEV, TRAIN, BadRow, JudgedQuery, PassageText
@@ -93,7 +94,7 @@ def teach(
         judged = _judged(example, settings.most_judged)
         below = _below(example, scores, ranked.get(query.query_id), settings)
         labels = [float(example.grades[place]) for place in judged] + [UNJUDGED] * len(below)
-        if not labels or max(labels) <= 0 or min(labels) == max(labels):
+        if not relevance.has_relevant(labels) or min(labels) == max(labels):
             taught.without_order += 1
             continue
         chosen = [*example.judged[judged], *below]
@@ -161,7 +162,7 @@ class Judge:
             query.query_id: {str(row): grade for row, grade in grades.items()}
             for query, grades in zip(self.queries, self.grades, strict=True)
         }
-        return ranking_metrics.measure(rankings, known, recall_at=(), mrr_at=(), judged_at=()).means[MEASURE]
+        return ranking_metrics.evaluate(rankings, known, recall_at=(), mrr_at=(), judged_at=()).means[MEASURE]
 
     def _split(self, crossed: FloatArray) -> list[FloatArray]:
         return np.split(crossed, np.cumsum([len(some) for some in self.texts])[:-1])
@@ -181,7 +182,7 @@ def judge(
         for query in queries
         if query.split == DEV
         and query.query_id in ranked
-        and any(grade >= ranking_metrics.RELEVANT_FROM for name, grade in query.grades.items() if name in rows)
+        and relevance.has_relevant(grade for name, grade in query.grades.items() if name in rows)
     ]
     chosen = np.sort(np.random.default_rng(seed).permutation(len(fit))[: settings.dev_queries])
     kept = [fit[place] for place in chosen]

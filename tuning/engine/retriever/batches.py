@@ -12,6 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
+from curation.engine.statistics.relevance import RELEVANT_FROM
 from tuning.engine.retriever import targets
 from tuning.engine.retriever.candidates import Bools, Example, Floats, Rows, Vectors, mined, near_positives
 from tuning.engine.retriever.retriever_spec import RetrieverSettings
@@ -139,9 +140,9 @@ def make(
             else:
                 left_out = (vectors @ good.T).max(axis=1) >= settings.twin
             masks["wrong"][b] = unjudged & ~left_out
-            masks["wrong"][b, at[grades <= 0]] = True
+            masks["wrong"][b, at[grades < RELEVANT_FROM]] = True
         else:
-            masks["refused"][b, at] = grades <= 0
+            masks["refused"][b, at] = grades < RELEVANT_FROM
             masks["others"][b] = unjudged
         at, inside = _columns(columns, example.scored)
         share = example.lm_target[inside]

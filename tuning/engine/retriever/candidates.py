@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from curation.engine.statistics.relevance import RELEVANT_FROM
 from tuning.engine.data.examples import BadRow, JudgedQuery
 from tuning.engine.retriever import targets
 
@@ -55,7 +56,7 @@ class Example:
     @property
     def wrong(self) -> Rows:
         """Judged not relevant: the only human negatives there are."""
-        return self.judged[self.grades <= 0]
+        return self.judged[self.grades < RELEVANT_FROM]
 
 
 @dataclass

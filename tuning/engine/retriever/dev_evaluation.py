@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from curation.engine.statistics import relevance
 from tuning.engine.data.examples import JudgedQuery
 from tuning.engine.metrics import ranking_metrics
 from tuning.engine.retriever.candidates import Rows, Vectors, filled
@@ -36,7 +37,7 @@ class Dev:
         scores = query_vectors @ pool_vectors.T  # (n, p)
         order = np.argsort(-scores, axis=1, kind="stable")[:, :10]
         rankings = {name: [str(self.pool[i]) for i in best] for name, best in zip(self.ids, order, strict=True)}
-        measured = ranking_metrics.measure(rankings, self.grades, recall_at=(), mrr_at=(), judged_at=())
+        measured = ranking_metrics.evaluate(rankings, self.grades, recall_at=(), mrr_at=(), judged_at=())
         return measured.means[MEASURE]
 
 
@@ -59,9 +60,7 @@ def prepare(
         for row, query in enumerate(queries)
         if is_dev[row]
     }
-    fit = [
-        row for row, grades in known.items() if any(grade >= ranking_metrics.RELEVANT_FROM for grade in grades.values())
-    ]
+    fit = [row for row, grades in known.items() if relevance.has_relevant(grades.values())]
     rows = np.sort(np.random.default_rng(seed).permutation(np.array(fit, dtype=np.int64))[:most_queries])
     pool = {int(name) for row in rows for name in known[int(row)]}
     lists = [rankings[int(row)] for row in rows if int(row) in rankings]

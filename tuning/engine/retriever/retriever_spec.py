@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from curation.engine.statistics import relevance
 from tuning.engine.process.training_process import CannotFit, check_positive, known
 
 BOTH, QUERY, ADAPTER = "both", "query", "adapter"
@@ -88,7 +89,7 @@ class RetrieverSettings:
 
     def lm_teaches(self, grades: Iterable[float]) -> bool:
         """Whether the language model has a say in what is right for a query with these grades."""
-        has_say = self.lm_beside_grades or not self.human or not any(grade > 0 for grade in grades)
+        has_say = self.lm_beside_grades or not self.human or not relevance.has_relevant(grades)
         return bool(self.lm) and has_say
 
 

@@ -8,20 +8,20 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from curation.engine.statistics import relevance
+
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-POSITIVE_FROM = 2.0
-
 
 def human_target(grades: Floats, temperature: float) -> Floats | None:
-    """t_H = softmax(ḡ / T_g) over the judged passages; None when none has a grade above 0.
+    """t_H = softmax(ḡ / T_g) over the judged passages; None when none of them is relevant.
 
     grades: (m,) consensus grades ḡ of the judged passages, fractions allowed (ListNet's top-one
     probabilities, Cao et al. 2007, doi:10.1145/1273496.1273513, over grades divided by T_g).
     A query without a relevant passage has no target: it teaches by its negatives only.
     """
-    if not (grades > 0).any():
+    if not relevance.has_relevant(grades):
         return None
     return softmax(grades / temperature)
 
@@ -40,14 +40,12 @@ def lm_target(scores: Floats, temperature: float, without_passage: float | None 
 
 
 def positives(grades: Floats) -> Bools:
-    """Which judged passages (m,) count as right in a contrast: grade ≥ 2, or the best of them when none reaches 2.
+    """Return which judged passages (m,) are positive in a contrast: nearest grade 2 or more, or 1 when none reaches 2.
 
-    All false when no grade is above 0. A passage that is merely related is then neither right nor wrong.
+    All false when no passage is relevant. Beside a passage of grade 2, a related one is neither positive nor negative.
     """
-    if not (grades > 0).any():
-        return np.zeros(len(grades), dtype=np.bool_)
-    reached: Bools = grades >= min(POSITIVE_FROM, float(grades.max()))
-    return reached
+    min_grade = relevance.min_positive_grade(grades)
+    return np.array([relevance.is_positive(grade, min_grade) for grade in grades], dtype=np.bool_)
 
 
 def query_weights(reliabilities: Floats) -> Floats:

@@ -27,10 +27,10 @@ class Command(ProjectCommand):
         found = diff.differ(self._dataset(project, options["old"]), self._dataset(project, options["new"]))
         for mark, rows in (("+", found.added), ("-", found.removed)):
             for row in rows:
-                self.say(f"{mark} {row.query_id}: {row.text}")
+                self.report(f"{mark} {row.query_id}: {row.text}")
         for one in found.changed:
-            self.say(f"~ {one.after.query_id}: {one.after.text} ({', '.join(one.what)})")
-        self.say(f"{len(found.added)} new, {len(found.removed)} gone, {len(found.changed)} changed, {found.same} same")
+            self.report(f"~ {one.after.query_id}: {one.after.text} ({', '.join(one.what)})")
+        self.report(f"{len(found.added)} new, {len(found.removed)} gone, {len(found.changed)} changed, {found.same} same")
         return found.as_json()
 
     def _dataset(self, project: Project, number: int) -> Dataset:

@@ -79,20 +79,20 @@ class Command(ProjectCommand):
 
     def _tell(self, result: dict[str, Any], k: int) -> None:
         low, high = result[f"ndcg@{k}_interval"] or (float("nan"), float("nan"))
-        self.say(f"release {result['release']}, {result['queries']} queries")
+        self.report(f"release {result['release']}, {result['queries']} queries")
         for name in (f"ndcg@{k}", f"recall@{k}", f"mrr@{k}", f"judged@{k}", "em", "f1"):
             if result.get(name) is not None:
                 interval = f"  95 % interval {low:.4f} to {high:.4f}" if name == f"ndcg@{k}" else ""
-                self.say(f"  {name:<10} {result[name]:.4f}{interval}")
+                self.report(f"  {name:<10} {result[name]:.4f}{interval}")
         for name, figure in result.get("against", {}).get("measures", {}).items():
-            self.say(
+            self.report(
                 f"  {name:<10} {figure['difference']:+.4f} against release {result['against']['release']},"
                 f" 95 % interval {figure['low']:+.4f} to {figure['high']:+.4f}, p = {figure['p']:.4f}"
             )
         if result["without_relevant"]:
-            self.say(f"  {result['without_relevant']} queries have no relevant passage and are not in the means")
+            self.report(f"  {result['without_relevant']} queries have no relevant passage and are not in the means")
         if result["trained_on"]:
-            self.say(f"  {result['trained_on']} of these queries were trained on")
+            self.report(f"  {result['trained_on']} of these queries were trained on")
 
 
 def _summary(release: Release, per_query: PerQuery, k: int, without: int) -> dict[str, Any]:

@@ -48,5 +48,5 @@ class Command(ProjectCommand):
             self.usage(f"{options['out']} is there already")
         except OSError as error:
             self.usage(f"{options['out']}: {error.strerror or error}")
-        self.say(f"{count} rows of {options['what']} in {options['out']}")
+        self.report(f"{count} rows of {options['what']} in {options['out']}")
         return {"what": options["what"], "format": form, "rows": count, "out": str(options["out"])}

@@ -34,7 +34,7 @@ class Command(ProjectCommand):
         else:
             source = self.project(options["from_project"])
             made = guardrails.from_project(project, source, options["name"], options["margin"])
-        self.say(f"guardrail set {made.name}: {made.counts['queries']} questions")
+        self.report(f"guardrail set {made.name}: {made.counts['queries']} questions")
         return {
             "guard_set": made.name,
             "origin": made.origin,

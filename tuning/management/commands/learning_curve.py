@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from common.jobs import JobState, worker_name
-from common.messages import say
+from common.messages import message
 from curation.core.project_command import ProjectCommand
 from tuning.learning_curves import learning_curve
 from tuning.models import COMPONENTS, Component, LearningCurve
@@ -41,7 +41,7 @@ class Command(ProjectCommand):
         try:
             learning_curve.draw(curve, worker_name(), self.progress)
         except KeyboardInterrupt:
-            curve.cancel(say("stopped_at_keyboard"))
+            curve.cancel(message("stopped_at_keyboard"))
             raise
         if curve.state != JobState.DONE:
             raise NotDrawn(curve.reason or f"the learning curve is {curve.get_state_display()}")
@@ -51,11 +51,11 @@ class Command(ProjectCommand):
         """One line a point and one about the next hundred; the same as a dictionary."""
         points = [{name: value for name, value in point.items() if name != "per_query"} for point in curve.points]
         for point in points:
-            self.say(f"{point['queries']:>6} queries: {curve.measure} {point['value']:.3f}")
+            self.report(f"{point['queries']:>6} queries: {curve.measure} {point['value']:.3f}")
         outlook = learning_curve.outlook(curve)
         if outlook is None:
-            self.say("too few points to say what more would bring")
+            self.report("too few points to say what more would bring")
             return {"curve": curve.pk, "measure": curve.measure, "points": points, "next": None}
-        self.say(f"the next {outlook.more}: {outlook.gain:+.3f} ({outlook.low:+.3f} to {outlook.high:+.3f})")
+        self.report(f"the next {outlook.more}: {outlook.gain:+.3f} ({outlook.low:+.3f} to {outlook.high:+.3f})")
         told = {"queries": outlook.more, "gain": outlook.gain, "low": outlook.low, "high": outlook.high}
         return {"curve": curve.pk, "measure": curve.measure, "points": points, "next": told}

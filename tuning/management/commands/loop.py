@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from common.jobs import JobState, worker_name
-from common.messages import say
+from common.messages import message
 from curation.core.project_command import ProjectCommand
 from curation.models import Project
 from tuning.cycles import training_cycle
@@ -45,7 +45,7 @@ class Command(ProjectCommand):
         try:
             self._go_round(cycle)
         except KeyboardInterrupt:
-            training_cycle.cancel(cycle, say("stopped_at_keyboard"))
+            training_cycle.cancel(cycle, message("stopped_at_keyboard"))
             raise CycleFailed("stopped at the keyboard") from None
         if cycle.state != JobState.DONE:
             raise CycleFailed(cycle.reason or f"the cycle is {cycle.get_state_display()}")
@@ -57,9 +57,9 @@ class Command(ProjectCommand):
         if left is None:
             return None
         if all(getattr(left, name) == value for name, value in wanted.items()):
-            self.say(f"going on with cycle {left.pk}, which lost its worker while {left.get_step_display()}")
+            self.report(f"going on with cycle {left.pk}, which lost its worker while {left.get_step_display()}")
             return left
-        training_cycle.cancel(left, say("given_up"))
+        training_cycle.cancel(left, message("given_up"))
         return None
 
     def _go_round(self, cycle: Cycle) -> None:
@@ -70,7 +70,7 @@ class Command(ProjectCommand):
             if not training_cycle.advance(cycle, worker, self.progress):
                 raise CycleFailed("another worker has taken the cycle up; see its page")
             if cycle.state in (JobState.QUEUED, JobState.DONE):
-                self.say(f"{step.label}: {_TOLD[step](cycle)}")
+                self.report(f"{step.label}: {_TOLD[step](cycle)}")
 
 
 def _collected(cycle: Cycle) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tuning.engine.data.examples import JudgedQuery
-from tuning.engine.data.instances import Instance, Recipe, good_grade, kinds, make
+from tuning.engine.data.instances import Instance, Recipe, kinds, make, min_positive_grade
 
 PASSAGES = {name: f"text of {name}" for name in "abcdef"}
 RECIPE = Recipe(template="{passages}|{question}", refusal="No.", answer_passages=2)
@@ -55,8 +55,8 @@ def test_an_answer_without_a_good_passage_teaches_nothing() -> None:
 
 
 def test_grades_that_only_say_yes_or_no_carry_an_answer_from_one_on() -> None:
-    assert good_grade([query(grades={"a": 1, "b": 0})]) == 1
-    assert good_grade([query(grades={"a": 1, "b": 2})]) == 2
+    assert min_positive_grade([query(grades={"a": 1, "b": 0})]) == 1
+    assert min_positive_grade([query(grades={"a": 1, "b": 2})]) == 2
     assert len(made(query(grades={"a": 1}))) == 1
 
 

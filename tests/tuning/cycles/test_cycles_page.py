@@ -43,20 +43,20 @@ def running(project: Project) -> Run:
 
 
 def test_strangers_and_low_roles_stay_out(client: Client, carol: User, bob: User, running: Run) -> None:
-    paths = ["runs/", f"runs/{running.pk}/", f"runs/{running.pk}/curves/", f"cycles/{running.cycle_id}/"]
+    paths = ["cycles/", f"runs/{running.pk}/", f"runs/{running.pk}/curves/", f"cycles/{running.cycle_id}/"]
     for person, status in ((carol, 404), (bob, 403)):
         client.force_login(person)
         for path in paths:
             assert client.get(f"/p/zoo/{path}").status_code == status, path
-        assert client.post("/p/zoo/runs/start/", {"gate": "auto"}).status_code == status
+        assert client.post("/p/zoo/cycles/start/", {"gate": "auto"}).status_code == status
         assert client.post(f"/p/zoo/cycles/{running.cycle_id}/cancel/").status_code == status
     assert Cycle.objects.get().state == JobState.RUNNING
 
 
 def test_wrong_methods_are_refused(client: Client, erin: User, running: Run) -> None:
     client.force_login(erin)
-    assert client.get("/p/zoo/runs/start/").status_code == 405
-    assert client.post("/p/zoo/runs/").status_code == 405
+    assert client.get("/p/zoo/cycles/start/").status_code == 405
+    assert client.post("/p/zoo/cycles/").status_code == 405
     assert client.post(f"/p/zoo/runs/{running.pk}/").status_code == 405
 
 
@@ -64,14 +64,14 @@ def test_an_empty_loop_says_what_makes_it_cycle(
     client: Client, erin: User, release: Release, settled: list[Query]
 ) -> None:
     client.force_login(erin)
-    page = client.get("/p/zoo/runs/").text
+    page = client.get("/p/zoo/cycles/").text
     assert "The loop has not turned yet" in page
     assert "Start a cycle" in page and "A cycle learns from" not in page
 
 
 def test_a_cycle_is_offered_only_where_it_can_learn(client: Client, erin: User, project: Project) -> None:
     client.force_login(erin)
-    page = client.get("/p/zoo/runs/").text
+    page = client.get("/p/zoo/cycles/").text
     assert "there is nothing to measure a cycle against" in page and 'href="/p/zoo/#index"' in page
     assert "Start a cycle" not in page
     assert 'id="index"' in client.get("/p/zoo/").text
@@ -80,14 +80,14 @@ def test_a_cycle_is_offered_only_where_it_can_learn(client: Client, erin: User, 
 def test_a_cycle_without_work_says_how_much_is_missing(client: Client, erin: User, release: Release) -> None:
     release.project.queries.create(text="Who sleeps?", external_id="q1", state=Query.State.SETTLED)
     client.force_login(erin)
-    page = client.get("/p/zoo/runs/").text
+    page = client.get("/p/zoo/cycles/").text
     assert "A cycle learns from 8 settled queries or more; 1 is settled." in page and 'href="/p/zoo/judge/"' in page
     assert "Start a cycle" not in page
 
 
 def test_starting_a_cycle_queues_one_and_follows_it(client: Client, erin: User, project: Project) -> None:
     client.force_login(erin)
-    answer = client.post("/p/zoo/runs/start/", {"only": "retriever", "gate": "never", "seed": "7"}, follow=True)
+    answer = client.post("/p/zoo/cycles/start/", {"only": "retriever", "gate": "never", "seed": "7"}, follow=True)
     cycle = Cycle.objects.get()
     assert (cycle.only, cycle.gate, cycle.seed, cycle.state) == ("retriever", "never", 7, JobState.QUEUED)
     assert answer.redirect_chain == [(f"/p/zoo/cycles/{cycle.pk}/", 302)]
@@ -97,13 +97,13 @@ def test_starting_a_cycle_queues_one_and_follows_it(client: Client, erin: User, 
 
 def test_a_reranker_is_trained_for_whoever_asks(client: Client, erin: User, project: Project) -> None:
     client.force_login(erin)
-    client.post("/p/zoo/runs/start/", {"gate": "auto", "reranker": "on"})
+    client.post("/p/zoo/cycles/start/", {"gate": "auto", "reranker": "on"})
     assert Cycle.objects.get().settings == {"reranker": {"enabled": True}}
 
 
 def test_a_second_cycle_at_the_same_time_is_refused_with_the_reason(client: Client, erin: User, running: Run) -> None:
     client.force_login(erin)
-    answer = client.post("/p/zoo/runs/start/", {"gate": "auto"})
+    answer = client.post("/p/zoo/cycles/start/", {"gate": "auto"})
     assert answer.status_code == 422
     assert "already has an unfinished cycle" in answer.text
     assert Cycle.objects.count() == 1
@@ -111,7 +111,7 @@ def test_a_second_cycle_at_the_same_time_is_refused_with_the_reason(client: Clie
 
 def test_a_form_that_makes_no_sense_comes_back(client: Client, erin: User, project: Project) -> None:
     client.force_login(erin)
-    answer = client.post("/p/zoo/runs/start/", {"only": "everything", "gate": "maybe", "seed": "-1"})
+    answer = client.post("/p/zoo/cycles/start/", {"only": "everything", "gate": "maybe", "seed": "-1"})
     assert answer.status_code == 422
     assert 'aria-invalid="true"' in answer.text
     assert not Cycle.objects.exists()
@@ -192,25 +192,25 @@ def test_a_run_that_wrote_nothing_has_no_curves(running: Run) -> None:
 def test_finished_cycles_show_what_came_of_them(client: Client, erin: User, release: Release) -> None:
     challenge(release)
     client.force_login(erin)
-    page = client.get("/p/zoo/runs/").text
+    page = client.get("/p/zoo/cycles/").text
     assert "Measured only." in page
     assert "/p/zoo/releases/2/" in page
 
 
 def test_a_manager_sets_when_the_loop_cycles(client: Client, erin: User, mona: User, project: Project) -> None:
     client.force_login(erin)
-    assert client.get("/p/zoo/runs/policy/").status_code == 403
+    assert client.get("/p/zoo/cycles/policy/").status_code == 403
     client.force_login(mona)
-    assert client.get("/p/zoo/runs/policy/").status_code == 200
+    assert client.get("/p/zoo/cycles/policy/").status_code == 200
     assert not Policy.objects.exists()
     sent = {"is_active": "on", "min_new_queries": 20, "min_hours_between": 6, "gate": "auto", "only": ""}
     sent |= {"guardrail_margin": 0.01, "min_judged": 0.5, "target_rule": "not_worse", "guardrail_rule": "interval"}
     sent |= {"log_prob_margin": 0.2, "max_rerank_ms": 150, "reranker": "on"}
-    assert client.post("/p/zoo/runs/policy/", sent).status_code == 302
+    assert client.post("/p/zoo/cycles/policy/", sent).status_code == 302
     held = Policy.objects.get(project=project)
     assert (held.min_new_queries, held.max_rerank_ms) == (20, 150)
     assert held.settings == {"reranker": {"enabled": True}}
-    assert "checked" in client.get("/p/zoo/runs/policy/").text.split('name="reranker"')[1].split(">")[0]
-    assert client.post("/p/zoo/runs/policy/", {**sent, "reranker": ""}).status_code == 302
+    assert "checked" in client.get("/p/zoo/cycles/policy/").text.split('name="reranker"')[1].split(">")[0]
+    assert client.post("/p/zoo/cycles/policy/", {**sent, "reranker": ""}).status_code == 302
     assert Policy.objects.get(project=project).settings == {"reranker": {"enabled": False}}
-    assert client.post("/p/zoo/runs/policy/", sent | {"guardrail_margin": 3}).status_code == 422
+    assert client.post("/p/zoo/cycles/policy/", sent | {"guardrail_margin": 3}).status_code == 422
