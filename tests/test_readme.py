@@ -6,12 +6,17 @@ import argparse
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import get_commands, load_command_class
 
 from config.api_urls import in_a_project
+from tuning.engine.generator.generator_spec import GeneratorSettings
+from tuning.engine.reranker.reranker_spec import RerankerSettings
+from tuning.engine.retriever.retriever_spec import RetrieverSettings
 from tuning.exports.export import FORMATS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,7 +26,7 @@ COMMANDS = (ROOT / "docs/commands.md").read_text()
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 PRODUCT = ["common", "retrieval", "curation", "tuning", "config"]
 OURS = {name: app for name, app in get_commands().items() if app in {"retrieval", "curation", "tuning"}}
-DJANGO_FURNITURE = {"migrations", "management", "commands", "templatetags", "__pycache__"}
+DJANGO_FURNITURE = {"admin", "migrations", "management", "commands", "templatetags", "__pycache__"}
 DJANGO_OPTIONS = {"help", "version", "verbosity", "settings", "pythonpath", "traceback", "no-color", "force-color"} | {
     "skip-checks",
     "json",  # of every command, described once
@@ -123,6 +128,25 @@ def test_every_export_format_is_listed() -> None:
         listed.setdefault(what, set()).update(re.findall("`([^`]+)`", row[1]))
     listed.pop("--what")  # the head of the table
     assert listed == {what: set(forms) for what, forms in FORMATS.items()}
+
+
+@pytest.mark.parametrize(
+    ("component", "defaults"),
+    [("retriever", RetrieverSettings()), ("generator", GeneratorSettings()), ("reranker", RerankerSettings())],
+)
+def test_every_default_value_is_the_one_in_the_code(component: str, defaults: Any) -> None:
+    section = _section((ROOT / "docs/method.md").read_text(), f"### Settings of the {component}")
+    listed = {row[0].strip("`"): row[1] for row in _rows(section) if row[0].startswith("`")}
+    assert listed == {field.name: _shown(getattr(defaults, field.name)) for field in fields(defaults)}
+
+
+def _shown(value: Any) -> str:
+    """A default value as the tables of docs/method.md show it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return "–" if value in (None, "") else str(value)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
