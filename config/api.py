@@ -1,20 +1,52 @@
-"""What every part of the API shares: how an act's refusal becomes an answer."""
+"""Error responses of the API, in the format of drf-standardized-errors.
+
+{"type": "client_error", "errors": [{"code": "conflict", "detail": "…", "attr": null}]}. Errors of the domain become
+status 409 with their own sentence: the request is correct, but it is not possible in the current state.
+"""
 
 from __future__ import annotations
 
-from typing import Any
-
-from rest_framework import status
-from rest_framework.response import Response
-from rest_framework.views import exception_handler as default_handler
+from django.core.exceptions import PermissionDenied
+from django.http import Http404
+from drf_standardized_errors.handler import ExceptionHandler
+from drf_standardized_errors.openapi_serializers import ClientErrorEnum
+from rest_framework import exceptions, serializers, status
 
 from common.artifacts import Damaged
 from curation.core.errors import CurationError
 from tuning.cycles.training_cycle import CycleInProgress
 
 
-def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
-    """409 with the act's own sentence for what cannot be done as things stand; DRF's answer for the rest."""
-    if isinstance(error, CurationError | CycleInProgress | Damaged):
-        return Response({"detail": str(error)}, status=status.HTTP_409_CONFLICT)
-    return default_handler(error, context)
+class Conflict(exceptions.APIException):
+    """The request is not possible in the current state."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "conflict"
+
+
+class TandemExceptionHandler(ExceptionHandler):
+    """Convert errors of the domain, and keep the sentences of 403 and 404."""
+
+    def convert_known_exceptions(self, exc: Exception) -> Exception:
+        if isinstance(exc, CurationError | CycleInProgress | Damaged):
+            return Conflict(str(exc))
+        if isinstance(exc, PermissionDenied) and exc.args:
+            return exceptions.PermissionDenied(str(exc))
+        if isinstance(exc, Http404) and exc.args:
+            return exceptions.NotFound(str(exc))
+        return super().convert_known_exceptions(exc)
+
+
+class ConflictErrorSerializer(serializers.Serializer[Conflict]):
+    """One error of a 409 response, for the OpenAPI schema."""
+
+    code = serializers.ChoiceField(choices=[("conflict", "conflict")])
+    detail = serializers.CharField()
+    attr = serializers.CharField(allow_null=True)
+
+
+class ConflictResponseSerializer(serializers.Serializer[Conflict]):
+    """A 409 response, for the OpenAPI schema."""
+
+    type = serializers.ChoiceField(choices=ClientErrorEnum.choices)
+    errors = ConflictErrorSerializer(many=True)  # type: ignore[assignment]  # also the name of a property

@@ -24,16 +24,16 @@ in_a_project = [
     path("releases/<int:number>/judgements/", datasets_api.ReleaseJudgements.as_view(), name="release_judgements"),
     path("releases/<int:number>/votes/", evaluation_api.ReleaseVotes.as_view(), name="release_votes"),
     path("side-by-side/", evaluation_api.Pairs.as_view(), name="side_by_side"),
-    path("side-by-side/<int:pk>/", evaluation_api.OnePair.as_view(), name="pair"),
+    path("side-by-side/<int:pk>/", evaluation_api.PairDetail.as_view(), name="pair"),
     path("side-by-side/<int:pk>/vote/", evaluation_api.Votes.as_view(), name="vote"),
     path("datasets/", datasets_api.Datasets.as_view(), name="datasets"),
-    path("datasets/<int:number>/", datasets_api.OneDataset.as_view(), name="dataset"),
+    path("datasets/<int:number>/", datasets_api.DatasetDetail.as_view(), name="dataset"),
     path("datasets/<int:number>/changes/", datasets_api.DatasetChanges.as_view(), name="dataset_changes"),
     path("cycles/", cycles_api.Cycles.as_view(), name="cycles"),
-    path("cycles/<int:pk>/", cycles_api.OneTurn.as_view(), name="cycle"),
+    path("cycles/<int:pk>/", cycles_api.CycleDetail.as_view(), name="cycle"),
     path("runs/<int:pk>/curves/", training_api.RunCurves.as_view(), name="run_curves"),
     path("learning-curves/", learning_curves_api.LearningCurves.as_view(), name="learning_curves"),
-    path("learning-curves/<int:pk>/", learning_curves_api.OneLearningCurve.as_view(), name="learning_curve"),
+    path("learning-curves/<int:pk>/", learning_curves_api.LearningCurveDetail.as_view(), name="learning_curve"),
 ]
 
 version_1 = [

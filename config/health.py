@@ -57,7 +57,7 @@ def ping_broker() -> None:
 def _release() -> None:
     from curation.models import Release
 
-    if not Release.objects.serving().exists():
+    if not Release.objects.live().exists():
         raise NotReady("no project has a serving release: run manage.py build_index")
 
 
@@ -109,7 +109,7 @@ class RowCounts:
                 jobs.add_metric([kind.__name__.lower(), state], count)
         yield jobs
         serving = GaugeMetricFamily("tandem_serving_release", "Number of the release in service.", labels=["project"])
-        for project, number in Release.objects.serving().values_list("project__slug", "number"):
+        for project, number in Release.objects.live().values_list("project__slug", "number"):
             serving.add_metric([project], number)
         yield serving
 

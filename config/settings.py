@@ -55,6 +55,7 @@ INSTALLED_APPS = [
     "template_partials",
     "rest_framework",
     "rest_framework.authtoken",
+    "drf_standardized_errors",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "csp",
@@ -118,7 +119,6 @@ def _database() -> dict[str, object]:
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-64000;",
         }
     elif config["ENGINE"] == "django.db.backends.postgresql":
-        config["ENGINE"] = "config.postgresql"
         # A statement that comes again is planned once for each connection.
         config["OPTIONS"] = {"server_side_binding": True, "prepare_threshold": 5}
     # A file or a name of its own for each test session, so that worker processes can open it and two sessions may run.
@@ -140,8 +140,7 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
-AUTHENTICATION_BACKENDS = ["config.auth.Backend"]
-SESSION_ENGINE = "config.sessions"
+SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "login"
@@ -189,11 +188,17 @@ REST_FRAMEWORK = {
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "drf_standardized_errors.openapi.AutoSchema",
     "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.PageNumberPagination",
     "PAGE_SIZE": 50,
-    "EXCEPTION_HANDLER": "config.api.exception_handler",
+    "EXCEPTION_HANDLER": "drf_standardized_errors.handler.exception_handler",
 }
+DRF_STANDARDIZED_ERRORS = {
+    "EXCEPTION_HANDLER_CLASS": "config.api.TandemExceptionHandler",
+    "ALLOWED_ERROR_STATUS_CODES": ["400", "401", "403", "404", "409"],
+    "ERROR_SCHEMAS": {"409": "config.api.ConflictResponseSerializer"},
+}
+_ERRORS = "drf_standardized_errors.openapi_serializers"
 SPECTACULAR_SETTINGS = {
     "TITLE": "Tandem",
     "DESCRIPTION": "Curate once, tune twice.",
@@ -201,13 +206,19 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "ENUM_NAME_OVERRIDES": {  # choices that several things have under one name
+    "POSTPROCESSING_HOOKS": ["drf_standardized_errors.openapi_hooks.postprocess_schema_enums"],
+    "ENUM_NAME_OVERRIDES": {  # choices that several fields have under one name
         "JobStateEnum": "common.jobs.JobState",
         "QueryStateEnum": "curation.models.Query.State",
         "ReleaseStateEnum": "curation.models.Release.State",
         "SuggestedGradeStateEnum": "curation.models.SuggestedGrade.State",
         "RunComponentEnum": "tuning.models.Component",
         "ComponentEnum": "tuning.models.COMPONENTS",
+        "ValidationErrorEnum": f"{_ERRORS}.ValidationErrorEnum.choices",
+        "ClientErrorEnum": f"{_ERRORS}.ClientErrorEnum.choices",
+        "ErrorCode401Enum": f"{_ERRORS}.ErrorCode401Enum.choices",
+        "ErrorCode403Enum": f"{_ERRORS}.ErrorCode403Enum.choices",
+        "ErrorCode404Enum": f"{_ERRORS}.ErrorCode404Enum.choices",
     },
 }
 
@@ -224,6 +235,16 @@ def _broker_socket() -> Path:
 
 EMBEDDED_BROKER_SOCKET = _broker_socket()
 REDIS_URL = env_str("REDIS_URL", "")
+# Sessions are read from the broker's server and written to the database too: without the server a read takes longer,
+# and nobody is signed out.
+CACHES = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": REDIS_URL or f"unix://{EMBEDDED_BROKER_SOCKET}?db=0",
+        "KEY_PREFIX": "tandem",
+        "OPTIONS": {"IGNORE_EXCEPTIONS": True, "SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 1},
+    }
+}
 CELERY_BROKER_URL = REDIS_URL or f"redis+socket://{EMBEDDED_BROKER_SOCKET}"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True

@@ -8,7 +8,7 @@ from django.views.generic import RedirectView
 from django.views.i18n import set_language
 
 from config import health
-from curation.annotation import service_worker
+from curation.annotation.judge_page import service_worker
 from curation.projects import views as projects_views
 
 # Browsers ask for it by this name on pages that are not ours, such as the admin's.

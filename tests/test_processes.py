@@ -14,7 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from config.running import Child, keep_alive
+from config import processes
+from config.processes import Program
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -29,7 +30,7 @@ def _free_port() -> int:
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """For processes on a folder of their own, with a database in it that is ready."""
     found = {key: value for key, value in os.environ.items() if key not in {"DATABASE_URL", "REDIS_URL"}}
-    found["DATA_DIR"] = str(tmp_path_factory.mktemp("running") / "data")
+    found["DATA_DIR"] = str(tmp_path_factory.mktemp("processes") / "data")
     subprocess.run([sys.executable, "manage.py", "migrate", "--verbosity", "0"], cwd=ROOT, env=found, check=True)
     return found
 
@@ -38,7 +39,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def running(environment: dict[str, str]) -> Iterator[tuple[subprocess.Popen[str], int]]:
     port = _free_port()
     process = subprocess.Popen(
-        [sys.executable, "-m", "config.running"],
+        [sys.executable, "-m", "config.processes"],
         cwd=ROOT,
         env=environment | {"PORT": str(port)},
         stdout=subprocess.PIPE,
@@ -67,7 +68,7 @@ def test_an_interrupt_ends_every_process_it_started(
     process, port = running
     until(lambda: _answers(port), 60, "the web server's answer")
     children = psutil.Process(process.pid).children(recursive=True)
-    assert len(children) >= 5  # broker, web, two workers, beat
+    assert len(children) >= 6  # supervisord, broker, web, two workers, beat
 
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 0
@@ -84,8 +85,9 @@ def test_a_killed_worker_is_started_again(
     until(lambda: _answers(port), 60, "the web server's answer")
 
     def workers() -> list[psutil.Process]:
-        alive = [child for child in psutil.Process(process.pid).children() if child.status() != psutil.STATUS_ZOMBIE]
-        return [child for child in alive if "compute" in child.cmdline()]
+        started = psutil.Process(process.pid).children()[0].children()
+        alive = [child for child in started if child.status() != psutil.STATUS_ZOMBIE]
+        return [child for child in alive if "compute" in child.cmdline() and "celery" in child.cmdline()]
 
     until(lambda: workers(), 30, "the compute worker")
     first = workers()[0]
@@ -95,14 +97,40 @@ def test_a_killed_worker_is_started_again(
     assert _answers(port)  # the others did not notice
 
 
-def test_a_child_that_keeps_dying_at_once_is_given_up() -> None:
-    child = Child("broken", [sys.executable, "-c", "raise SystemExit(3)"])
-    child.start()
-    with pytest.raises(RuntimeError, match="broken ended 5 times at its start, last with status 3"):
-        for _ in range(10):
-            assert child.process is not None
-            child.process.wait()
-            keep_alive(child)
+@pytest.mark.slow
+def test_no_process_outlives_a_killed_start(
+    running: tuple[subprocess.Popen[str], int], until: Callable[..., None]
+) -> None:
+    process, port = running
+    until(lambda: _answers(port), 60, "the web server's answer")
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    _gone, alive = psutil.wait_procs(children, timeout=30)
+    assert alive == []
+
+
+@pytest.mark.slow
+def test_no_process_outlives_a_killed_supervisor(
+    running: tuple[subprocess.Popen[str], int], until: Callable[..., None]
+) -> None:
+    process, port = running
+    until(lambda: _answers(port), 60, "the web server's answer")
+    children = psutil.Process(process.pid).children(recursive=True)
+    psutil.Process(process.pid).children()[0].kill()
+    assert process.wait(30) == 1
+    _gone, alive = psutil.wait_procs(children, timeout=30)
+    assert alive == []
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_at_each_start_ends_the_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "MAX_QUICK_EXITS", 2)
+    path = tmp_path / "supervisord.conf"
+    broken = Program("broken", [sys.executable, "-c", "raise SystemExit(3)"])
+    processes.write_configuration(path, [broken, Program("fine", ["sleep", "600"])])
+    command = [sys.executable, "-m", "supervisor.supervisord", "--configuration", str(path)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert "tandem: broken ends at each start; giving up" in result.stderr
 
 
 def test_a_wrong_setting_stops_the_start_with_one_line(tmp_path: Path) -> None:

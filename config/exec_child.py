@@ -1,0 +1,21 @@
+"""Run a command that may not outlive the process which started it: `python -m config.exec_child COMMAND…`."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+
+PR_SET_PDEATHSIG = 1
+
+
+def exit_with_parent(number: int = signal.SIGKILL) -> None:
+    """Have Linux send this signal to the process when its parent ends; elsewhere do nothing. An exec keeps it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
+
+
+if __name__ == "__main__":
+    exit_with_parent()
+    os.execvp(sys.argv[1], sys.argv[1:])

@@ -1,1 +1,0 @@
-"""Django's PostgreSQL, with a cheaper way to see that a connection still stands."""
