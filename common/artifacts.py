@@ -1,8 +1,8 @@
-"""Folders on disk that are whole or not there.
+"""Artifacts: folders and files on disk, written atomically and hashed.
 
-A folder is filled beside its place as `<name>.part-<token>`, flushed to the disk and renamed. A process
-killed at any moment leaves a part, never a half-written folder under the final name. Nothing here is edited
-afterwards: something newer gets a name of its own.
+An atomic write fills `<name>.part-<token>` beside the target, flushes it to the disk and renames it. A process that is
+killed at any moment leaves a part, never a half-written artifact under the final name. Artifacts are immutable: a
+newer one gets a new name.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from pathlib import Path
 from typing import Any
 
 META = "meta.json"
-_PART = ".part-"
-_BLOCK = 1 << 20
+_PART_SUFFIX = ".part-"
+_BLOCK_BYTES = 1 << 20
 
 
 class Damaged(Exception):
-    """A folder is missing, incomplete, or not the one its row speaks of."""
+    """The artifact is missing or incomplete, or its hash is not the stored one."""
 
 
 def write_folder(target: Path, fill: Callable[[Path], None], meta: Mapping[str, Any]) -> str:
-    """The hash of `target`, which appears whole: `fill` gets an empty folder and writes its files there.
+    """Write the new folder `target` atomically and return its hash; `fill` writes its files into an empty folder.
 
-    meta is written as meta.json and counts in the hash. Raises FileExistsError when `target` is there
-    already, before or after filling; whatever `fill` raises passes through. Nothing is left behind then.
+    meta is written as meta.json and is part of the hash. Raises FileExistsError when `target` exists, before or after
+    filling, and what `fill` raises. Nothing is left behind then.
     """
     if target.exists():
         raise FileExistsError(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f"{target.name}{_PART}{os.getpid()}-{secrets.token_hex(4)}")
+    part = target.with_name(f"{target.name}{_PART_SUFFIX}{os.getpid()}-{secrets.token_hex(4)}")
     part.mkdir()
     try:
         fill(part)
@@ -52,22 +52,22 @@ def write_folder(target: Path, fill: Callable[[Path], None], meta: Mapping[str, 
 
 
 def write_once(target: Path, fill: Callable[[Path], None], meta: Mapping[str, Any]) -> Path:
-    """`target`, written as by `write_folder` unless it is there.
+    """Write the folder `target` as `write_folder` does unless it exists, and return it.
 
-    Processes that ask at the same time wait for the one that writes. Whatever `fill` raises passes through.
+    Concurrent processes wait for the one that writes. Raises what `fill` raises.
     """
     if target.is_dir():
         return target
-    with _only_one(target.parent):
+    with _exclusive_lock(target.parent):
         if not target.is_dir():
             write_folder(target, fill, meta)
     return target
 
 
 def write_file(target: Path, fill: Callable[[Path], None]) -> None:
-    """Make or replace one file in one step: readers see the old bytes or the new ones."""
+    """Write or replace one file atomically: readers see the old bytes or the new ones."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f"{target.name}{_PART}{os.getpid()}-{secrets.token_hex(4)}")
+    part = target.with_name(f"{target.name}{_PART_SUFFIX}{os.getpid()}-{secrets.token_hex(4)}")
     try:
         fill(part)
         _sync(part)
@@ -78,41 +78,41 @@ def write_file(target: Path, fill: Callable[[Path], None]) -> None:
 
 
 def remove_folder(path: Path) -> None:
-    """Take a folder away in one step, if it is there: nobody finds it half-removed under its name."""
-    gone = path.with_name(f"{path.name}{_PART}{os.getpid()}-{secrets.token_hex(4)}")
+    """Remove a folder, if it exists. It is renamed first, so that its name never stands for half a folder."""
+    removed = path.with_name(f"{path.name}{_PART_SUFFIX}{os.getpid()}-{secrets.token_hex(4)}")
     try:
-        path.rename(gone)
+        path.rename(removed)
     except FileNotFoundError:
         return
-    shutil.rmtree(gone, ignore_errors=True)
+    shutil.rmtree(removed, ignore_errors=True)
 
 
 def folder_hash(path: Path) -> str:
-    """sha256 over the names and bytes of every file below `path`, in the order of their names."""
+    """Return the sha256 over names and bytes of all files below `path`, sorted by name. Raises Damaged."""
     if not path.is_dir():
-        raise Damaged(f"{path} is not there")
+        raise Damaged(f"{path} does not exist")
     digest = hashlib.sha256()
     for file in _files(path):
         name = file.relative_to(path).as_posix().encode()
         digest.update(b"%d:%s:%d:" % (len(name), name, file.stat().st_size))
         with file.open("rb") as stream:
-            while block := stream.read(_BLOCK):
+            while block := stream.read(_BLOCK_BYTES):
                 digest.update(block)
     return digest.hexdigest()
 
 
 def file_hash(*parts: Path) -> str:
-    """sha256 over the bytes of one file, which may lie in parts."""
+    """Return the sha256 over the bytes of one file, which may be split into several."""
     digest = hashlib.sha256()
     for part in parts:
         with part.open("rb") as stream:
-            while block := stream.read(_BLOCK):
+            while block := stream.read(_BLOCK_BYTES):
                 digest.update(block)
     return digest.hexdigest()
 
 
 def read_meta(path: Path) -> dict[str, Any]:
-    """What the folder says of itself; raises Damaged when it is no finished folder."""
+    """Return the folder's meta.json. Raises Damaged when it is missing or unreadable."""
     try:
         meta = json.loads((path / META).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -123,19 +123,19 @@ def read_meta(path: Path) -> dict[str, Any]:
 
 
 def verify(path: Path, sha256: str) -> None:
-    """Raises Damaged unless the folder's bytes are exactly those that were hashed."""
+    """Raise Damaged unless the folder has this hash."""
     if folder_hash(path) != sha256:
         raise Damaged(f"{path} is not what was written: its hash differs")
 
 
 def clear_parts(parent: Path, older_than_seconds: float) -> int:
-    """How many unfinished folders and files of dead writers were removed from `parent`."""
-    before = time.time() - older_than_seconds
+    """Remove unfinished folders and files of dead writers from `parent`, and return their number."""
+    oldest = time.time() - older_than_seconds
     removed = 0
-    for part in parent.glob(f"*{_PART}*"):
+    for part in parent.glob(f"*{_PART_SUFFIX}*"):
         try:
-            is_old = part.stat().st_mtime < before
-        except FileNotFoundError:  # its writer has just renamed it
+            is_old = part.stat().st_mtime < oldest
+        except FileNotFoundError:  # its writer has renamed it meanwhile
             continue
         if not is_old:
             continue
@@ -148,8 +148,8 @@ def clear_parts(parent: Path, older_than_seconds: float) -> int:
 
 
 @contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    """One process at a time; the operating system frees the lock of one that dies."""
+def _exclusive_lock(folder: Path) -> Iterator[None]:
+    """Let one process at a time in; the operating system frees the lock of one that dies."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".converting.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -157,8 +157,8 @@ def _only_one(folder: Path) -> Iterator[None]:
 
 
 def _files(path: Path) -> Iterator[Path]:
-    kept = (file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
-    yield from sorted(kept, key=lambda file: file.relative_to(path).as_posix())
+    files = (file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+    yield from sorted(files, key=lambda file: file.relative_to(path).as_posix())
 
 
 def _rename(part: Path, target: Path) -> None:

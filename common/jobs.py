@@ -18,6 +18,7 @@ from django.conf import settings
 from django.db import models, transaction
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext_lazy as _
 from kombu.exceptions import OperationalError
 
@@ -26,17 +27,19 @@ from common.messages import MessageField, StrOrMessage
 logger = logging.getLogger(__name__)
 
 
-def enqueue(task: Task, *args: Any, queue: str | None = None) -> None:
+def enqueue(task: Task | str, *args: Any, queue: str | None = None) -> None:
     """Send the task after the current transaction has committed.
 
-    Nothing is lost when the broker cannot be reached: the row stays queued, and the recovery sends it later.
+    task: the task, or its dotted path for an act that the task's module imports. Nothing is lost when the broker
+    cannot be reached: the row stays queued, and the recovery sends it later.
     """
 
     def send() -> None:
+        target: Task = import_string(task) if isinstance(task, str) else task
         try:
-            task.apply_async(args, queue=queue, retry=False)
+            target.apply_async(args, queue=queue, retry=False)
         except OperationalError as error:
-            logger.warning("%s%r was not sent, the recovery will send it: %s", task.name, args, error)
+            logger.warning("%s%r was not sent, the recovery will send it: %s", target.name, args, error)
 
     transaction.on_commit(send)
 

@@ -1,6 +1,6 @@
-"""Files of other people, line by line. Whatever is wrong with one is said with its name and line.
+"""Read JSONL, qrels and plain text files line by line; errors name the file and the line.
 
-Everything is streamed and a line has a longest length, so a file of any size costs little memory.
+Everything is streamed and the length of a line is limited, so a file of any size needs little memory.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-LONGEST_LINE = 16 * 1024 * 1024  # bytes
+MAX_LINE_BYTES = 16 * 1024 * 1024  # bytes
 _QRELS_HEADER = ("query-id", "corpus-id", "score")
 _GRADES = range(4)
 
 
 class BadInput(Exception):
-    """Something in a file, or about a file, that stops the import before anything was changed."""
+    """A file cannot be used: the import stops before it changes anything. Names the file and the line."""
 
     def __init__(self, path: str | Path, line: int | None, message: str) -> None:
         self.path = str(path)
@@ -27,21 +27,21 @@ class BadInput(Exception):
         super().__init__(path, line, message)
 
     def __str__(self) -> str:
-        place = f"{self.path}:{self.line}" if self.line else self.path
-        return f"{place}: {self.message}"
+        location = f"{self.path}:{self.line}" if self.line else self.path
+        return f"{location}: {self.message}"
 
 
 def read_lines(path: Path, *, with_ends: bool = False) -> Iterator[tuple[int, str]]:
-    """Line number from 1 and text; a byte-order mark is left out, and so are line ends and empty lines.
+    """Yield line number, from 1, and text of each line, without byte-order mark, line ends and empty lines.
 
-    with_ends: every line as it stands, for formats in which a line's end can be part of a value.
+    with_ends: keep line ends and empty lines, for formats in which a line end can be part of a value.
     """
     try:
         with path.open("rb") as stream:
             number = 0
-            while raw := stream.readline(LONGEST_LINE + 1):
+            while raw := stream.readline(MAX_LINE_BYTES + 1):
                 number += 1
-                text = _decoded(path, number, raw)
+                text = _decode(path, number, raw)
                 if with_ends:
                     yield number, text
                 elif text.strip():
@@ -51,24 +51,24 @@ def read_lines(path: Path, *, with_ends: bool = False) -> Iterator[tuple[int, st
 
 
 def read_text(path: Path) -> str:
-    """A whole file as text; of LONGEST_LINE bytes at most."""
+    """Return a whole file as text; at most MAX_LINE_BYTES bytes."""
     try:
-        if path.stat().st_size > LONGEST_LINE:
-            raise BadInput(path, None, _("larger than %(bytes)s bytes") % {"bytes": LONGEST_LINE})
+        if path.stat().st_size > MAX_LINE_BYTES:
+            raise BadInput(path, None, _("larger than %(bytes)s bytes") % {"bytes": MAX_LINE_BYTES})
         raw = path.read_bytes()
     except OSError as error:
         raise BadInput(path, None, error.strerror or str(error)) from error
-    return _decoded(path, 1, raw, whole=True)
+    return _decode(path, 1, raw, whole=True)
 
 
 def read_jsonl(path: Path, required: Iterable[str] = ()) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line number and object of each line; every name in `required` is there, and no text in it holds a NUL."""
+    """Yield line number and object of each line. Raises BadInput for missing `required` names and NUL characters."""
     required = tuple(required)
     for number, text in read_lines(path):
         try:
             row = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise BadInput(path, number, _("not valid JSON: %(error)s") % {"error": _short(error)}) from error
+            raise BadInput(path, number, _("not valid JSON: %(error)s") % {"error": _shorten(error)}) from error
         if not isinstance(row, dict):
             raise BadInput(path, number, _("not a JSON object"))
         for name in required:
@@ -80,9 +80,9 @@ def read_jsonl(path: Path, required: Iterable[str] = ()) -> Iterator[tuple[int, 
 
 
 def read_qrels(path: Path) -> Iterator[tuple[int, str, str, int]]:
-    """Line number, query id, passage id and grade 0–3 of a BEIR qrels/*.tsv, or of a TREC qrels of four columns.
+    """Yield line number, query id, passage id and grade 0–3 of a BEIR qrels/*.tsv or a TREC qrels file.
 
-    BEIR's header line is left out. A grade below 0, which some collections use for spam, is a BadInput too.
+    BEIR's header line is skipped. Raises BadInput for other grades, also for those below 0 of some collections.
     """
     for number, text in read_lines(path):
         fields = tuple(field.strip() for field in text.split("\t")) if "\t" in text else tuple(text.split())
@@ -94,11 +94,11 @@ def read_qrels(path: Path) -> Iterator[tuple[int, str, str, int]]:
             raise BadInput(
                 path, number, _("expected query-id, corpus-id and score, got %(n)d columns") % {"n": len(fields)}
             )
-        yield number, fields[0], fields[1], grade_of(path, number, fields[2])
+        yield number, fields[0], fields[1], parse_grade(path, number, fields[2])
 
 
-def grade_of(path: Path, line: int, value: object) -> int:
-    """The grade a file gives, as a whole number 0–3; raises BadInput for anything else."""
+def parse_grade(path: Path, line: int, value: object) -> int:
+    """Return a grade as a whole number 0–3. Raises BadInput for other values."""
     message = _("a grade is a whole number from 0 to 3, not “%(value)s”") % {"value": str(value)[:40]}
     if isinstance(value, bool):
         raise BadInput(path, line, message)
@@ -111,10 +111,10 @@ def grade_of(path: Path, line: int, value: object) -> int:
     return int(number)
 
 
-def text_of(path: Path, line: int, row: dict[str, Any], name: str, *, default: str | None = None) -> str:
-    """The row's value as stripped text; numbers are taken as written. Raises BadInput when it is none, or empty.
+def parse_text(path: Path, line: int, row: dict[str, Any], name: str, *, default: str | None = None) -> str:
+    """Return the row's value `name` as stripped text; a number as it is written.
 
-    With a default, a value that is missing, null or empty is the default.
+    A value that is missing, null or empty becomes the default. Raises BadInput without a default, and for other types.
     """
     value = row.get(name)
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -129,9 +129,9 @@ def text_of(path: Path, line: int, row: dict[str, Any], name: str, *, default: s
     return default
 
 
-def _decoded(path: Path, number: int, raw: bytes, *, whole: bool = False) -> str:
-    if len(raw) > LONGEST_LINE:
-        raise BadInput(path, number, _("a line longer than %(bytes)s bytes") % {"bytes": LONGEST_LINE})
+def _decode(path: Path, number: int, raw: bytes, *, whole: bool = False) -> str:
+    if len(raw) > MAX_LINE_BYTES:
+        raise BadInput(path, number, _("a line longer than %(bytes)s bytes") % {"bytes": MAX_LINE_BYTES})
     try:
         text = raw.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
@@ -144,9 +144,9 @@ def _decoded(path: Path, number: int, raw: bytes, *, whole: bool = False) -> str
 
 
 def _check_characters(path: Path, line: int, value: object) -> None:
-    """Escapes can spell what UTF-8 cannot: NUL and lone surrogates, which no database takes."""
+    """Raise BadInput for NUL and lone surrogates: JSON escapes can express them, and no database stores them."""
     if isinstance(value, str):
-        if "\0" in value or any("\ud800" <= letter <= "\udfff" for letter in value):
+        if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
             raise BadInput(path, line, _("holds a NUL or half a character"))
     elif isinstance(value, dict):
         for name, inner in value.items():
@@ -157,5 +157,5 @@ def _check_characters(path: Path, line: int, value: object) -> None:
             _check_characters(path, line, inner)
 
 
-def _short(error: BaseException) -> str:
+def _shorten(error: BaseException) -> str:
     return str(error)[:120] or type(error).__name__

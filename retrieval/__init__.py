@@ -1,6 +1,6 @@
 import os
 
-# A thread that waits for its fellows should sleep. By default OpenMP's threads spin instead, and whatever else runs
-# on the machine then slows every small operation ten times over (bench/README.md). Read when torch loads, so it is
-# said here, in the package that every process imports first.
+# OpenMP threads that wait should sleep. By default they spin, and any other load on the machine then makes every small
+# operation ten times slower (bench/README.md). torch reads this variable when it loads, so it is set here, in the
+# package that every process imports first.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -1,15 +1,22 @@
-"""The corpus, the encoders and the builds in the admin. Text is changed by importing, so most of it is read-only."""
+"""Django admin of the corpus, the encoders and the index builds. Most is read-only: an import changes text."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.http import HttpRequest
 
 from retrieval.models import Corpus, Document, Encoder, IndexBuild, Passage, Reranker
 
+if TYPE_CHECKING:
+    ModelAdmin = admin.ModelAdmin[Any]
+else:
+    ModelAdmin = admin.ModelAdmin
 
-class ReadOnlyAdmin(admin.ModelAdmin):
-    """Rows that acts write and judgements refer to: to look at, not to edit."""
+
+class ReadOnlyAdmin(ModelAdmin):
+    """Admin without add, change and delete, for rows that judgements and releases refer to."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -22,12 +29,12 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
 
 @admin.register(Corpus)
-class CorpusAdmin(admin.ModelAdmin):
+class CorpusAdmin(ModelAdmin):
     list_display = ["slug", "name", "created_at"]
     search_fields = ["slug", "name"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Corpus | None = None) -> list[str]:
-        """Once a project searches it, the licence is changed on the project's page: the record says by whom."""
+        """Make the licence read-only once a project uses the corpus: the project's page changes and logs it."""
         return ["licence"] if obj is not None and obj.projects.exists() else []
 
 
@@ -42,14 +49,14 @@ class DocumentAdmin(ReadOnlyAdmin):
 
 @admin.register(Passage)
 class PassageAdmin(ReadOnlyAdmin):
-    list_display = ["external_id", "title", "beginning", "corpus", "retired_at"]
+    list_display = ["external_id", "title", "excerpt", "corpus", "retired_at"]
     list_filter = ["corpus", ("retired_at", admin.EmptyFieldListFilter)]
     list_select_related = ["corpus"]
     search_fields = ["external_id", "title", "text"]
     show_full_result_count = False
 
     @admin.display(description="text")
-    def beginning(self, passage: Passage) -> str:
+    def excerpt(self, passage: Passage) -> str:
         return passage.text[:100]
 
 

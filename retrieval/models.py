@@ -1,8 +1,8 @@
-"""The corpus and how it is searched."""
+"""Models of the corpus (documents, passages) and of its index builds, encoders and rerankers."""
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 from django.db import models
 from django.db.models import Q
@@ -12,7 +12,7 @@ from common.jobs import Job, JobQuerySet
 
 
 class Corpus(models.Model):
-    """A body of text that is searched as one."""
+    """A collection of documents that is searched as one."""
 
     slug = models.SlugField(unique=True)
     name = models.CharField(max_length=200)
@@ -26,13 +26,16 @@ class Corpus(models.Model):
         return self.slug
 
 
-class RetirableQuerySet(models.QuerySet):
+class RetirableQuerySet(models.QuerySet[Any, Any]):
+    """Rows that can be retired: documents and passages."""
+
     def active(self) -> Self:
+        """Rows that are not retired."""
         return self.filter(retired_at=None)
 
 
 class Document(models.Model):
-    """One thing that was imported: a page, a file, a row of a collection."""
+    """One imported document: a page, a file, or a row of a collection."""
 
     corpus = models.ForeignKey(Corpus, on_delete=models.CASCADE, related_name="documents")
     external_id = models.CharField(max_length=300)
@@ -56,7 +59,7 @@ class Document(models.Model):
 
 
 class Passage(models.Model):
-    """What is retrieved and judged. Never edited: new text is a new row, and the old one is retired."""
+    """A passage: the unit of retrieval and judgement. Immutable: new text is a new row, and the old one is retired."""
 
     corpus = models.ForeignKey(Corpus, on_delete=models.CASCADE, related_name="passages")
     document = models.ForeignKey(Document, on_delete=models.CASCADE, related_name="passages")
@@ -82,14 +85,14 @@ class Passage(models.Model):
 
     @property
     def full_text(self) -> str:
-        """Title and text as the encoder, the lexical index and the generator see them."""
+        """Title and text, as the encoder, the lexical index and the generator read them."""
         return f"{self.title}\n{self.text}" if self.title else self.text
 
 
 class Encoder(models.Model):
-    """Weights that turn text into vectors, with everything that must travel with them.
+    """The weights of a bi-encoder, with the prefixes and the temperature that belong to them.
 
-    The two sides may differ: a run of the query side alone keeps the passage side, and with it the vectors.
+    Query and passage encoder may differ: training the query encoder alone keeps the passage encoder and its vectors.
     """
 
     name = models.CharField(max_length=200)
@@ -116,7 +119,7 @@ class Encoder(models.Model):
 
 
 class Reranker(models.Model):
-    """Weights of a cross-encoder that reorders the first passages of a ranking."""
+    """The weights of a cross-encoder that reranks the top passages of a ranking."""
 
     name = models.CharField(max_length=200)
     path = models.CharField(max_length=300, help_text=_("Folder under DATA_DIR."))
@@ -128,13 +131,15 @@ class Reranker(models.Model):
 
 
 class BuildQuerySet(JobQuerySet):
+    """Index builds by state."""
+
     def searchable(self) -> Self:
-        """Builds whose files are whole and kept."""
+        """Finished builds that are not retired: their files exist."""
         return self.done().filter(retired_at=None)
 
 
 class IndexBuild(Job):
-    """One corpus, as one encoder sees it: a matrix of vectors beside a lexical index."""
+    """One index of a corpus: the vectors of one encoder, and a lexical index."""
 
     corpus = models.ForeignKey(Corpus, on_delete=models.CASCADE, related_name="builds")
     number = models.PositiveIntegerField(help_text=_("1, 2, 3 … within the corpus."))

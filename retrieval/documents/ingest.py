@@ -1,38 +1,39 @@
-"""Documents come in: cut into passages, told apart from what is there already, the old retired.
+"""Ingest: bring documents into a corpus, chunk them into passages, and retire what they replace.
 
-A document is known by its id within the corpus. The same text again changes nothing. New text makes a new
-document; those of its passages that stand where they stood with the words they had are kept with their
-judgements, the others are retired and replaced. Everything of one call happens, or nothing does.
+A document is identified by its id within the corpus. The same text again changes nothing. New text makes a new
+document row: passages with the same id and content keep their row and their judgements; the others are retired and
+replaced. Each call is one transaction.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import astuple, dataclass, field
-from itertools import islice
+from dataclasses import dataclass, field, fields
+from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from common.batches import batches
 from common.text_files import BadInput
+from retrieval.documents.signals import send_passages_retired
 from retrieval.engine.text import chunking
 from retrieval.models import Corpus, Document, Passage
 
-# Tokens of the encoder that ship with Tandem read 256; its own two marks and the estimate's error need room.
+# The packaged encoder reads 256 tokens: room for its special tokens, and for the error of the estimate.
 PASSAGE_TOKENS = 200
-_BATCH = 500
+_BATCH_SIZE = 500
 
 Progress = Callable[[int, int], None]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Source:
-    """One document as it was found. file and line say where, for the message when something is wrong with it."""
+class SourceDocument:
+    """One document as read from a file. file and line locate it in error messages."""
 
     external_id: str
     title: str
@@ -43,106 +44,97 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Ingested:
-    """What one call did: documents and passages that are new, documents as they were, passages retired,
-    sources without any text."""
+class IngestResult:
+    """Counts of one or more ingests; results can be added.
 
-    documents: int
-    passages: int
-    unchanged: int
-    retired: int
-    skipped: int
-
-    def __add__(self, other: Ingested) -> Ingested:
-        return Ingested(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
-
-
-def ingest(
-    corpus: Corpus, sources: Iterable[Source], *, whole: bool = False, on_progress: Progress | None = None
-) -> Ingested:
-    """Bring the sources into the corpus, in one transaction.
-
-    whole: a document is one passage with the document's id. Otherwise it is cut, and its passages are
-    `id#0`, `id#1` … on_progress(done, 0) is called with the sources seen so far. Documents of the corpus
-    that are not among the sources stay. Raises BadInput for an id that comes twice, or is too long, and
-    when not one source holds any text; nothing was changed then.
+    documents, passages: new rows. unchanged: documents with the same text as before. retired: passages. skipped:
+    sources without any text. effects: what the receivers of `passages_retired` returned.
     """
-    intake = _Intake(corpus, whole)
-    with transaction.atomic():
-        Corpus.objects.select_for_update().get(pk=corpus.pk)  # one at a time
-        seen = 0
-        for batch in _batches(sources):
-            intake.take(batch)
-            seen += len(batch)
-            if on_progress:
-                on_progress(seen, 0)
-        if not intake.documents and not intake.unchanged:
-            raise BadInput(intake.place or corpus.slug, None, _("no document with any text"))
-    return Ingested(intake.documents, intake.passages, intake.unchanged, intake.retired, intake.skipped)
+
+    documents: int = 0
+    passages: int = 0
+    unchanged: int = 0
+    retired: int = 0
+    skipped: int = 0
+    effects: tuple[object, ...] = ()
+
+    def __add__(self, other: IngestResult) -> IngestResult:
+        return IngestResult(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
 
 
-def remove(corpus: Corpus, external_ids: Iterable[str]) -> int:
-    """The number of documents retired, with their passages. They stay as rows: judgements refer to them."""
-    now = timezone.now()
-    retired = 0
-    with transaction.atomic():
-        for ids in _batches(external_ids):
-            documents = corpus.documents.active().filter(external_id__in=ids)
-            Passage.objects.active().filter(document__in=documents).update(retired_at=now)
-            retired += documents.update(retired_at=now)
-    return retired
+@transaction.atomic
+def ingest(
+    corpus: Corpus, sources: Iterable[SourceDocument], *, whole: bool = False, on_progress: Progress | None = None
+) -> IngestResult:
+    """Bring the sources into the corpus, in one transaction. Documents that are not among them stay.
+
+    whole: a document becomes one passage with the document's id. Otherwise it is chunked, and its passages are
+    `id#0`, `id#1` … on_progress(done, 0) is called with the number of sources so far. Sends `passages_retired` once
+    when passages were retired. Raises BadInput, and changes nothing, for an id that comes twice or is too long, and
+    when no source has any text.
+    """
+    Corpus.objects.select_for_update().get(pk=corpus.pk)  # one change of a corpus at a time
+    run = _Ingest(corpus, whole, timezone.now())
+    done = 0
+    for batch in batches(sources, _BATCH_SIZE):
+        run.add(batch)
+        done += len(batch)
+        if on_progress:
+            on_progress(done, 0)
+    if not run.documents and not run.unchanged:
+        raise BadInput(run.file or corpus.slug, None, _("no document with any text"))
+    effects = send_passages_retired(corpus, run.now) if run.retired else ()
+    return IngestResult(run.documents, run.passages, run.unchanged, run.retired, run.skipped, effects)
 
 
 def content_hash(title: str, text: str) -> str:
-    """sha256 of what is read and judged: title and text."""
+    """Return the sha256 of what is judged: title and text."""
     return hashlib.sha256(f"{title}\0{text}".encode()).hexdigest()
 
 
-class _Intake:
-    """One call of `ingest`: its counts, and the ids it has seen."""
+class _Ingest:
+    """One call of `ingest`: its counts, and the ids so far."""
 
-    def __init__(self, corpus: Corpus, whole: bool) -> None:
+    def __init__(self, corpus: Corpus, whole: bool, now: datetime) -> None:
         self.corpus = corpus
         self.whole = whole
-        self.now = timezone.now()
-        self.place: Path | None = None
+        self.now = now
+        self.file: Path | None = None
         self.documents = self.passages = self.unchanged = self.retired = self.skipped = 0
         self._ids: set[str] = set()
 
-    def take(self, batch: list[Source]) -> None:
+    def add(self, batch: list[SourceDocument]) -> None:
         for source in batch:
             self._check(source)
-        named = {source.external_id: source for source in batch if source.text.strip() or source.title.strip()}
-        self.skipped += len(batch) - len(named)
-        there = {
-            document.external_id: document
-            for document in self.corpus.documents.active().filter(external_id__in=list(named))
-        }
-        changed = [source for name, source in named.items() if not self._is_known(there.get(name), source)]
-        self.unchanged += len(named) - len(changed)
-        self._replace([there[source.external_id] for source in changed if source.external_id in there], changed)
+        by_id = {source.external_id: source for source in batch if source.text.strip() or source.title.strip()}
+        self.skipped += len(batch) - len(by_id)
+        active = self.corpus.documents.active().filter(external_id__in=list(by_id))
+        existing = {document.external_id: document for document in active}
+        changed = [source for name, source in by_id.items() if not self._is_unchanged(existing.get(name), source)]
+        self.unchanged += len(by_id) - len(changed)
+        self._replace([existing[source.external_id] for source in changed if source.external_id in existing], changed)
 
-    def _check(self, source: Source) -> None:
-        self.place = source.file or self.place
+    def _check(self, source: SourceDocument) -> None:
+        self.file = source.file or self.file
         file = source.file or self.corpus.slug
         if not source.external_id:
             raise BadInput(file, source.line, _("a document without an id"))
-        longest = Document._meta.get_field("external_id").max_length or 0
-        if len(source.external_id) > longest:
-            raise BadInput(file, source.line, _("an id longer than %(n)d characters") % {"n": longest})
+        max_length = Document._meta.get_field("external_id").max_length or 0
+        if len(source.external_id) > max_length:
+            raise BadInput(file, source.line, _("an id longer than %(n)d characters") % {"n": max_length})
         if source.external_id in self._ids:
             raise BadInput(file, source.line, _("“%(id)s” comes twice") % {"id": source.external_id})
         self._ids.add(source.external_id)
 
-    def _is_known(self, document: Document | None, source: Source) -> bool:
+    def _is_unchanged(self, document: Document | None, source: SourceDocument) -> bool:
         return document is not None and document.content_hash == self._hash(source)
 
-    def _hash(self, source: Source) -> str:
-        """A document that is cut another way is another document."""
+    def _hash(self, source: SourceDocument) -> str:
+        """Hash title, text and the way of chunking: chunked another way, it is another document."""
         way = "whole" if self.whole else f"cut {PASSAGE_TOKENS}"
         return hashlib.sha256(f"{way}\0{source.title}\0{source.text}".encode()).hexdigest()
 
-    def _replace(self, old: list[Document], sources: list[Source]) -> None:
+    def _replace(self, old: list[Document], sources: list[SourceDocument]) -> None:
         if not sources:
             return
         Document.objects.filter(pk__in=[document.pk for document in old]).update(retired_at=self.now)
@@ -156,16 +148,16 @@ class _Intake:
             )
             for source in sources
         )
-        wanted = [
+        passages = [
             passage
             for document, source in zip(documents, sources, strict=True)
-            for passage in self._passages(document, source)
+            for passage in self._chunk(document, source)
         ]
-        self._settle(old, wanted)
+        self._replace_passages(old, passages)
         self.documents += len(documents)
 
-    def _passages(self, document: Document, source: Source) -> Iterator[Passage]:
-        texts = [source.text] if self.whole else chunking.cut(source.text, PASSAGE_TOKENS, source.title) or [""]
+    def _chunk(self, document: Document, source: SourceDocument) -> Iterator[Passage]:
+        texts = [source.text] if self.whole else chunking.chunk(source.text, PASSAGE_TOKENS, source.title) or [""]
         for position, text in enumerate(texts):
             yield Passage(
                 corpus=self.corpus,
@@ -177,29 +169,21 @@ class _Intake:
                 content_hash=content_hash(source.title, text),
             )
 
-    def _settle(self, old: list[Document], wanted: list[Passage]) -> None:
-        """Keep the passages that are as they were, retire the other old ones, make the new ones."""
-        there = {
+    def _replace_passages(self, old_documents: list[Document], passages: list[Passage]) -> None:
+        """Keep the old passages that are unchanged, retire the others, and create the new ones."""
+        old = {
             (passage.external_id, passage.content_hash): passage
-            for passage in Passage.objects.active().filter(document__in=old)
+            for passage in Passage.objects.active().filter(document__in=old_documents)
         }
-        new, kept = [], []
-        for passage in wanted:
-            as_it_was = there.pop((passage.external_id, passage.content_hash), None)
-            if as_it_was is None:
+        new, unchanged = [], []
+        for passage in passages:
+            same = old.pop((passage.external_id, passage.content_hash), None)
+            if same is None:
                 new.append(passage)
             else:
-                as_it_was.document = passage.document
-                kept.append(as_it_was)
-        Passage.objects.bulk_update(kept, ["document"], batch_size=_BATCH)
-        gone = [passage.pk for passage in there.values()]
-        for pks in _batches(gone):
+                same.document = passage.document
+                unchanged.append(same)
+        Passage.objects.bulk_update(unchanged, ["document"], batch_size=_BATCH_SIZE)
+        for pks in batches([passage.pk for passage in old.values()], _BATCH_SIZE):
             self.retired += Passage.objects.filter(pk__in=pks).update(retired_at=self.now)
         self.passages += len(Passage.objects.bulk_create(new))
-
-
-def _batches(items: Iterable[T]) -> Iterator[list[T]]:
-    """Lists of up to _BATCH: a database takes only so many parameters."""
-    iterator = iter(items)
-    while batch := list(islice(iterator, _BATCH)):
-        yield batch

@@ -1,4 +1,4 @@
-"""The machine underneath: how many threads, which number format is fast, what to write into a record."""
+"""Hardware: number of threads, the fastest number format, and a description of the machine for records."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _RECORDED = ("torch", "transformers", "sentence-transformers", "faiss-cpu", "bm2
 
 
 def set_threads(n: int) -> int:
-    """The threads torch and faiss now use in this process: `n`, or every core this process may use for 0."""
+    """Set the threads of torch and FAISS in this process to `n`, or to all available cores for 0; return them."""
     import faiss
     import torch
 
@@ -33,20 +33,20 @@ def set_threads(n: int) -> int:
 
 
 def fast_dtype(cache_path: Path | None = None) -> Dtype:
-    """The format in which this machine multiplies matrices faster, measured and not assumed.
+    """Return the number format in which this machine multiplies matrices faster, as measured.
 
-    The measurement takes under a second, is kept for the life of the process, and is kept in `cache_path`
-    for the next one as long as processor and torch stay the same. float32 wins a draw: it is the exact one.
+    The measurement takes less than a second. It is cached in the process, and in `cache_path` for other processes with
+    the same processor and torch. float32 is preferred unless bfloat16 is at least a fifth faster.
     """
     if cache_path is None:
         return _measured_dtype()
     machine = {"processor": processor(), "torch": metadata.version("torch")}
     try:
-        kept = json.loads(cache_path.read_text(encoding="utf-8"))
-        if {name: kept[name] for name in machine} == machine and kept["dtype"] in ("bfloat16", "float32"):
-            return "bfloat16" if kept["dtype"] == "bfloat16" else "float32"
+        cached = json.loads(cache_path.read_text(encoding="utf-8"))
+        if {name: cached[name] for name in machine} == machine and cached["dtype"] in ("bfloat16", "float32"):
+            return "bfloat16" if cached["dtype"] == "bfloat16" else "float32"
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # not measured here yet, or no longer true
+        pass  # not measured on this machine yet
     dtype = _measured_dtype()
     text = json.dumps(machine | {"dtype": dtype})
     artifacts.write_file(cache_path, lambda part: _write(part, text))
@@ -54,7 +54,7 @@ def fast_dtype(cache_path: Path | None = None) -> Dtype:
 
 
 def describe() -> dict[str, Any]:
-    """Hardware and versions, for the record of a run or a benchmark."""
+    """Return hardware and versions, for the record of a run or a benchmark."""
     return {
         "processor": processor(),
         "cores": _cores(),
@@ -67,15 +67,15 @@ def describe() -> dict[str, Any]:
 
 
 def processor() -> str:
-    """The processor's name and whether it knows bfloat16."""
+    """Return the processor's name, with those of its instruction sets that matter for speed (AVX, bfloat16)."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return platform.processor() or platform.machine()
     fields = dict(line.split(":", 1) for line in text.split("\n\n")[0].splitlines() if ":" in line)
     by_name = {key.strip(): value.strip() for key, value in fields.items()}
-    flags = sorted(set(by_name.get("flags", "").split()) & {"avx2", "avx512f", "avx512_bf16", "amx_bf16"})
-    return " ".join([by_name.get("model name", platform.machine()), *flags])
+    instruction_sets = sorted(set(by_name.get("flags", "").split()) & {"avx2", "avx512f", "avx512_bf16", "amx_bf16"})
+    return " ".join([by_name.get("model name", platform.machine()), *instruction_sets])
 
 
 @cache
@@ -84,13 +84,11 @@ def _measured_dtype() -> Dtype:
 
     if torch.cuda.is_available():
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    exact = _seconds(torch.float32)
-    short = _seconds(torch.bfloat16)
-    return "bfloat16" if short < 0.8 * exact else "float32"
+    return "bfloat16" if _matmul_seconds(torch.bfloat16) < 0.8 * _matmul_seconds(torch.float32) else "float32"
 
 
-def _seconds(dtype: torch.dtype) -> float:
-    """Best of four products; small ones, since a format the processor does not know is twenty times slower."""
+def _matmul_seconds(dtype: torch.dtype) -> float:
+    """Return the fastest of four products. Small matrices: an unsupported format is twenty times slower."""
     import torch
 
     left = torch.ones(256, 384, dtype=dtype)

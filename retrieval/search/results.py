@@ -1,4 +1,4 @@
-"""What a search gives: passages in their order."""
+"""The result of a search: ranked passages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Hit:
-    """A passage that was found. rank starts at 1; score is the machine's, higher is better."""
+    """One passage of a ranking. rank starts at 1; score is the machine's, higher is better."""
 
     passage_id: int
     rank: int

@@ -1,29 +1,30 @@
-"""Text → ranked passages, from one build.
+"""Search: rank the passages of one index build for a text, by dense, lexical or hybrid search.
 
-A build is a snapshot: it finds the passages that were active when it was made, until the next build. The few
-builds last asked for stay open in each process. Opening one happens beside the others: a search in a build
-that is open never waits for a build that is being opened.
+An index build is a snapshot: it finds the passages that were active when it was made. Each process keeps the builds
+used last open (an LRU cache). A search in an open build never waits while another build is being opened, and a build
+that several threads need at once is opened once.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
+from cachetools import LRUCache, cached
 from django.conf import settings
 
 from common import artifacts
-from common.cache import Kept
 from common.messages import message
 from retrieval.engine.encoders.bi_encoder import NoEncoder, TextEncoder
 from retrieval.engine.encoders.cross_encoder import NoReranker
 from retrieval.engine.indexes import dense_index, score_fusion
 from retrieval.engine.indexes.bm25_index import LexicalIndex
 from retrieval.engine.indexes.dense_index import FloatArray, IntArray
-from retrieval.index import index_builds
+from retrieval.index import encoders, vector_store
 from retrieval.models import Encoder, IndexBuild
 from retrieval.search import rerank
 from retrieval.search.results import Hit
@@ -31,19 +32,19 @@ from retrieval.search.results import Hit
 Mode = Literal["dense", "lexical", "hybrid"]
 MODES: tuple[str, ...] = get_args(Mode)
 
-_DEPTH = 100  # of each list before they are fused
-_BATCH = 256  # queries: bounds the memory of a batch
-_RERANKED = 16  # the same where a reranker reads with: bounds the time between two words of progress
-_OPEN_BUILDS = 4
+_DEPTH = 100  # of the dense and the lexical ranking before fusion
+_BATCH_SIZE = 256  # queries: bounds the memory of a batch
+_RERANK_BATCH_SIZE = 16  # queries, with a reranker: bounds the time between two progress reports
+_MAX_OPEN_BUILDS = 4
 
 
 class CannotSearch(Exception):
-    """The build is not finished, was retired, or its files (or the reranker's) are gone or damaged."""
+    """The build is unfinished or retired, or its files (or the reranker's) are missing or damaged."""
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """What fusion looks at for one query: passages found either way, each with both scores."""
+    """Candidates for score fusion of one query: passages of either ranking, each with both scores."""
 
     ids: IntArray
     dense: FloatArray
@@ -58,11 +59,11 @@ def search(
     weight: float = score_fusion.DEFAULT_WEIGHT,
     stage: rerank.Stage | None = None,
 ) -> list[Hit]:
-    """The k best passages for the text, best first; fewer when the corpus, or the words found, give fewer.
+    """Return the k best passages for the text, best first; fewer when there are fewer candidates.
 
-    dense ranks by inner product, lexical by BM25 (only passages that share a word), hybrid by both, weight
-    being the dense share; stage reorders the first of a hybrid ranking. Equal scores rank by passage id.
-    Raises CannotSearch; ValueError for a mode there is not.
+    mode: dense ranks by inner product; lexical by BM25, only passages that share a term; hybrid by score fusion, with
+    `weight` for the dense score. stage: reranks the top of a hybrid ranking. Ties rank by passage id. Blank text finds
+    nothing. Raises CannotSearch; ValueError for an unknown mode.
     """
     return search_many(build, [text], k, mode, weight, stage)[0]
 
@@ -76,31 +77,32 @@ def search_many(
     stage: rerank.Stage | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[list[Hit]]:
-    """`search` for each text, in their order, with one encoding and one matrix product a batch."""
+    """Search for each text, in order, with one embedding and one matrix product per batch; see `search`."""
     if mode not in MODES:
         raise ValueError(f"no mode {mode!r}: {', '.join(MODES)}")
     opened = open_build(build)
-    last = stage if mode == "hybrid" and k > 0 else None
-    size = _RERANKED if last else _BATCH
-    found: list[list[Hit]] = []
-    for start in range(0, len(texts), size):
-        batch = texts[start : start + size]
-        some = opened.search(batch, max(k, last.depth if last else 0, 0), mode, weight)
-        found += [hits[:k] for hits in _reranked(last, batch, some)] if last else some
+    rerank_stage = stage if mode == "hybrid" and k > 0 else None
+    depth = max(k, rerank_stage.depth if rerank_stage else 0, 0)
+    batch_size = _RERANK_BATCH_SIZE if rerank_stage else _BATCH_SIZE
+    rankings: list[list[Hit]] = []
+    for start in range(0, len(texts), batch_size):
+        batch = texts[start : start + batch_size]
+        ranked = opened.search(batch, depth, mode, weight)
+        rankings += [hits[:k] for hits in _reranked(rerank_stage, batch, ranked)] if rerank_stage else ranked
         if on_progress:
-            on_progress(len(found), len(texts))
-    return found
+            on_progress(len(rankings), len(texts))
+    return rankings
 
 
 def candidates(build: IndexBuild, texts: Sequence[str], depth: int = _DEPTH) -> list[Candidates]:
-    """What hybrid search would fuse for each text: the union of the `depth` best of either way."""
+    """Return the candidates of hybrid search for each text: the union of the `depth` best dense and lexical hits."""
     opened = open_build(build)
-    batches = (texts[start : start + _BATCH] for start in range(0, len(texts), _BATCH))
-    return [found for batch in batches for found in opened.candidates(batch, depth)]
+    batches = (texts[start : start + _BATCH_SIZE] for start in range(0, len(texts), _BATCH_SIZE))
+    return [of_text for batch in batches for of_text in opened.candidates(batch, depth)]
 
 
 class OpenBuild:
-    """A build's files, open. ids: (n,) passage ids by row; matrix: (n, dim) vectors, memory-mapped."""
+    """The open files of a build. ids: (n,) passage ids by row; matrix: (n, dim) vectors, memory-mapped."""
 
     def __init__(self, build: IndexBuild) -> None:
         folder = Path(settings.DATA_DIR) / build.path
@@ -109,7 +111,7 @@ class OpenBuild:
             self.ids: IntArray = np.load(folder / "passages.npy")
         except (OSError, ValueError, EOFError) as error:
             raise artifacts.Damaged(f"{folder} holds no readable passage ids") from error
-        self.matrix = dense_index.load(index_builds.vectors_folder(str(meta.get("vectors"))))
+        self.matrix = dense_index.load(vector_store.vectors_folder(str(meta.get("vectors"))))
         self.lexical = LexicalIndex.load(folder / "lexical")
         if not len(self.ids) == len(self.matrix) == len(self.lexical):
             raise artifacts.Damaged(f"{folder}: {len(self.ids)} ids, {len(self.matrix)} vectors")
@@ -117,75 +119,73 @@ class OpenBuild:
 
     @property
     def encoder(self) -> TextEncoder:
-        """The query side, shared by the builds that have the same one; loaded when first used."""
+        """The query encoder, shared by the builds that use the same one; loaded at its first use."""
         return query_encoder(self._encoder_row)
 
     def search(self, texts: Sequence[str], k: int, mode: str, weight: float) -> list[list[Hit]]:
-        """See the module's `search`."""
+        """Rank the passages for each text; see the function `search`."""
         if mode == "lexical":
             return [self._hits(*self.lexical.best(self.lexical.scores(text), k)) for text in texts]
         if mode == "dense":
             scores, rows = dense_index.nearest(self.encoder.encode_queries(texts), self.matrix, k)
-            found = [self._hits(*pair) for pair in zip(scores, rows, strict=True)]
+            rankings = [self._hits(*pair) for pair in zip(scores, rows, strict=True)]
         else:
-            found = [self._fused(one, k, weight) for one in self.candidates(texts, max(_DEPTH, k))]
-        return [hits if text.strip() else [] for text, hits in zip(texts, found, strict=True)]
+            rankings = [self._fused(of_text, k, weight) for of_text in self.candidates(texts, max(_DEPTH, k))]
+        return [hits if text.strip() else [] for text, hits in zip(texts, rankings, strict=True)]
 
     def candidates(self, texts: Sequence[str], depth: int) -> list[Candidates]:
-        """See the module's `candidates`."""
+        """Return the candidates of each text; see the function `candidates`."""
         queries = self.encoder.encode_queries(texts)
         _scores, dense_rows = dense_index.nearest(queries, self.matrix, depth)
         out = []
-        for text, query, near in zip(texts, queries, dense_rows, strict=True):
-            by_word = self.lexical.scores(text)
-            rows = np.union1d(near, self.lexical.best(by_word, depth)[1])
+        for text, query, nearest_rows in zip(texts, queries, dense_rows, strict=True):
+            bm25 = self.lexical.scores(text)
+            rows = np.union1d(nearest_rows, self.lexical.best(bm25, depth)[1])
             dense = np.round(self.matrix[rows] @ query, 6)
-            out.append(Candidates(self.ids[rows], dense, by_word[rows]))
+            out.append(Candidates(self.ids[rows], dense, bm25[rows]))
         return out
 
-    def _fused(self, found: Candidates, k: int, weight: float) -> list[Hit]:
-        scores = score_fusion.fuse(found.dense, found.lexical, weight)
-        best, rows = dense_index.top(scores, min(k, len(scores)))
-        return _numbered(best, found.ids[rows])
+    def _fused(self, of_text: Candidates, k: int, weight: float) -> list[Hit]:
+        scores = score_fusion.fuse(of_text.dense, of_text.lexical, weight)
+        best, rows = dense_index.top_k(scores, min(k, len(scores)))
+        return _ranked(best, of_text.ids[rows])
 
     def _hits(self, scores: FloatArray, rows: IntArray) -> list[Hit]:
-        return _numbered(scores, self.ids[rows])
+        return _ranked(scores, self.ids[rows])
 
 
 def open_build(build: IndexBuild) -> OpenBuild:
-    """The build, open; from this process's few last ones when it is there. Raises CannotSearch."""
+    """Return the open build, from the cache when it is there. Raises CannotSearch."""
     if not build.sha256:
         raise CannotSearch(message("build_unfinished", build=str(build)))
     if build.retired_at:
         raise CannotSearch(message("build_retired", build=str(build)))
     try:
-        return _open_builds.get((build.pk, build.sha256), lambda: OpenBuild(build))
+        return _open(build)
     except artifacts.Damaged as error:
         raise CannotSearch(str(error)) from error
 
 
 def close_all() -> None:
-    """Forget every open build, encoder and reranker: their memory comes back when the last search has ended."""
-    _open_builds.clear()
-    _encoders.clear()
+    """Clear the caches of open builds, encoders and rerankers; running searches keep what they use."""
+    _open.cache_clear()
+    query_encoder.cache_clear()
     rerank.close_all()
 
 
-_open_builds: Kept[OpenBuild] = Kept(_OPEN_BUILDS)
-_encoders: Kept[TextEncoder] = Kept(_OPEN_BUILDS)
+@cached(LRUCache(_MAX_OPEN_BUILDS), key=lambda build: (build.pk, build.sha256), condition=threading.Condition())
+def _open(build: IndexBuild) -> OpenBuild:
+    return OpenBuild(build)
 
 
+@cached(LRUCache(_MAX_OPEN_BUILDS), key=lambda row: (row.query_hash, row.query_prefix), condition=threading.Condition())
 def query_encoder(row: Encoder) -> TextEncoder:
-    """float32: a query is short, and its vector must not depend on the machine's fast format."""
-
-    def load() -> TextEncoder:
-        try:
-            query_path, passage_path = index_builds.weights(row)
-        except NoEncoder as error:
-            raise CannotSearch(str(error)) from error
-        return TextEncoder(query_path, passage_path, row.query_prefix, row.passage_prefix)
-
-    return _encoders.get((row.query_hash, row.query_prefix), load)
+    """Load the encoder for queries, in float32: a query is short, and its vector must not depend on the machine."""
+    try:
+        query_path, passage_path = encoders.weight_folders(row)
+    except NoEncoder as error:
+        raise CannotSearch(str(error)) from error
+    return TextEncoder(query_path, passage_path, row.query_prefix, row.passage_prefix)
 
 
 def _reranked(stage: rerank.Stage, texts: Sequence[str], rankings: list[list[Hit]]) -> list[list[Hit]]:
@@ -195,6 +195,6 @@ def _reranked(stage: rerank.Stage, texts: Sequence[str], rankings: list[list[Hit
         raise CannotSearch(str(error)) from error
 
 
-def _numbered(scores: FloatArray, ids: IntArray) -> list[Hit]:
+def _ranked(scores: FloatArray, ids: IntArray) -> list[Hit]:
     pairs = zip(ids.tolist(), scores.tolist(), strict=True)
     return [Hit(passage_id, rank, score) for rank, (passage_id, score) in enumerate(pairs, start=1)]

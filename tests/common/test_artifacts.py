@@ -13,7 +13,7 @@ def fill(folder: Path) -> None:
     (folder / "inner" / "a.bin").write_bytes(b"abc")
 
 
-def test_a_folder_appears_whole_with_its_meta_and_hash(tmp_path: Path) -> None:
+def test_a_folder_is_written_atomically_with_its_meta_and_hash(tmp_path: Path) -> None:
     target = tmp_path / "parent" / "thing"
     digest = artifacts.write_folder(target, fill, {"dim": 3})
     assert artifacts.read_meta(target) == {"dim": 3}
@@ -21,7 +21,7 @@ def test_a_folder_appears_whole_with_its_meta_and_hash(tmp_path: Path) -> None:
     assert [path.name for path in target.parent.iterdir()] == ["thing"]
 
 
-def test_the_hash_follows_names_and_bytes(tmp_path: Path) -> None:
+def test_the_hash_depends_on_names_and_bytes(tmp_path: Path) -> None:
     one = artifacts.write_folder(tmp_path / "one", fill, {})
     assert artifacts.write_folder(tmp_path / "two", fill, {}) == one
     assert artifacts.write_folder(tmp_path / "three", fill, {"x": 1}) != one
@@ -40,7 +40,7 @@ def test_a_failed_fill_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_written_is_never_written_over(tmp_path: Path) -> None:
+def test_an_artifact_is_never_overwritten(tmp_path: Path) -> None:
     digest = artifacts.write_folder(tmp_path / "thing", fill, {})
     with pytest.raises(FileExistsError):
         artifacts.write_folder(tmp_path / "thing", fill, {"newer": True})
@@ -55,7 +55,7 @@ def test_what_is_written_is_never_written_over(tmp_path: Path) -> None:
     artifacts.verify(tmp_path / "other", digest)
 
 
-def test_what_many_ask_for_at_once_is_written_once(tmp_path: Path) -> None:
+def test_concurrent_writers_write_a_folder_once(tmp_path: Path) -> None:
     calls = []
 
     def slowly(folder: Path) -> None:
@@ -65,8 +65,8 @@ def test_what_many_ask_for_at_once_is_written_once(tmp_path: Path) -> None:
 
     target = tmp_path / "cache" / "thing"
     with ThreadPoolExecutor(4) as pool:
-        asked = [pool.submit(artifacts.write_once, target, slowly, {"dim": 3}) for _ in range(4)]
-        assert [one.result() for one in asked] == [target] * 4
+        futures = [pool.submit(artifacts.write_once, target, slowly, {"dim": 3}) for _ in range(4)]
+        assert [future.result() for future in futures] == [target] * 4
     assert len(calls) == 1 and artifacts.read_meta(target) == {"dim": 3}
 
 
@@ -81,14 +81,14 @@ def test_a_missing_or_unreadable_folder_is_damaged(tmp_path: Path) -> None:
             call()
 
 
-def test_a_file_is_replaced_in_one_step(tmp_path: Path) -> None:
+def test_a_file_is_replaced_atomically(tmp_path: Path) -> None:
     path = tmp_path / "file"
     for text in ("old", "new"):
         artifacts.write_file(path, lambda part, text=text: part.write_text(text))
     assert path.read_text() == "new" and list(tmp_path.iterdir()) == [path]
 
 
-def test_removing_and_clearing_take_only_what_is_meant(tmp_path: Path) -> None:
+def test_removing_and_clearing_leave_other_folders(tmp_path: Path) -> None:
     artifacts.write_folder(tmp_path / "thing", fill, {})
     artifacts.remove_folder(tmp_path / "thing")
     artifacts.remove_folder(tmp_path / "thing")

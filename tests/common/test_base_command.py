@@ -16,7 +16,7 @@ class Broken(Exception):
 
 
 class Example(TandemCommand):
-    """Does what its test tells it."""
+    """Raises what the test sets."""
 
     errors = (Broken,)
     raised: BaseException | None = None
@@ -45,7 +45,7 @@ def test_an_error_becomes_one_line_and_a_status(error: BaseException, status: in
     assert caught.value.returncode == status and "\n" not in str(caught.value)
 
 
-def test_an_error_nobody_named_is_a_fault_and_shows_itself() -> None:
+def test_an_unexpected_error_is_raised() -> None:
     command = Example(stdout=io.StringIO())
     command.raised = ZeroDivisionError()
     with pytest.raises(ZeroDivisionError):
@@ -61,7 +61,7 @@ def test_json_is_the_last_line_and_alone_on_standard_output() -> None:
     assert out.getvalue() == "a line for people\n"
 
 
-def test_the_bar_is_silent_in_the_first_second_and_then_says_how_far(
+def test_the_progress_bar_appears_after_one_second(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = [0.0]
@@ -70,7 +70,7 @@ def test_the_bar_is_silent_in_the_first_second_and_then_says_how_far(
     for now[0], done in ((0.0, 0), (0.5, 10), (2.0, 40), (2.1, 41), (4.0, 100)):
         command.progress(done, 100, "embedding")
     for now[0], done in ((4.0, 1), (20.0, 70)):
-        command.progress(done, 0, "documents")  # nobody knows how many
+        command.progress(done, 0, "documents")  # the total is unknown
     assert capsys.readouterr().err.splitlines() == [
         "embedding 40/100, 3 s left",
         "embedding 100/100, 4 s",

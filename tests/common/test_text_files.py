@@ -7,19 +7,19 @@ from common import text_files
 from common.text_files import BadInput
 
 
-def written(tmp_path: Path, content: bytes | str) -> Path:
+def write(tmp_path: Path, content: bytes | str) -> Path:
     path = tmp_path / "file"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return path
 
 
-def test_rows_come_with_their_line_and_empty_lines_count(tmp_path: Path) -> None:
-    path = written(tmp_path, '\ufeff{"a": 1}\n\n{"a": 2}\r\n{"a": 3}')
+def test_rows_have_their_line_number_and_empty_lines_count(tmp_path: Path) -> None:
+    path = write(tmp_path, '\ufeff{"a": 1}\n\n{"a": 2}\r\n{"a": 3}')
     assert list(text_files.read_jsonl(path)) == [(1, {"a": 1}), (3, {"a": 2}), (4, {"a": 3})]
 
 
 @pytest.mark.parametrize(
-    ("content", "line", "says"),
+    ("content", "line", "message"),
     [
         ('{"a": 1}\n{"a": ', 2, "not valid JSON"),
         ('{"a": 1}\n[1]\n', 2, "not a JSON object"),
@@ -31,19 +31,17 @@ def test_rows_come_with_their_line_and_empty_lines_count(tmp_path: Path) -> None
         ('{"a": ' + "[" * 100_000, 1, "not valid JSON"),
     ],
 )
-def test_what_is_wrong_with_a_row_is_said_with_its_line(
-    tmp_path: Path, content: bytes | str, line: int, says: str
-) -> None:
-    path = written(tmp_path, content)
+def test_an_error_in_a_row_names_its_line(tmp_path: Path, content: bytes | str, line: int, message: str) -> None:
+    path = write(tmp_path, content)
     with pytest.raises(BadInput) as caught:
         list(text_files.read_jsonl(path, ["a"]))
-    assert caught.value.line == line and says in str(caught.value)
+    assert caught.value.line == line and message in str(caught.value)
     assert str(caught.value).startswith(f"{path}:{line}: ")
 
 
-def test_an_endless_line_is_not_read_to_its_end(tmp_path: Path) -> None:
+def test_a_very_long_line_is_not_read_to_its_end(tmp_path: Path) -> None:
     path = tmp_path / "big.jsonl"
-    with path.open("wb") as stream:  # 300 MB that take no room on the disk
+    with path.open("wb") as stream:  # 300 MB that need no disk space
         stream.truncate(300 * 1024 * 1024)
     with pytest.raises(BadInput, match="big.jsonl:1: a line longer"):
         list(text_files.read_jsonl(path))
@@ -57,9 +55,9 @@ def test_a_missing_file_is_bad_input(tmp_path: Path) -> None:
 
 
 def test_qrels_are_read_from_beir_and_from_trec(tmp_path: Path) -> None:
-    beir = written(tmp_path, "query-id\tcorpus-id\tscore\nq1\td1\t3\nq 2\td2\t0\n")
+    beir = write(tmp_path, "query-id\tcorpus-id\tscore\nq1\td1\t3\nq 2\td2\t0\n")
     assert list(text_files.read_qrels(beir)) == [(2, "q1", "d1", 3), (3, "q 2", "d2", 0)]
-    trec = written(tmp_path, "q1 0 d1 3\nq2 0 d2 1.0\n")
+    trec = write(tmp_path, "q1 0 d1 3\nq2 0 d2 1.0\n")
     assert list(text_files.read_qrels(trec)) == [(1, "q1", "d1", 3), (2, "q2", "d2", 1)]
 
 
@@ -67,16 +65,16 @@ def test_qrels_are_read_from_beir_and_from_trec(tmp_path: Path) -> None:
     "row", ["q1\td1\tx", "q1\td1\t4", "q1\td1\t-1", "q1\td1\t1.5", "q1\td1", "q1\t\t1", "q1\td1\tnan"]
 )
 def test_a_wrong_qrels_row_is_bad_input(tmp_path: Path, row: str) -> None:
-    path = written(tmp_path, f"query-id\tcorpus-id\tscore\n{row}\n")
+    path = write(tmp_path, f"query-id\tcorpus-id\tscore\n{row}\n")
     with pytest.raises(BadInput, match=":2: "):
         list(text_files.read_qrels(path))
 
 
 def test_text_of_a_row_is_stripped_and_numbers_are_taken(tmp_path: Path) -> None:
     row = json.loads('{"a": " x ", "n": 7, "list": [], "none": null, "yes": true}')
-    assert text_files.text_of(tmp_path, 1, row, "a") == "x"
-    assert text_files.text_of(tmp_path, 1, row, "n") == "7"
-    assert text_files.text_of(tmp_path, 1, row, "none", default="") == ""
+    assert text_files.parse_text(tmp_path, 1, row, "a") == "x"
+    assert text_files.parse_text(tmp_path, 1, row, "n") == "7"
+    assert text_files.parse_text(tmp_path, 1, row, "none", default="") == ""
     for name in ("list", "none", "yes"):
         with pytest.raises(BadInput):
-            text_files.text_of(tmp_path, 1, row, name)
+            text_files.parse_text(tmp_path, 1, row, name)

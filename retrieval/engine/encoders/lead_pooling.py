@@ -1,8 +1,8 @@
-"""A passage's vector as the mean of two readings: its beginning, and as much of it as the encoder reads.
+"""Lead pooling: a passage's vector as the mean of two embeddings, of its lead (first tokens) and of the whole text.
 
-The vector of a long passage is a mean over its tokens, in which the body outweighs the title and the first lines that
-say what the passage is about. Read once more by itself, the beginning has a voice of its own, for the price of a short
-text and none at search. A checkpoint that wants it says so in its meta: `"beginnings": [64]`.
+In the vector of a long passage, a mean over its tokens, the body outweighs the title and the first lines that say what
+the passage is about. The lead embedded by itself gives them more weight, for the price of one more short text when a
+passage is embedded, and none at search. A checkpoint that uses it says so in its meta.json: `"lead_tokens": [64]`.
 """
 
 from __future__ import annotations
@@ -15,54 +15,61 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common import artifacts
+from common.renamed_keys import with_current_keys
 
 FloatArray = NDArray[np.float32]
 
-KEY = "beginnings"
+META_KEY = "lead_tokens"
 
 
-def wanted(folder: Path) -> tuple[int, ...]:
-    """Tokens of each beginning the weights in `folder` want read, special ones included; () for other weights."""
+def lead_tokens(folder: Path) -> tuple[int, ...]:
+    """Return the lengths of the leads that the weights in `folder` embed, in tokens; () for other weights.
+
+    Special tokens are counted in. Checkpoints of earlier versions are read under their old key.
+    """
     try:
-        return tuple(int(tokens) for tokens in artifacts.read_meta(folder).get(KEY, ()))
+        meta = with_current_keys("encoder meta", artifacts.read_meta(folder))
     except artifacts.Damaged:
-        return ()  # weights of others have no such file
+        return ()  # weights from elsewhere have no meta.json
+    return tuple(int(tokens) for tokens in meta.get(META_KEY, ()))
 
 
-def cut(tokenizer: Any, texts: Sequence[str], tokens: int) -> list[str]:
-    """The first `tokens` tokens of each text, special ones included; a text that has no more stays as it is.
+def truncate(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[str]:
+    """Return the first `max_tokens` tokens of each text, special tokens counted in; shorter texts are unchanged.
 
-    A tokeniser that does not tell where its tokens lie in the text is cut by words.
+    Without a fast tokenizer, which gives offsets, these are the first `max_tokens` words.
     """
     if not getattr(tokenizer, "is_fast", False):
-        return [" ".join(text.split()[:tokens]) for text in texts]
-    read = tokenizer(list(texts), truncation=True, max_length=tokens, return_offsets_mapping=True, verbose=False)
-    ends = [max((end for _start, end in offsets), default=0) for offsets in read["offset_mapping"]]
+        return [" ".join(text.split()[:max_tokens]) for text in texts]
+    encoding = tokenizer(
+        list(texts), truncation=True, max_length=max_tokens, return_offsets_mapping=True, verbose=False
+    )
+    ends = [max((end for _start, end in offsets), default=0) for offsets in encoding["offset_mapping"]]
     return [text if end >= len(text.rstrip()) else text[:end] for text, end in zip(texts, ends, strict=True)]
 
 
-def mean(
-    texts: Sequence[str], counts: Sequence[int], tokenizer: Any, encode: Callable[[list[str]], FloatArray]
+def embed(
+    texts: Sequence[str], lead_lengths: Sequence[int], tokenizer: Any, encode: Callable[[list[str]], FloatArray]
 ) -> FloatArray:
-    """(n, dim) vectors of length 1: the mean of what `encode` makes of each text and of its beginnings.
+    """Return (n, dim) vectors of length 1: the mean of the embeddings of each text and of its leads.
 
-    encode: n texts → (n, dim) of any length; every reading counts alike. A text no longer than a beginning is read
-    once. No texts: (0, dim).
+    encode: n texts → (n, dim) vectors of any length; all embeddings have the same weight. lead_lengths: in tokens.
+    A text no longer than a lead is embedded once. No texts: (0, dim).
     """
-    whole = normalised(encode(list(texts)))
+    whole = normalize(encode(list(texts)))
     total = whole.copy()
-    for tokens in counts if texts else ():
-        begun = cut(tokenizer, texts, tokens)
-        longer = [at for at, text in enumerate(texts) if begun[at] != text]
-        part = whole.copy()
+    for max_tokens in lead_lengths if texts else ():
+        leads = truncate(tokenizer, texts, max_tokens)
+        longer = [row for row, text in enumerate(texts) if leads[row] != text]
+        lead_vectors = whole.copy()
         if longer:
-            part[longer] = normalised(encode([begun[at] for at in longer]))
-        total += part
-    return normalised(total)
+            lead_vectors[longer] = normalize(encode([leads[row] for row in longer]))
+        total += lead_vectors
+    return normalize(total)
 
 
-def normalised(vectors: FloatArray) -> FloatArray:
-    """Rows of length 1; a zero row (a text of no known word) stays zero."""
+def normalize(vectors: FloatArray) -> FloatArray:
+    """Return the rows at length 1; a zero row (a text without any known word) stays zero."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)  # (n, 1)
-    out: FloatArray = (vectors / np.maximum(lengths, 1e-12)).astype(np.float32)
-    return out
+    unit: FloatArray = (vectors / np.maximum(lengths, 1e-12)).astype(np.float32)
+    return unit

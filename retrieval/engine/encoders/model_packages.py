@@ -1,4 +1,4 @@
-"""Where the files of an installed package are."""
+"""Model packages: find the files of an installed Python package, without importing its code."""
 
 from __future__ import annotations
 
@@ -8,20 +8,19 @@ from importlib import metadata
 from pathlib import Path
 
 
-def roots(name: str) -> list[Path]:
-    """The folders of the package called `name`, by its distribution or its module; none where it is not installed.
+def package_folders(name: str) -> list[Path]:
+    """Return the folders of a package, by its distribution or module name; [] when it is not installed.
 
-    Of several modules the one that is called like the distribution comes first.
+    Among several modules, the one with the distribution's name comes first.
     """
     if not re.fullmatch(r"[\w.-]+", name):
         return []
-    guess = name.replace("-", "_")
+    module_name = name.replace("-", "_")
     try:
         files = metadata.files(name) or []
     except metadata.PackageNotFoundError:
         files = []
-    tops = {file.parts[0] for file in files if len(file.parts) > 1 and file.parts[0].isidentifier()} or {guess}
-    specs = [
-        importlib.util.find_spec(top) for top in sorted(tops, key=lambda top: (top != guess, top)) if top.isidentifier()
-    ]
-    return [Path(root) for spec in specs if spec for root in spec.submodule_search_locations or []]
+    modules = {file.parts[0] for file in files if len(file.parts) > 1 and file.parts[0].isidentifier()}
+    ordered = sorted(modules or {module_name}, key=lambda module: (module != module_name, module))
+    specs = [importlib.util.find_spec(module) for module in ordered if module.isidentifier()]
+    return [Path(folder) for spec in specs if spec for folder in spec.submodule_search_locations or []]

@@ -1,8 +1,9 @@
-"""Two scores of one passage into one: a weighted mean, after both were put on the same footing.
+"""Score fusion for hybrid search: the weighted mean of a dense and a BM25 score, each standardised.
 
-Standard scores beat min–max, division by the greatest, and reciprocal ranks on FeedbackQA (1,098 valid
-queries, nDCG@10 with gain 2**g - 1, MiniLM, both top 100): 0.6445, 0.6431, 0.644 and 0.622, against 0.565 of dense
-and 0.557 of BM25 alone. The weight matters more than the form: 0.638 at 0.5, 0.6445 at 0.65, 0.632 at 0.8.
+Standard scores (z-scores) beat min–max scaling, division by the maximum, and reciprocal rank fusion on FeedbackQA
+(1,098 validation queries, nDCG@10 with gain 2**g - 1, MiniLM, both top 100): 0.6445, 0.6431, 0.644 and 0.622, against
+0.565 of dense and 0.557 of BM25 alone. The weight matters more than the form: 0.638 at 0.5, 0.6445 at 0.65, 0.632 at
+0.8.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 
-DEFAULT_WEIGHT = 0.65  # the dense share, learned as in `learn_weight` on FeedbackQA's valid split
+DEFAULT_WEIGHT = 0.65  # of the dense score; learned with `learn_weight` on FeedbackQA's validation split
 _GRID = np.round(np.arange(0, 1.0001, 0.05), 2)
-_TRUSTED_QUERIES = 50  # as many graded queries weigh as much as the default
+_PRIOR_QUERIES = 50  # the default counts as much as this many graded queries
 
 
 @dataclass(frozen=True)
-class Graded:
-    """One graded query: the candidates with both their scores, and every grade that is known.
+class GradedQuery:
+    """A graded query: its candidates with both scores, and all its grades.
 
-    ids, dense, lexical: (m,), row i is one candidate. grades: passage id → grade 0–3, candidate or not.
+    ids, dense, lexical: (m,), row i is one candidate. grades: passage id → grade 0–3, also of other passages.
     """
 
     ids: IntArray
@@ -35,37 +36,37 @@ class Graded:
 
 
 def fuse(dense: FloatArray, lexical: FloatArray, weight: float) -> FloatArray:
-    """(m,) weight × dense + (1 − weight) × lexical, each as standard scores over this query's m candidates.
+    """Return (m,) weight × z(dense) + (1 − weight) × z(lexical), with z-scores over this query's m candidates.
 
-    Both scores are known for every candidate, whichever list it came from. Rounded to six places, so that
-    candidates that are equal stay equal.
+    Every candidate has both scores, whichever list it came from. The result is rounded to six places, so that equal
+    candidates stay tied.
     """
-    fused = weight * _standard(dense) + (1 - weight) * _standard(lexical)
+    fused = weight * _z_scores(dense) + (1 - weight) * _z_scores(lexical)
     return np.round(fused, 6).astype(np.float32)
 
 
-def learn_weight(queries: Sequence[Graded], default: float = DEFAULT_WEIGHT, k: int = 10) -> float:
-    """The dense share with the best mean nDCG@k on the graded queries, drawn towards the default when they are few.
+def learn_weight(queries: Sequence[GradedQuery], default: float = DEFAULT_WEIGHT, k: int = 10) -> float:
+    """Return the dense weight with the best mean nDCG@k on the graded queries, shrunk towards the default.
 
-    Searched on a grid of 0.05, the shares between as good as the best (within 0.001) averaged, since the curve
-    is flat at its top. With n queries that have a relevant candidate the result is (n·best + 50·default)/(n + 50).
+    Grid search in steps of 0.05; weights within 0.001 of the best nDCG are averaged, because the curve is flat at its
+    top. With n queries that have a relevant candidate the result is (n·best + 50·default)/(n + 50).
     """
     useful = [query for query in queries if any(query.grades.get(int(i), 0) > 0 for i in query.ids)]
     if not useful:
         return default
-    curve = np.mean([_curve(query, k) for query in useful], axis=0)  # (weights,)
+    curve = np.mean([_ndcg_curve(query, k) for query in useful], axis=0)  # (weights,)
     best = float(_GRID[curve >= curve.max() - 0.001].mean())
     n = len(useful)
-    return round((n * best + _TRUSTED_QUERIES * default) / (n + _TRUSTED_QUERIES), 3)
+    return round((n * best + _PRIOR_QUERIES * default) / (n + _PRIOR_QUERIES), 3)
 
 
-def _curve(query: Graded, k: int) -> NDArray[np.float64]:
-    """(weights,) nDCG@k at each weight of the grid, with gain 2**grade - 1.
+def _ndcg_curve(query: GradedQuery, k: int) -> NDArray[np.float64]:
+    """Return (weights,) nDCG@k at each weight of the grid, with gain 2**grade - 1.
 
-    Unjudged counts as 0: it compares weights on the same candidates, and is no measure of a system.
+    Unjudged passages count as grade 0: the curve compares weights on the same candidates and measures no system.
     """
     by_id = np.argsort(query.ids)
-    dense, lexical = _standard(query.dense[by_id]), _standard(query.lexical[by_id])
+    dense, lexical = _z_scores(query.dense[by_id]), _z_scores(query.lexical[by_id])
     fused = np.round(_GRID[:, None] * dense + (1 - _GRID[:, None]) * lexical, 6)  # (weights, m)
     order = np.argsort(-fused, axis=1, kind="stable")[:, :k]
     gains = np.array([2.0 ** query.grades.get(int(i), 0) - 1 for i in query.ids[by_id]])
@@ -79,12 +80,12 @@ def _discounts(n: int) -> NDArray[np.float64]:
     return discounts
 
 
-def _standard(scores: FloatArray) -> FloatArray:
-    """Mean 0 and deviation 1; all 0 when they do not differ."""
+def _z_scores(scores: FloatArray) -> FloatArray:
+    """Return the scores with mean 0 and standard deviation 1; all 0 when they do not differ."""
     if not len(scores):
         return scores
-    spread = scores.std()
-    if spread < 1e-6:
+    deviation = scores.std()
+    if deviation < 1e-6:
         return np.zeros_like(scores)
-    standard: FloatArray = (scores - scores.mean()) / spread
-    return standard
+    standardised: FloatArray = (scores - scores.mean()) / deviation
+    return standardised

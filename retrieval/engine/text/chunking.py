@@ -1,8 +1,8 @@
-"""A long text into passages that an encoder reads to the end.
+"""Chunking: split a long text into passages that fit the encoder's maximum length.
 
-Paragraphs stay whole where they fit, then sentences, then clauses, and only a clause that is still too long
-is cut between words. A passage is a slice of the text: its lines and spaces are as they were. Sizes are
-estimated from the characters, so that no encoder has to be loaded to cut.
+Paragraphs stay whole where they fit, then sentences, then clauses; only a clause that is still too long is cut between
+words. A passage is a slice of the text with its lines and spaces unchanged. Lengths are estimated from the characters,
+so that chunking needs no encoder.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Span = tuple[int, int]  # [start, end) in the text
 
 CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
 _PIECES = re.compile(rf"[{CJK}]|[^\W_{CJK}]+|[^\w\s]|_")
-_LETTERS_PER_TOKEN = 6  # of a long word; short words are one token
+_CHARS_PER_TOKEN = 6  # of a long word; short words are one token
 _BLANK_LINE = re.compile(r"\n(?:[ \t]*\n)+")
 _HEADING = re.compile(r"\s*(?:#{1,6} [^\n]*|[^\n]+\n[=\-~*^\"]{3,})\s*\Z")
 # After a full stop and a space, or after a Chinese one; closing quotes and brackets stay with their sentence.
@@ -23,38 +23,38 @@ _ABBREVIATION = re.compile(r"\b(?:[A-Z]|e\.g|i\.e|cf|vs|etc|Dr|Mr|Mrs|Ms|Prof|St
 _CLAUSE_END = re.compile(r"[,;:](?=\s)|[，；：、]|(?=\n)")
 
 
-def size(text: str) -> int:
-    """About how many tokens a BERT-like encoder makes of the text: a CJK character is one, and so is a sign."""
-    return sum(1 + (len(piece) - 1) // _LETTERS_PER_TOKEN for piece in _PIECES.findall(text))
+def estimate_tokens(text: str) -> int:
+    """Estimate the tokens of the text in a BERT-like encoder: a CJK character is one, a punctuation mark too."""
+    return sum(1 + (len(piece) - 1) // _CHARS_PER_TOKEN for piece in _PIECES.findall(text))
 
 
-def cut(text: str, most: int, title: str = "") -> list[str]:
-    """The text as passages of at most `most` tokens by `size`, the title's own counted in; [] for blank text.
+def chunk(text: str, max_tokens: int, title: str = "") -> list[str]:
+    """Split the text into passages of at most `max_tokens` estimated tokens, title included; [] for blank text.
 
-    Order is kept, and every word is in exactly one passage. Neighbours are joined while they fit; a last
-    passage that would be a mere scrap is evened out with the one before. A long title leaves half the room.
+    Order is kept, and every word is in exactly one passage. Neighbours are joined while they fit; a very short last
+    passage takes some of the one before. A long title takes at most half of the tokens.
     """
-    room = max(most - size(title), most // 2, 1)
-    spans = [span for block in _blocks(text) for span in _fitting(text, block, room)]
-    groups = _joined([(span, size(text[slice(*span)])) for span in spans], room)
+    limit = max(max_tokens - estimate_tokens(title), max_tokens // 2, 1)
+    spans = [span for block in _blocks(text) for span in _fitting_spans(text, block, limit)]
+    groups = _join([(span, estimate_tokens(text[slice(*span)])) for span in spans], limit)
     passages = (_slice(text, group[0][0][0], group[-1][0][1]) for group in groups)
     return [passage for passage in passages if passage.strip()]
 
 
 def _slice(text: str, start: int, end: int) -> str:
-    """The slice without the space around it; a first line's indentation is kept, it means something in code."""
-    inside = text[start:end].strip("\n").rstrip()
-    return inside if start == 0 or text[start - 1] == "\n" or text[start] == "\n" else inside.lstrip()
+    """Return the slice without surrounding white space; the indentation of a first line is kept, for code."""
+    stripped = text[start:end].strip("\n").rstrip()
+    return stripped if start == 0 or text[start - 1] == "\n" or text[start] == "\n" else stripped.lstrip()
 
 
-def sentences(text: str) -> list[str]:
-    """The sentences of a paragraph, English or Chinese, in order."""
+def split_sentences(text: str) -> list[str]:
+    """Return the sentences of a paragraph, English or Chinese, in order."""
     spans = _split(text, (0, len(text)), _SENTENCE_END)
     return [sentence for span in spans if (sentence := text[slice(*span)].strip())]
 
 
 def _blocks(text: str) -> list[Span]:
-    """Paragraphs; a heading stands with the paragraph it announces."""
+    """Return the paragraphs; a heading belongs to the paragraph that follows it."""
     out: list[Span] = []
     start = 0
     for match in _BLANK_LINE.finditer(text):
@@ -64,24 +64,24 @@ def _blocks(text: str) -> list[Span]:
     return [*out, (start, len(text))]
 
 
-def _fitting(text: str, block: Span, room: int) -> Iterator[Span]:
-    """A paragraph as slices that each fit the room."""
-    if size(text[slice(*block)]) <= room:
+def _fitting_spans(text: str, block: Span, limit: int) -> Iterator[Span]:
+    """Yield the slices of a paragraph, each within `limit` tokens."""
+    if estimate_tokens(text[slice(*block)]) <= limit:
         yield block
         return
     for sentence in _split(text, block, _SENTENCE_END):
-        if size(text[slice(*sentence)]) <= room:
+        if estimate_tokens(text[slice(*sentence)]) <= limit:
             yield sentence
             continue
         for clause in _split(text, sentence, _CLAUSE_END):
-            if size(text[slice(*clause)]) <= room:
+            if estimate_tokens(text[slice(*clause)]) <= limit:
                 yield clause
             else:
-                yield from _chopped(text, clause, room)
+                yield from _split_words(text, clause, limit)
 
 
 def _split(text: str, span: Span, ends: re.Pattern[str]) -> Iterator[Span]:
-    """The span cut after every end, except after an abbreviation; the slices together are the span."""
+    """Yield the span's slices, cut after each match of `ends` except after an abbreviation."""
     start, stop = span
     for match in ends.finditer(text, start, stop):
         if start < match.end() < stop and not _ABBREVIATION.search(text, start, match.end()):
@@ -90,46 +90,46 @@ def _split(text: str, span: Span, ends: re.Pattern[str]) -> Iterator[Span]:
     yield start, stop
 
 
-def _chopped(text: str, span: Span, room: int) -> Iterator[Span]:
-    """Cuts between words, inside a word only when it alone is too long."""
+def _split_words(text: str, span: Span, limit: int) -> Iterator[Span]:
+    """Yield slices cut between words, and inside a word only when it alone is too long."""
     start, stop = span
     used = 0
     for match in _PIECES.finditer(text, *span):
-        at, end = match.span()
-        cost = size(match.group())
-        if used and used + cost > room:
-            yield start, at
-            start, used = at, 0
-        while cost > room:
-            yield start, at + room * _LETTERS_PER_TOKEN
-            start = at = at + room * _LETTERS_PER_TOKEN
-            cost = size(text[at:end])
-        used += cost
+        word_start, word_end = match.span()
+        tokens = estimate_tokens(match.group())
+        if used and used + tokens > limit:
+            yield start, word_start
+            start, used = word_start, 0
+        while tokens > limit:
+            yield start, word_start + limit * _CHARS_PER_TOKEN
+            start = word_start = word_start + limit * _CHARS_PER_TOKEN
+            tokens = estimate_tokens(text[word_start:word_end])
+        used += tokens
     yield start, stop
 
 
-def _joined(pieces: list[tuple[Span, int]], room: int) -> list[list[tuple[Span, int]]]:
-    """Neighbours put together while they fit, each with its size."""
+def _join(pieces: list[tuple[Span, int]], limit: int) -> list[list[tuple[Span, int]]]:
+    """Group neighbouring (span, tokens) pairs while they fit together."""
     groups: list[list[tuple[Span, int]]] = []
     used = 0
     for piece in pieces:
-        if groups and used + piece[1] <= room:
+        if groups and used + piece[1] <= limit:
             groups[-1].append(piece)
             used += piece[1]
         else:
             groups.append([piece])
             used = piece[1]
     if len(groups) > 1:
-        _even(groups[-2], groups[-1], room)
+        _balance(groups[-2], groups[-1], limit)
     return groups
 
 
-def _even(left: list[tuple[Span, int]], last: list[tuple[Span, int]], room: int) -> None:
+def _balance(previous: list[tuple[Span, int]], last: list[tuple[Span, int]], limit: int) -> None:
     """Move pieces to a last group that is under a quarter full, as long as it stays the smaller one."""
-    left_size, last_size = sum(cost for _, cost in left), sum(cost for _, cost in last)
-    if last_size * 4 >= room:
+    previous_tokens, last_tokens = sum(tokens for _, tokens in previous), sum(tokens for _, tokens in last)
+    if last_tokens * 4 >= limit:
         return
-    while len(left) > 1 and last_size + left[-1][1] <= left_size - left[-1][1]:
-        left_size -= left[-1][1]
-        last_size += left[-1][1]
-        last.insert(0, left.pop())
+    while len(previous) > 1 and last_tokens + previous[-1][1] <= previous_tokens - previous[-1][1]:
+        previous_tokens -= previous[-1][1]
+        last_tokens += previous[-1][1]
+        last.insert(0, previous.pop())

