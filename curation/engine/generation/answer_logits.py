@@ -1,4 +1,4 @@
-"""Logits at the places that predict an answer alone, and what the answer's tokens get there."""
+"""Logits at the positions that predict an answer, and the log-probabilities of the answer's tokens there."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ if TYPE_CHECKING:
 
 
 def token_log_probs(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """(n,) log-probability of each target under its row of logits (n, vocabulary)."""
+    """Return the (n,) log-probability of each target token under its row of logits (n, vocabulary)."""
     return logits.gather(-1, targets[:, None])[:, 0] - logits.logsumexp(-1)
 
 
 @contextmanager
-def states_at(model: Any, wanted: torch.Tensor) -> Iterator[None]:
-    """Inside, the model's logits are those of the wanted places alone, (wanted, vocabulary), in reading order.
+def logits_only_at(model: Any, positions: torch.Tensor) -> Iterator[None]:
+    """Restrict the model's logits to some positions inside the block: (positions, vocabulary), row after row.
 
-    wanted: (rows, tokens) booleans. What the model does to its logits (caps, scales) still happens.
+    positions: (rows, tokens) booleans. The head over the vocabulary then computes those only. What the model does to
+    its logits (caps, scales) still happens.
     """
     head = model.get_output_embeddings()
-    handle = head.register_forward_pre_hook(lambda _module, states: (states[0][wanted],))
+    handle = head.register_forward_pre_hook(lambda _module, states: (states[0][positions],))
     try:
         yield
     finally:

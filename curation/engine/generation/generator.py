@@ -1,4 +1,4 @@
-"""A language model that writes answers and says how likely a given answer is."""
+"""The generator: a language model that writes answers and scores given answers by their mean log-likelihood."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from curation.engine.generation import log_likelihood, repetition
 from curation.engine.generation.api_generator import ApiGenerator
 from curation.engine.generation.gguf import NoGenerator, resolve
-from curation.engine.generation.prompt_tokens import Dialogue
+from curation.engine.generation.prompt_tokens import PromptTokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -23,8 +23,8 @@ __all__ = [
     "Generator",
     "NoGenerator",
     "TextGenerator",
-    "is_elsewhere",
-    "load",
+    "is_remote",
+    "load_model",
     "open_generator",
     "resolve",
 ]
@@ -32,7 +32,7 @@ __all__ = [
 Progress = Callable[[int, int], None]
 
 DEFAULT_MAX_TOKENS = 96
-# Prompts written to at once, and prompt tokens read at once.
+# Prompts in one batch of generation, and their tokens with padding.
 BATCH_ROWS = 32
 BATCH_TOKENS = 8192
 
@@ -40,17 +40,17 @@ BATCH_TOKENS = 8192
 class TextGenerator:
     """A generator in this process. Safe to share between threads.
 
-    A lock is held for one batch at a time, so a draft somebody waits for goes in between the batches of
-    a long evaluation. adapter_path: a LoRA folder, merged into the base weights at loading. dtype: of the
-    weights; scores are always computed from float32 logits.
+    A lock is held for one batch at a time: a draft that somebody waits for is generated between the batches of a
+    long evaluation. adapter_path: a LoRA folder, merged into the base weights at loading. dtype: of the weights;
+    scores are always computed from float32 logits.
     """
 
     can_score = True
 
     def __init__(self, base_path: str | Path, adapter_path: str | Path | None = None, dtype: str = "float32") -> None:
         self.base_path = str(base_path)
-        self.model, tokenizer = load(base_path, adapter_path, dtype)
-        self.dialogue = Dialogue(tokenizer)
+        self.model, tokenizer = load_model(base_path, adapter_path, dtype)
+        self.prompt_tokenizer = PromptTokenizer(tokenizer)
         self._lock = threading.Lock()
 
     def generate(
@@ -59,20 +59,19 @@ class TextGenerator:
         max_tokens: int = DEFAULT_MAX_TOKENS,
         on_progress: Progress | None = None,
     ) -> list[str]:
-        """The likeliest answers word by word (greedy), in the order of the prompts, of at most `max_tokens` tokens.
+        """Return the answers of greedy decoding, in the order of the prompts, of at most `max_tokens` tokens.
 
-        Ends at the model's end mark, or where it goes round in a circle (`looping`). on_progress(done, total) is called
-        after each batch.
-        Raises ValueError for a prompt longer than the model can read.
+        An answer ends at the model's end token or at a repetition (see `repetition`). on_progress(done, total) is
+        called after each batch. Raises ValueError for a prompt longer than the model's context window.
         """
-        ids = [self.dialogue.prompt_ids(prompt) for prompt in prompts]
+        ids = [self.prompt_tokenizer.prompt_ids(prompt) for prompt in prompts]
         self._check_fits(ids, max_tokens)
         answers = [""] * len(ids)
         done = 0
         for rows in _batches([len(row) for row in ids]):
             with self._lock:
-                written = self._write([ids[row] for row in rows], max_tokens)
-            for row, answer in zip(rows, written, strict=True):
+                batch_answers = self._generate_batch([ids[row] for row in rows], max_tokens)
+            for row, answer in zip(rows, batch_answers, strict=True):
                 answers[row] = answer
             done += len(rows)
             if on_progress:
@@ -80,23 +79,25 @@ class TextGenerator:
         return answers
 
     def score(self, pairs: Sequence[tuple[str, str]], on_progress: Progress | None = None) -> NDArray[np.float64]:
-        """(n,) mean log-probability per token of each pair's answer after its prompt, in natural logarithms.
+        """Return the (n,) mean log-likelihood per token of each pair's answer after its prompt, natural logarithms.
 
-        The end mark is not counted. Raises ValueError for an empty answer: it has no mean.
+        pairs: (prompt, answer). The end token is not counted. Raises ValueError for an empty answer: it has no mean.
         """
-        return log_likelihood.gathered(self.score_batches(pairs), len(pairs), on_progress)
+        return log_likelihood.collect_scores(self.score_batches(pairs), len(pairs), on_progress)
 
-    def score_batches(self, pairs: Sequence[tuple[str, str]]) -> Iterator[log_likelihood.Scored]:
-        """The same scores batch by batch, as they are computed, in no particular order."""
-        joined = [
-            log_likelihood.Pair(self.dialogue.prompt_ids(prompt), self.dialogue.answer_ids(answer))
+    def score_batches(self, pairs: Sequence[tuple[str, str]]) -> Iterator[log_likelihood.ScoredBatch]:
+        """Yield the same scores batch by batch, as they are computed, in no particular order."""
+        tokenised = [
+            log_likelihood.PromptAnswer(
+                self.prompt_tokenizer.prompt_ids(prompt), self.prompt_tokenizer.answer_ids(answer)
+            )
             for prompt, answer in pairs
         ]
-        for (_prompt, answer), pair in zip(pairs, joined, strict=True):
+        for (_prompt, answer), pair in zip(pairs, tokenised, strict=True):
             if not pair.answer:
                 raise ValueError(f"an answer without a token cannot be scored: {answer!r}")
-        self._check_fits([pair.prompt + pair.answer for pair in joined], 0)
-        batches = log_likelihood.score_pairs(self.model, joined)
+        self._check_fits([pair.prompt + pair.answer for pair in tokenised], 0)
+        batches = log_likelihood.score_pairs(self.model, tokenised)
         while True:
             with self._lock:
                 batch = next(batches, None)
@@ -105,46 +106,47 @@ class TextGenerator:
             yield batch
 
     def count_tokens(self, text: str) -> int:
-        """Tokens of a piece of text by itself."""
-        return self.dialogue.count(text)
+        """Return the number of tokens of a text by itself."""
+        return self.prompt_tokenizer.count(text)
 
-    def _write(self, rows: list[list[int]], max_tokens: int) -> list[str]:
+    def _generate_batch(self, rows: list[list[int]], max_tokens: int) -> list[str]:
         import torch
-        from transformers import GenerationConfig, StoppingCriteriaList
+        from transformers import StoppingCriteriaList
 
-        width, pad = max(map(len, rows)), self.dialogue.end_id
-        ids = torch.tensor([[pad] * (width - len(row)) + row for row in rows])  # (rows, tokens)
+        width, end_id = max(map(len, rows)), self.prompt_tokenizer.end_id
+        ids = torch.tensor([[end_id] * (width - len(row)) + row for row in rows])  # (rows, tokens), padded on the left
         mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
-        ends = self.model.generation_config.eos_token_id
-        config_class: Any = GenerationConfig
-        config = config_class(
-            do_sample=False,
-            max_new_tokens=max_tokens,
-            eos_token_id=self.dialogue.end_id if ends is None else ends,
-            pad_token_id=pad,
-        )
         device = self.model.device
         with torch.inference_mode():
             out = self.model.generate(
                 input_ids=ids.to(device),
                 attention_mask=mask.to(device),
-                generation_config=config,
-                stopping_criteria=StoppingCriteriaList([repetition.Stop(width)]),
+                generation_config=self._greedy_config(max_tokens),
+                stopping_criteria=StoppingCriteriaList([repetition.StopOnRepetition(width)]),
             )
-        return [self.dialogue.text(self._ended(row)) for row in out[:, width:].tolist()]
+        return [self.prompt_tokenizer.decode(self._trimmed(row)) for row in out[:, width:].tolist()]
 
-    def _ended(self, ids: list[int]) -> list[int]:
-        """An answer up to its end mark, or to where it begins to repeat itself."""
-        end = self.dialogue.end_id
-        return list(repetition.without(ids[: ids.index(end)] if end in ids else ids))
+    def _greedy_config(self, max_tokens: int) -> Any:
+        from transformers import GenerationConfig
+
+        end_id, eos = self.prompt_tokenizer.end_id, self.model.generation_config.eos_token_id
+        config_class: Any = GenerationConfig
+        return config_class(
+            do_sample=False, max_new_tokens=max_tokens, eos_token_id=end_id if eos is None else eos, pad_token_id=end_id
+        )
+
+    def _trimmed(self, ids: list[int]) -> list[int]:
+        """Return an answer up to its end token, or to where it begins to repeat itself."""
+        end = self.prompt_tokenizer.end_id
+        return list(repetition.trim_repetition(ids[: ids.index(end)] if end in ids else ids))
 
     @property
     def window(self) -> int:
-        """The most tokens of a prompt and its answer together; 0 where the weights do not say."""
+        """The context window: tokens of a prompt and its answer together; 0 where the weights do not say."""
         return int(getattr(self.model.config.get_text_config(decoder=True), "max_position_embeddings", None) or 0)
 
-    def _check_fits(self, rows: Sequence[list[int]], more: int) -> None:
-        longest = max(map(len, rows), default=0) + more
+    def _check_fits(self, rows: Sequence[list[int]], answer_tokens: int) -> None:
+        longest = max(map(len, rows), default=0) + answer_tokens
         if self.window and longest > self.window:
             raise ValueError(f"{longest} tokens do not fit into the {self.window} this generator can read")
 
@@ -152,8 +154,8 @@ class TextGenerator:
 Generator = TextGenerator | ApiGenerator
 
 
-def is_elsewhere(name: str) -> bool:
-    """Whether it is the address of a server, and no weights have to be loaded here."""
+def is_remote(name: str) -> bool:
+    """Return whether the name is the address of a server: no weights are loaded here."""
     return name.startswith(("http://", "https://"))
 
 
@@ -166,19 +168,19 @@ def open_generator(
     api_key: str = "",
     api_model: str = "",
 ) -> Generator:
-    """The generator called `name`: a server for an http(s) address, else weights `resolve` can find.
+    """Open the generator called `name`: a server for an http(s) address, else weights that `resolve` can find.
 
     Raises NoGenerator.
     """
-    if is_elsewhere(name):
+    if is_remote(name):
         return ApiGenerator(name, api_key, api_model)
     return TextGenerator(resolve(name, cache_dir), adapter_path or None, dtype)
 
 
-def load(
+def load_model(
     base_path: str | Path, adapter_path: str | Path | None = None, dtype: str = "float32"
 ) -> tuple[Any, PreTrainedTokenizerBase]:
-    """Weights, with the adapter merged into them, and the tokenizer. Raises NoGenerator."""
+    """Load the weights, with the adapter merged into them, and the tokenizer. Raises NoGenerator."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -199,7 +201,7 @@ def load(
 
 
 def _batches(lengths: Sequence[int]) -> list[list[int]]:
-    """Rows of like length together, the longest first, at most BATCH_ROWS rows and BATCH_TOKENS padded tokens."""
+    """Return batches of rows of similar length, the longest first: at most BATCH_ROWS rows and BATCH_TOKENS tokens."""
     batches: list[list[int]] = []
     for row in sorted(range(len(lengths)), key=lambda row: (-lengths[row], row)):
         batch = batches[-1] if batches else []

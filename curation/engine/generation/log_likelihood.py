@@ -1,10 +1,10 @@
-"""ℓ, the mean log-probability of an answer's tokens after a prompt, for many pairs at the cost of few.
+"""Mean log-likelihood ℓ of answers: the mean log-probability of an answer's tokens after a prompt.
 
-What pairs have in common is computed once: the opening all of them share, then the prompts up to where the
-pairs about one passage part (passages come before the question, see prompting). Prompts are packed into rows
-without padding (see packing), and the head that turns states into the whole vocabulary sees only the places that
-predict an answer token. The numbers are those of one plain call per pair, within rounding. Models whose layers
-do not see all that came before run in padded batches of like length.
+Many pairs cost little more than few, because what they have in common is computed once: the opening that all prompts
+begin with, and then the longer beginnings that the prompts about one passage share (passages come before the
+question, see `prompts`). Prompts are packed into rows without padding (see `sequence_packing`), and the head over the
+vocabulary computes the logits of answer tokens only. The numbers are those of one plain call per pair, within
+rounding. Models whose layers do not attend to all previous tokens run in padded batches of similar length.
 """
 
 from __future__ import annotations
@@ -21,65 +21,57 @@ from curation.engine.generation import answer_logits, sequence_packing
 if TYPE_CHECKING:
     import torch
 
-# Tokens in one batch: enough to fill the matrix units, few enough that what a layer makes of them stays in the cache.
+# Tokens in one batch: enough to fill the matrix units, few enough that a layer's activations stay in the cache.
 BATCH_TOKENS = 1024
 # Answer tokens whose logits over the vocabulary exist at a time.
 BATCH_ANSWER_TOKENS = 768
-# A shorter beginning than this is not worth a pass of its own.
-LEAST_SHARED = 8
+# A shorter common beginning does not pay for a block of its own.
+MIN_SHARED_TOKENS = 8
 
 
-class Pair(NamedTuple):
-    """A prompt and an answer as ids; neither is empty."""
+class PromptAnswer(NamedTuple):
+    """A prompt and an answer as token ids; neither is empty."""
 
     prompt: list[int]
     answer: list[int]
 
 
-class Scored(NamedTuple):
-    """Mean log-probabilities of the pairs at `rows`, in natural logarithms, at most 0."""
+class ScoredBatch(NamedTuple):
+    """Mean log-likelihoods of the pairs at `rows`, in natural logarithms, at most 0."""
 
     rows: list[int]
     values: list[float]
 
 
 @dataclass(frozen=True)
-class Group:
-    """Pairs whose prompts share their first `length` tokens."""
+class PrefixGroup:
+    """Pairs, by row, whose prompts share their first `length` tokens."""
 
     rows: list[int]
     length: int
 
 
-def score_pairs(model: Any, pairs: Sequence[Pair], *, shares: bool | None = None) -> Iterator[Scored]:
-    """Batches of scores as they are computed, in no particular order, every pair exactly once.
+def score_pairs(model: Any, pairs: Sequence[PromptAnswer], *, pack: bool | None = None) -> Iterator[ScoredBatch]:
+    """Yield batches of scores as they are computed, in no particular order, every pair exactly once.
 
     model: a causal language model of transformers in eval mode, which nobody else uses while a batch is computed.
-    shares: pack prompts and compute common beginnings once; by default where the model's layers allow it.
+    pack: pack prompts and compute common beginnings once; by default where the model's layers allow it.
     """
     if not pairs:
         return
-    if not (sequence_packing.can_pack(model) if shares is None else shares):
+    if sequence_packing.can_pack(model) if pack is None else pack:
+        yield from _score_in_packed_rows(model, pairs)
+    else:
         yield from _score_padded(model, pairs)
-        return
-    opening, groups = plan(pairs)
-    batch: list[Group] = []
-    tokens = answers = 0
-    for group in _portions(pairs, groups, opening):
-        cost = _cost(pairs, group, opening)
-        wanted = sum(len(pairs[row].answer) for row in group.rows)
-        if batch and (tokens + cost > BATCH_TOKENS or answers + wanted > BATCH_ANSWER_TOKENS):
-            yield _score_packed(model, pairs, batch, opening)
-            batch, tokens, answers = [], 0, 0
-        batch.append(group)
-        tokens, answers = tokens + cost, answers + wanted
-    yield _score_packed(model, pairs, batch, opening)
 
 
-def gathered(
-    batches: Iterable[Scored], total: int, on_progress: Callable[[int, int], None] | None = None
+def collect_scores(
+    batches: Iterable[ScoredBatch], total: int, on_progress: Callable[[int, int], None] | None = None
 ) -> NDArray[np.float64]:
-    """(total,) the scores of all batches in the order of their pairs; on_progress(done, total) after each batch."""
+    """Return the (total,) scores of all batches in the order of their pairs.
+
+    on_progress(done, total) is called after each batch.
+    """
     scores, done = np.full(total, np.nan), 0
     for batch in batches:
         scores[batch.rows] = batch.values
@@ -89,108 +81,131 @@ def gathered(
     return scores
 
 
-def plan(pairs: Sequence[Pair]) -> tuple[int, list[Group]]:
-    """The tokens every prompt begins with, and the pairs grouped by a longer common beginning.
+def group_by_prefix(pairs: Sequence[PromptAnswer]) -> tuple[int, list[PrefixGroup]]:
+    """Return the number of tokens every prompt begins with, and the pairs grouped by a longer common beginning.
 
-    Groups are taken in the order of the ids: the next pair joins while the beginning it leaves is at least
-    half of what the group would share without it. The last token of a prompt is never shared, because its
-    state predicts the answer's first.
+    Groups are formed in the order of the ids: the next pair joins while the beginning it leaves is at least half of
+    what the group would share without it. The last token of a prompt is never shared, because its state predicts the
+    answer's first token.
     """
     order = sorted(range(len(pairs)), key=lambda row: (pairs[row].prompt, row))
-    least = min(len(pair.prompt) for pair in pairs) - 1
-    opening = min(_common(pairs[order[0]].prompt, pairs[order[-1]].prompt), least)
-    opening = opening if opening >= LEAST_SHARED and len(pairs) > 1 else 0
-    groups: list[Group] = []
+    shortest = min(len(pair.prompt) for pair in pairs) - 1
+    opening = min(_common(pairs[order[0]].prompt, pairs[order[-1]].prompt), shortest)
+    opening = opening if opening >= MIN_SHARED_TOKENS and len(pairs) > 1 else 0
+    groups: list[PrefixGroup] = []
     for row in order:
         prompt = pairs[row].prompt
         if groups and (group := groups[-1]):
             common = min(_common(pairs[group.rows[0]].prompt[: group.length], prompt), len(prompt) - 1)
-            if common - opening >= max(LEAST_SHARED, (group.length - opening) / 2):
-                groups[-1] = Group([*group.rows, row], common)
+            if common - opening >= max(MIN_SHARED_TOKENS, (group.length - opening) / 2):
+                groups[-1] = PrefixGroup([*group.rows, row], common)
                 continue
-        groups.append(Group([row], len(prompt) - 1))
+        groups.append(PrefixGroup([row], len(prompt) - 1))
     return opening, groups
 
 
-def _cost(pairs: Sequence[Pair], group: Group, opening: int) -> int:
-    """Tokens a group adds to a row."""
-    ends = sum(len(pairs[row].prompt) + len(pairs[row].answer) - 1 - group.length for row in group.rows)
-    return group.length - opening + ends
+def _packed_tokens(pairs: Sequence[PromptAnswer], group: PrefixGroup, opening: int) -> int:
+    """Return the tokens that a group adds to a packed row."""
+    suffixes = sum(len(pairs[row].prompt) + len(pairs[row].answer) - 1 - group.length for row in group.rows)
+    return group.length - opening + suffixes
 
 
-def _portions(pairs: Sequence[Pair], groups: Iterable[Group], opening: int) -> Iterator[Group]:
-    """The groups, those that are too large for one batch in several parts; each part computes the beginning again."""
+def _answer_tokens(pairs: Sequence[PromptAnswer], rows: Sequence[int]) -> int:
+    return sum(len(pairs[row].answer) for row in rows)
+
+
+def _split_large(pairs: Sequence[PromptAnswer], groups: Iterable[PrefixGroup], opening: int) -> Iterator[PrefixGroup]:
+    """Yield the groups, one that is too large for a batch in several parts; each part computes the beginning again."""
     for group in groups:
         part: list[int] = []
         for row in group.rows:
-            grown = Group([*part, row], group.length)
-            answers = sum(len(pairs[member].answer) for member in grown.rows)
-            if part and (_cost(pairs, grown, opening) > BATCH_TOKENS or answers > BATCH_ANSWER_TOKENS):
-                yield Group(part, group.length)
+            grown = PrefixGroup([*part, row], group.length)
+            is_too_large = (
+                _packed_tokens(pairs, grown, opening) > BATCH_TOKENS
+                or _answer_tokens(pairs, grown.rows) > BATCH_ANSWER_TOKENS
+            )
+            if part and is_too_large:
+                yield PrefixGroup(part, group.length)
                 part = []
             part.append(row)
-        yield Group(part, group.length)
+        yield PrefixGroup(part, group.length)
 
 
-def _score_packed(model: Any, pairs: Sequence[Pair], groups: Sequence[Group], opening: int) -> Scored:
+def _score_in_packed_rows(model: Any, pairs: Sequence[PromptAnswer]) -> Iterator[ScoredBatch]:
+    """Yield scores of packed rows, each of at most BATCH_TOKENS and BATCH_ANSWER_TOKENS."""
+    opening, groups = group_by_prefix(pairs)
+    batch: list[PrefixGroup] = []
+    tokens = answer_tokens = 0
+    for group in _split_large(pairs, groups, opening):
+        own_tokens, own_answers = _packed_tokens(pairs, group, opening), _answer_tokens(pairs, group.rows)
+        if batch and (tokens + own_tokens > BATCH_TOKENS or answer_tokens + own_answers > BATCH_ANSWER_TOKENS):
+            yield _score_packed(model, pairs, batch, opening)
+            batch, tokens, answer_tokens = [], 0, 0
+        batch.append(group)
+        tokens, answer_tokens = tokens + own_tokens, answer_tokens + own_answers
+    yield _score_packed(model, pairs, batch, opening)
+
+
+def _score_packed(
+    model: Any, pairs: Sequence[PromptAnswer], groups: Sequence[PrefixGroup], opening: int
+) -> ScoredBatch:
     import torch
 
-    row = sequence_packing.start(pairs[groups[0].rows[0]].prompt[:opening])
+    packed = sequence_packing.start_row(pairs[groups[0].rows[0]].prompt[:opening])
     for group in groups:
-        stem = pairs[group.rows[0]].prompt[opening : group.length]
-        members = [pairs[one] for one in group.rows]
-        tails = [(one.prompt[group.length :] + one.answer[:-1], len(one.answer)) for one in members]
-        sequence_packing.add(row, stem, tails)
-    rows = [one for group in groups for one in group.rows]
+        prefix = pairs[group.rows[0]].prompt[opening : group.length]
+        members = [pairs[row] for row in group.rows]
+        suffixes = [(pair.prompt[group.length :] + pair.answer[:-1], len(pair.answer)) for pair in members]
+        sequence_packing.add_block(packed, prefix, suffixes)
+    rows = [row for group in groups for row in group.rows]
     with torch.inference_mode():
-        return _means(sequence_packing.logits(model, row), pairs, rows)
+        return _means(sequence_packing.packed_logits(model, packed), pairs, rows)
 
 
-def _score_padded(model: Any, pairs: Sequence[Pair]) -> Iterator[Scored]:
-    """Every pair whole, the longest first, in batches of like length."""
+def _score_padded(model: Any, pairs: Sequence[PromptAnswer]) -> Iterator[ScoredBatch]:
+    """Yield scores of whole pairs, the longest first, in batches of similar length."""
     lengths = [len(pair.prompt) + len(pair.answer) - 1 for pair in pairs]
     batch: list[int] = []
     for row in sorted(range(len(pairs)), key=lambda row: (-lengths[row], row)):
-        answers = sum(len(pairs[member].answer) for member in [*batch, row])
-        too_long = batch and lengths[batch[0]] * (len(batch) + 1) > BATCH_TOKENS
-        if batch and (too_long or answers > BATCH_ANSWER_TOKENS):
+        is_too_long = batch and lengths[batch[0]] * (len(batch) + 1) > BATCH_TOKENS
+        if batch and (is_too_long or _answer_tokens(pairs, [*batch, row]) > BATCH_ANSWER_TOKENS):
             yield _score_batch(model, pairs, batch)
             batch = []
         batch.append(row)
     yield _score_batch(model, pairs, batch)
 
 
-def _score_batch(model: Any, pairs: Sequence[Pair], rows: list[int]) -> Scored:
+def _score_batch(model: Any, pairs: Sequence[PromptAnswer], rows: list[int]) -> ScoredBatch:
     import torch
 
     inputs = [pairs[row].prompt + pairs[row].answer[:-1] for row in rows]
     ids = torch.zeros(len(rows), max(map(len, inputs)), dtype=torch.long)  # (rows, tokens), padded on the right
     mask = torch.zeros_like(ids)
     # The states that predict an answer are the last ones of a row, one for each of its tokens.
-    wanted = torch.zeros_like(ids, dtype=torch.bool)
-    for place, (row, given) in enumerate(zip(rows, inputs, strict=True)):
-        ids[place, : len(given)] = torch.tensor(given)
-        mask[place, : len(given)] = 1
-        wanted[place, len(given) - len(pairs[row].answer) : len(given)] = True
+    targets = torch.zeros_like(ids, dtype=torch.bool)
+    for index, (row, tokens) in enumerate(zip(rows, inputs, strict=True)):
+        ids[index, : len(tokens)] = torch.tensor(tokens)
+        mask[index, : len(tokens)] = 1
+        targets[index, len(tokens) - len(pairs[row].answer) : len(tokens)] = True
     device = model.device
-    with torch.inference_mode(), answer_logits.states_at(model, wanted.to(device)):
+    with torch.inference_mode(), answer_logits.logits_only_at(model, targets.to(device)):
         logits = model(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False).logits
         return _means(logits.view(-1, logits.shape[-1]), pairs, rows)
 
 
-def _means(logits: torch.Tensor, pairs: Sequence[Pair], rows: list[int]) -> Scored:
-    """Scores from the logits of every answer token of these rows, one row after the other."""
+def _means(logits: torch.Tensor, pairs: Sequence[PromptAnswer], rows: list[int]) -> ScoredBatch:
+    """Return scores from the logits (answer tokens, vocabulary) of these rows, one row after the other."""
     import torch
 
     targets = torch.tensor([token for row in rows for token in pairs[row].answer], device=logits.device)
     values = answer_logits.token_log_probs(logits.float(), targets).double().cpu().numpy()  # (answer tokens,)
-    parts = np.split(values, np.cumsum([len(pairs[row].answer) for row in rows])[:-1])
-    return Scored(list(rows), [float(part.mean()) for part in parts])
+    by_row = np.split(values, np.cumsum([len(pairs[row].answer) for row in rows])[:-1])
+    return ScoredBatch(list(rows), [float(own.mean()) for own in by_row])
 
 
 def _common(left: Sequence[int], right: Sequence[int]) -> int:
-    """How many ids two sequences begin with in common."""
-    for place, (one, other) in enumerate(zip(left, right, strict=False)):
+    """Return how many ids two sequences begin with in common."""
+    for index, (one, other) in enumerate(zip(left, right, strict=False)):
         if one != other:
-            return place
+            return index
     return min(len(left), len(right))

@@ -1,6 +1,6 @@
-"""Answers that go round in circles: greedy writing by a small generator falls into saying one thing for ever.
+"""Repetition in generated answers: greedy decoding by a small generator can repeat one phrase for ever.
 
-Such an answer ends where its circle closes: nobody waits for the rest, and nobody has to read it.
+Such an answer ends where the first copy of the phrase ends: nobody waits for the rest, and nobody has to read it.
 """
 
 from __future__ import annotations
@@ -11,43 +11,45 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-LONGEST = 48  # tokens of a circle
-COPIES = 3  # as often as this in a row, and no shorter than LEAST in all: a table or a list may repeat a little
-LEAST = 24
+MAX_PERIOD = 48  # tokens of the repeated phrase
+# Copies in a row, and tokens of them all together: a table or a list may repeat a little.
+MIN_COPIES = 3
+MIN_REPEATED_TOKENS = 24
 
 
-def repeated(ids: Sequence[int]) -> int:
-    """How many tokens at the end only repeat the ones before them: all copies but the first; 0 for no circle.
+def count_repeated(ids: Sequence[int]) -> int:
+    """Return how many tokens at the end repeat the ones before them: all copies but the first; 0 for no repetition.
 
-    A circle is what ends in COPIES or more equal runs of at most LONGEST tokens, LEAST tokens together. The shortest
-    such run counts.
+    A repetition is an end of MIN_COPIES or more equal runs of at most MAX_PERIOD tokens, MIN_REPEATED_TOKENS tokens
+    together. The shortest such run counts.
     """
-    for length in range(1, min(LONGEST, len(ids) // COPIES) + 1):
+    for period in range(1, min(MAX_PERIOD, len(ids) // MIN_COPIES) + 1):
         copies = 1
-        while ids[-length * (copies + 1) : -length * copies] == ids[-length:]:
+        while ids[-period * (copies + 1) : -period * copies] == ids[-period:]:
             copies += 1
-        if copies >= COPIES and copies * length >= LEAST:
-            return length * (copies - 1)
+        if copies >= MIN_COPIES and copies * period >= MIN_REPEATED_TOKENS:
+            return period * (copies - 1)
     return 0
 
 
-def without(ids: Sequence[int]) -> Sequence[int]:
-    """The ids up to where the circle closes."""
-    return ids[: len(ids) - repeated(ids)]
+def trim_repetition(ids: Sequence[int]) -> Sequence[int]:
+    """Return the ids without the copies of a repetition at their end."""
+    return ids[: len(ids) - count_repeated(ids)]
 
 
-class Stop:
-    """A stopping criterion of transformers: a row of a batch is done when it goes round in a circle.
+class StopOnRepetition:
+    """A stopping criterion of transformers: a row of a batch is done when it ends in a repetition.
 
-    begin: where in a row the answer begins.
+    begin: the position in a row at which the answer begins.
     """
 
     def __init__(self, begin: int) -> None:
         self.begin = begin
 
     def __call__(self, input_ids: torch.Tensor, _scores: Any, **_others: Any) -> torch.Tensor:
-        """(rows,) booleans."""
+        """Return (rows,) booleans."""
         import torch
 
-        last = input_ids[:, max(self.begin, input_ids.shape[1] - LONGEST * COPIES) :].tolist()
-        return torch.tensor([repeated(row) > 0 for row in last], dtype=torch.bool, device=input_ids.device)
+        tail_start = max(self.begin, input_ids.shape[1] - MAX_PERIOD * MIN_COPIES)
+        tails = input_ids[:, tail_start:].tolist()
+        return torch.tensor([count_repeated(tail) > 0 for tail in tails], dtype=torch.bool, device=input_ids.device)

@@ -1,9 +1,10 @@
-"""Many prompts in one row of ids: no padding, and what they share computed once, in the same call.
+"""Sequence packing: many prompts in one row of ids, without padding, with common beginnings computed once.
 
-A row is an opening that all prompts begin with, then block after block: a stem, which several prompts continue the
-opening with, and behind it the tails in which they part. Everything but attention works on single tokens, so the row
-goes through a model as it is; `attend` lets each token see its own prompt alone. It enters by the seam transformers
-has for that (AttentionInterface), so the model's own code runs, and masks of a whole row squared never exist.
+A row is an opening that all prompts begin with, then block after block. A block is a prefix, with which several
+prompts continue the opening, and behind it the suffix of each prompt. Everything but attention works on single
+tokens, so the row goes through a model as it is; `packed_attention` lets each token see its own prompt only. It is
+registered through transformers' AttentionInterface, so the model's own code runs, and a mask over the whole row
+squared never exists.
 """
 
 from __future__ import annotations
@@ -19,58 +20,64 @@ from curation.engine.generation import answer_logits
 if TYPE_CHECKING:
     import torch
 
-NAME = "tandem_packed"
-# Queries in one attention call: its kernel computes every key for every query of a call, so a causal stem is
-# taken in steps, and tails do not pay for many others.
-STEP = 64
+ATTENTION_NAME = "tandem_packed"
+# Query tokens in one attention call: its kernel computes every key for every query of a call, so a causal prefix is
+# split into several calls, and a call holds few suffixes.
+MAX_QUERIES = 64
+
+Span = tuple[int, int]  # positions [start, stop) in the row
+_RawCall = tuple[int, int, list[Span], "torch.Tensor"]
 
 
 @dataclass(frozen=True)
 class Block:
-    """Places in the row: a stem, and the tails behind it, each [start, stop)."""
+    """A prefix and the suffixes behind it, as spans of the row."""
 
-    stem: tuple[int, int]
-    tails: list[tuple[int, int]]
+    prefix: Span
+    suffixes: list[Span]
 
 
 @dataclass(frozen=True)
-class Row:
-    """What a call is given.
+class PackedRow:
+    """The input of one call of the model.
 
-    ids, positions: (tokens,), positions as each prompt would have them alone. opening: how many tokens every
-    block continues. wanted: places whose logits are asked for, in the order in which they were added.
+    ids, positions: (tokens,), position ids as each prompt would have them alone. opening: how many tokens every block
+    continues. target_positions: positions in the row whose logits are computed, in the order they were added.
     """
 
     opening: int
     ids: list[int] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
-    wanted: list[int] = field(default_factory=list)
+    target_positions: list[int] = field(default_factory=list)
 
 
-def start(opening: Sequence[int]) -> Row:
-    """A row with nothing but its opening, which may be empty."""
-    return Row(len(opening), list(opening), list(range(len(opening))))
+def start_row(opening: Sequence[int]) -> PackedRow:
+    """Return a row that holds only its opening, which may be empty."""
+    return PackedRow(len(opening), list(opening), list(range(len(opening))))
 
 
-def add(row: Row, stem: Sequence[int], tails: Sequence[tuple[Sequence[int], int]]) -> None:
-    """Append a block: what follows the opening, then for each prompt how it ends and how many of its last logits
-    are wanted."""
+def add_block(row: PackedRow, prefix: Sequence[int], suffixes: Sequence[tuple[Sequence[int], int]]) -> None:
+    """Append a block to the row.
+
+    prefix: ids that follow the opening. suffixes: for each prompt the ids that follow the prefix, and the number of
+    its last positions whose logits are computed.
+    """
     begin = len(row.ids)
-    row.ids.extend(stem)
-    row.positions.extend(range(row.opening, row.opening + len(stem)))
-    places = []
-    for ids, wanted in tails:
-        first = len(row.ids)
+    row.ids.extend(prefix)
+    row.positions.extend(range(row.opening, row.opening + len(prefix)))
+    spans = []
+    for ids, target_count in suffixes:
+        start = len(row.ids)
         row.ids.extend(ids)
-        row.positions.extend(range(row.opening + len(stem), row.opening + len(stem) + len(ids)))
-        places.append((first, len(row.ids)))
-        row.wanted.extend(range(len(row.ids) - wanted, len(row.ids)))
-    row.blocks.append(Block((begin, begin + len(stem)), places))
+        row.positions.extend(range(row.opening + len(prefix), row.opening + len(prefix) + len(ids)))
+        spans.append((start, len(row.ids)))
+        row.target_positions.extend(range(len(row.ids) - target_count, len(row.ids)))
+    row.blocks.append(Block((begin, begin + len(prefix)), spans))
 
 
 def can_pack(model: Any) -> bool:
-    """Whether the model takes attention from outside, and its layers attend to all that came before and no less."""
+    """Return whether the model accepts another attention function and its layers attend to all previous tokens."""
     config = model.config.get_text_config(decoder=True)
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     is_plain = kinds == {"full_attention"} and not getattr(config, "sliding_window", None)
@@ -78,14 +85,14 @@ def can_pack(model: Any) -> bool:
     return bool(getattr(model, "_supports_attention_backend", False)) and is_plain and not is_capped
 
 
-def logits(model: Any, row: Row) -> torch.Tensor:
-    """(wanted, vocabulary) of the row's wanted places. Nobody else may use the model meanwhile."""
+def packed_logits(model: Any, row: PackedRow) -> torch.Tensor:
+    """Return the logits (target positions, vocabulary) of the row. Nobody else may use the model meanwhile."""
     import torch
 
     device = model.device
-    wanted = torch.zeros(1, len(row.ids), dtype=torch.bool, device=device)
-    wanted[0, row.wanted] = True
-    with _attending(model), answer_logits.states_at(model, wanted):
+    targets = torch.zeros(1, len(row.ids), dtype=torch.bool, device=device)
+    targets[0, row.target_positions] = True
+    with _packed_attention_in(model), answer_logits.logits_only_at(model, targets):
         out: torch.Tensor = model(
             input_ids=torch.tensor([row.ids], device=device),
             position_ids=torch.tensor([row.positions], device=device),
@@ -96,22 +103,22 @@ def logits(model: Any, row: Row) -> torch.Tensor:
 
 
 class _Call:
-    """One attention call: queries at [start, stop), the places of their keys, and what each query may see."""
+    """One attention call: query tokens [start, stop), the spans of their keys, and the mask (queries, keys)."""
 
-    def __init__(self, start: int, stop: int, keys: list[tuple[int, int]], mask: torch.Tensor) -> None:
+    def __init__(self, start: int, stop: int, keys: list[Span], mask: torch.Tensor) -> None:
         self.start, self.stop, self.keys, self.mask = start, stop, keys, mask
 
 
 class _Plan:
-    """The attention calls of a row, worked out once for all layers.
+    """The attention calls of a row, computed once for all layers.
 
-    sizes: tokens of the opening and of each block, which follow each other. parts: the calls of each, in the order of
-    their queries.
+    sizes: tokens of the opening and of each block, in their order. parts: the calls of each, in the order of their
+    queries.
     """
 
-    def __init__(self, row: Row, device: Any) -> None:
+    def __init__(self, row: PackedRow, device: Any) -> None:
         self.opening = row.opening
-        ends = [row.opening, *((block.tails or [block.stem])[-1][1] for block in row.blocks)]
+        ends = [row.opening, *((block.suffixes or [block.prefix])[-1][1] for block in row.blocks)]
         self.sizes = [end - begin for begin, end in zip([0, *ends], ends, strict=False)]
         self.calls = [_Call(*call) for call in _calls(row, device)]
         self.parts: list[list[_Call]] = [[] for _size in self.sizes]
@@ -119,50 +126,46 @@ class _Plan:
             self.parts[bisect_right(ends, call.start)].append(call)
 
 
-def _calls(row: Row, device: Any) -> Iterator[tuple[int, int, list[tuple[int, int]], torch.Tensor]]:
+def _calls(row: PackedRow, device: Any) -> Iterator[_RawCall]:
     opening = (0, row.opening)
-    yield from _causal([], opening, device)
+    yield from _causal_calls([], opening, device)
     for block in row.blocks:
-        yield from _causal([opening], block.stem, device)
-        chunk: list[tuple[int, int]] = []
-        for tail in block.tails:
-            if chunk and tail[1] - chunk[0][0] > STEP:
-                yield _parted([opening, block.stem], chunk, device)
+        yield from _causal_calls([opening], block.prefix, device)
+        chunk: list[Span] = []
+        for suffix in block.suffixes:
+            if chunk and suffix[1] - chunk[0][0] > MAX_QUERIES:
+                yield _suffix_call([opening, block.prefix], chunk, device)
                 chunk = []
-            chunk.append(tail)
+            chunk.append(suffix)
         if chunk:
-            yield _parted([opening, block.stem], chunk, device)
+            yield _suffix_call([opening, block.prefix], chunk, device)
 
 
-def _causal(
-    before: list[tuple[int, int]], part: tuple[int, int], device: Any
-) -> Iterator[tuple[int, int, list[tuple[int, int]], torch.Tensor]]:
-    """Tokens that see all of `before` and each other up to themselves."""
+def _causal_calls(context: list[Span], span: Span, device: Any) -> Iterator[_RawCall]:
+    """Yield calls for tokens that see all of `context` and the span up to themselves."""
     import torch
 
-    seen = sum(stop - first for first, stop in before)
-    for begin in range(part[0], part[1], STEP):
-        end = min(begin + STEP, part[1])
-        mask = torch.ones(end - begin, seen + end - part[0], dtype=torch.bool, device=device)
-        yield begin, end, [*before, (part[0], end)], mask.tril(seen + begin - part[0])
+    seen = sum(stop - start for start, stop in context)
+    for begin in range(span[0], span[1], MAX_QUERIES):
+        end = min(begin + MAX_QUERIES, span[1])
+        mask = torch.ones(end - begin, seen + end - span[0], dtype=torch.bool, device=device)
+        yield begin, end, [*context, (span[0], end)], mask.tril(seen + begin - span[0])
 
 
-def _parted(
-    before: list[tuple[int, int]], tails: list[tuple[int, int]], device: Any
-) -> tuple[int, int, list[tuple[int, int]], torch.Tensor]:
-    """Neighbouring tails: each token sees all of `before` and its own tail up to itself."""
+def _suffix_call(context: list[Span], suffixes: list[Span], device: Any) -> _RawCall:
+    """Return a call for neighbouring suffixes: each token sees all of `context` and its own suffix up to itself."""
     import torch
 
-    seen, begin, end = sum(stop - first for first, stop in before), tails[0][0], tails[-1][1]
+    seen, begin, end = sum(stop - start for start, stop in context), suffixes[0][0], suffixes[-1][1]
     mask = torch.zeros(end - begin, seen + end - begin, dtype=torch.bool, device=device)
     mask[:, :seen] = True
-    for first, stop in tails:
-        own = torch.ones(stop - first, stop - first, dtype=torch.bool, device=device)
-        mask[first - begin : stop - begin, seen + first - begin : seen + stop - begin] = own.tril()
-    return begin, end, [*before, (begin, end)], mask
+    for start, stop in suffixes:
+        own = torch.ones(stop - start, stop - start, dtype=torch.bool, device=device)
+        mask[start - begin : stop - begin, seen + start - begin : seen + stop - begin] = own.tril()
+    return begin, end, [*context, (begin, end)], mask
 
 
-def attend(
+def packed_attention(
     module: Any,
     query: torch.Tensor,
     key: torch.Tensor,
@@ -173,66 +176,66 @@ def attend(
     scaling: float | None = None,
     **_others: Any,
 ) -> tuple[torch.Tensor, None]:
-    """(1, tokens, heads, size): what each token of a packed row takes from the tokens it may see.
+    """Return the attention output (1, tokens, heads, size) of a packed row, each token over the tokens it may see.
 
     query (1, heads, tokens, size), key and value (1, key heads, tokens, size); attention_mask is not used.
     """
     import torch
 
-    grouped = query.shape[1] != key.shape[1]
+    is_grouped = query.shape[1] != key.shape[1]
     queries, keys, values = (torch.functional.split(states, packed.sizes, dim=2) for states in (query, key, value))
-    found, begin = [], 0
-    for place, calls in enumerate(packed.parts):
-        own_keys, own_values = (_after(states, place) for states in (keys, values))
-        shift = begin - packed.opening if place else 0  # from places in the row to places in what the block sees
+    outputs, begin = [], 0
+    for part, calls in enumerate(packed.parts):
+        own_keys, own_values = (_with_opening(states, part) for states in (keys, values))
+        shift = begin - packed.opening if part else 0  # from positions in the row to positions in own_keys
         for call in calls:
-            ranges = [(first - shift * (first >= begin), stop - shift * (first >= begin)) for first, stop in call.keys]
-            found.append(
+            spans = [(start - shift * (start >= begin), stop - shift * (start >= begin)) for start, stop in call.keys]
+            outputs.append(
                 torch.nn.functional.scaled_dot_product_attention(
-                    queries[place][:, :, call.start - begin : call.stop - begin],
-                    _joined(own_keys, ranges),
-                    _joined(own_values, ranges),
+                    queries[part][:, :, call.start - begin : call.stop - begin],
+                    _at_spans(own_keys, spans),
+                    _at_spans(own_values, spans),
                     attn_mask=call.mask,
                     scale=scaling,
-                    enable_gqa=grouped,
+                    enable_gqa=is_grouped,
                 )
             )
-        begin += packed.sizes[place]
-    return torch.cat(found, dim=2).transpose(1, 2), None
+        begin += packed.sizes[part]
+    return torch.cat(outputs, dim=2).transpose(1, 2), None
 
 
-def _after(parts: Sequence[torch.Tensor], place: int) -> torch.Tensor:
-    """What a block's tokens can see at all: the opening and the block."""
+def _with_opening(parts: Sequence[torch.Tensor], part: int) -> torch.Tensor:
+    """Return the states of the opening and of one block: all that the block's tokens may see."""
     import torch
 
-    if place == 0 or not parts[0].shape[2]:
-        return parts[place]
-    return torch.cat([parts[0], parts[place]], dim=2)
+    if part == 0 or not parts[0].shape[2]:
+        return parts[part]
+    return torch.cat([parts[0], parts[part]], dim=2)
 
 
-def _joined(states: torch.Tensor, places: list[tuple[int, int]]) -> torch.Tensor:
-    """The states at these places; not copied where they stand together."""
+def _at_spans(states: torch.Tensor, spans: list[Span]) -> torch.Tensor:
+    """Return the states at these spans; not copied where the spans follow each other."""
     import torch
 
-    runs: list[tuple[int, int]] = []
-    for first, stop in places:
-        if runs and runs[-1][1] == first:
+    runs: list[Span] = []
+    for start, stop in spans:
+        if runs and runs[-1][1] == start:
             runs[-1] = (runs[-1][0], stop)
-        elif first < stop:
-            runs.append((first, stop))
-    parts = [states[:, :, first:stop] for first, stop in runs]
-    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
+        elif start < stop:
+            runs.append((start, stop))
+    pieces = [states[:, :, start:stop] for start, stop in runs]
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=2)
 
 
 @contextmanager
-def _attending(model: Any) -> Iterator[None]:
-    """Inside, the model's layers attend by `attend`."""
+def _packed_attention_in(model: Any) -> Iterator[None]:
+    """Let the model's layers use `packed_attention` inside the block."""
     from transformers import AttentionInterface
 
-    AttentionInterface.register(NAME, attend)
+    AttentionInterface.register(ATTENTION_NAME, packed_attention)
     config = model.config.get_text_config(decoder=True)
     before = config._attn_implementation
-    config._attn_implementation = NAME
+    config._attn_implementation = ATTENTION_NAME
     try:
         yield
     finally:

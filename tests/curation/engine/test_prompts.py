@@ -1,4 +1,4 @@
-"""The deployed prompt: what is in it, and what is cut."""
+"""The deployed prompt: its parts, and what is truncated."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from curation.engine.generation.prompts import (
     NO_PASSAGE,
     BadTemplate,
     build_prompt,
-    cut_passages,
-    cut_text,
+    truncate_passages,
+    truncate_text,
 )
 
 
@@ -25,7 +25,7 @@ def test_passages_stand_in_their_order_and_the_question_once() -> None:
     assert prompt == "T: first\n\nsecond\nQ: Why?"
 
 
-def test_braces_in_texts_stay_what_they_are() -> None:
+def test_braces_in_a_text_stay_as_they_are() -> None:
     prompt = build_prompt(DEFAULT_PROMPT, "Is {passages} a slot?", ["{question} {x}"], count_tokens=words)
     assert "Is {passages} a slot?" in prompt
     assert prompt.startswith("{question} {x}")
@@ -48,25 +48,25 @@ def test_the_question_survives_whatever_the_budget() -> None:
     assert prompt == f"{NO_PASSAGE} {question}"
 
 
-def test_short_passages_stay_whole_and_long_ones_share_what_is_left() -> None:
+def test_short_passages_stay_whole_and_long_ones_share_the_tokens_that_are_left() -> None:
     passages = ["a b", "c " * 50, "d " * 50]
     # 12 tokens: "a b" takes 2, the other two have 10 between them
-    assert [words(text) for text in cut_passages(passages, 12, words)] == [2, 5, 5]
+    assert [words(text) for text in truncate_passages(passages, 12, words)] == [2, 5, 5]
 
 
-def test_nothing_is_cut_that_fits_exactly() -> None:
-    assert cut_passages(["a b", "c d e"], 5, words) == ["a b", "c d e"]
+def test_passages_that_fit_exactly_are_not_truncated() -> None:
+    assert truncate_passages(["a b", "c d e"], 5, words) == ["a b", "c d e"]
 
 
-def test_a_cut_ends_after_a_whole_word_or_a_whole_character() -> None:
-    assert cut_text("alpha beta gamma", 12, len) == "alpha beta"
-    assert cut_text("鸟能飞得很高", 4, len) == "鸟能飞得"
-    assert cut_text("alpha", 2, len) == ""
+def test_truncation_ends_after_a_whole_word_or_a_whole_character() -> None:
+    assert truncate_text("alpha beta gamma", 12, len) == "alpha beta"
+    assert truncate_text("鸟能飞得很高", 4, len) == "鸟能飞得"
+    assert truncate_text("alpha", 2, len) == ""
 
 
 @given(st.lists(st.text(max_size=60), max_size=4), st.integers(0, 80))
-def test_cut_passages_never_pass_the_room(passages: list[str], room: int) -> None:
-    kept = cut_passages(passages, room, len)
-    assert sum(map(len, kept)) <= max(room, 0) or kept == passages
-    for text in kept:
+def test_truncated_passages_never_have_more_than_the_maximum(passages: list[str], max_tokens: int) -> None:
+    truncated = truncate_passages(passages, max_tokens, len)
+    assert sum(map(len, truncated)) <= max(max_tokens, 0) or truncated == passages
+    for text in truncated:
         assert any(passage.startswith(text) for passage in passages)

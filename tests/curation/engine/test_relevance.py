@@ -63,6 +63,8 @@ def test_a_query_has_a_relevant_passage_from_half_a_grade_on() -> None:
 
 
 def test_the_rule_loads_no_library() -> None:
-    code = "import sys; import curation.engine.statistics.relevance; print({'django', 'numpy', 'torch'} & {*sys.modules})"
+    code = (
+        "import sys; import curation.engine.statistics.relevance; print({'django', 'numpy', 'torch'} & {*sys.modules})"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

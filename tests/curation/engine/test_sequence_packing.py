@@ -1,4 +1,4 @@
-"""Many prompts in one row: what each token may see, and what is left behind."""
+"""Sequence packing: which positions each token may see, and the model afterwards."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from curation.engine.generation import log_likelihood, sequence_packing
 from curation.engine.generation.generator import TextGenerator
 
 
-def seen(row: sequence_packing.Row) -> list[list[int]]:
-    """For each place of the row the places it may see, read from the calls."""
-    found: list[list[int]] = [[] for _ in row.ids]
+def visible_positions(row: sequence_packing.PackedRow) -> list[list[int]]:
+    """Return for each position of the row the positions it may see, from the attention calls."""
+    visible: list[list[int]] = [[] for _ in row.ids]
     for call in sequence_packing._Plan(row, "cpu").calls:
-        places = [place for first, stop in call.keys for place in range(first, stop)]
+        positions = [position for start, stop in call.keys for position in range(start, stop)]
         for query, line in zip(range(call.start, call.stop), call.mask.tolist(), strict=True):
-            found[query] = [place for place, is_seen in zip(places, line, strict=True) if is_seen]
-    return found
+            visible[query] = [position for position, is_seen in zip(positions, line, strict=True) if is_seen]
+    return visible
 
 
-@pytest.mark.parametrize("step", [1, 2, 64])
-def test_each_token_sees_its_own_prompt_alone(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sequence_packing, "STEP", step)
-    row = sequence_packing.start([7, 8])
-    sequence_packing.add(row, [1, 2], [([3], 1), ([4, 5], 1)])
-    sequence_packing.add(row, [6], [([9, 9], 2)])
+@pytest.mark.parametrize("max_queries", [1, 2, 64])
+def test_each_token_sees_its_own_prompt_only(max_queries: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sequence_packing, "MAX_QUERIES", max_queries)
+    row = sequence_packing.start_row([7, 8])
+    sequence_packing.add_block(row, [1, 2], [([3], 1), ([4, 5], 1)])
+    sequence_packing.add_block(row, [6], [([9, 9], 2)])
     assert row.ids == [7, 8, 1, 2, 3, 4, 5, 6, 9, 9]
-    assert row.positions == [0, 1, 2, 3, 4, 4, 5, 2, 3, 4]  # both tails go on after 7 8 1 2; the second block after 7 8
-    assert row.wanted == [4, 6, 8, 9]
-    assert seen(row) == [
+    assert row.positions == [0, 1, 2, 3, 4, 4, 5, 2, 3, 4]  # both suffixes follow 7 8 1 2; the second block follows 7 8
+    assert row.target_positions == [4, 6, 8, 9]
+    assert visible_positions(row) == [
         [0],
         [0, 1],
         [0, 1, 2],
@@ -45,21 +45,21 @@ def test_each_token_sees_its_own_prompt_alone(step: int, monkeypatch: pytest.Mon
     ]
 
 
-def test_the_model_attends_as_before_afterwards(generator_folder: Path) -> None:
+def test_the_model_has_its_own_attention_again_afterwards(generator_folder: Path) -> None:
     model = TextGenerator(generator_folder).model
     before = model.config._attn_implementation
-    row = sequence_packing.start([5])
-    sequence_packing.add(row, [6], [([7], 1)])
-    sequence_packing.logits(model, row)
-    with pytest.raises(IndexError):  # an id the model does not know
-        bad = sequence_packing.start([10**6])
-        sequence_packing.add(bad, [6], [([7], 1)])
-        sequence_packing.logits(model, bad)
+    row = sequence_packing.start_row([5])
+    sequence_packing.add_block(row, [6], [([7], 1)])
+    sequence_packing.packed_logits(model, row)
+    with pytest.raises(IndexError):  # an id outside the vocabulary
+        bad = sequence_packing.start_row([10**6])
+        sequence_packing.add_block(bad, [6], [([7], 1)])
+        sequence_packing.packed_logits(model, bad)
     assert model.config._attn_implementation == before
 
 
 def test_layers_with_a_window_are_scored_in_padded_batches(tmp_path: Path) -> None:
-    """Mistral's window of eight tokens: whoever ignored it would get other numbers."""
+    """Mistral's window of eight tokens: without it the scores would differ."""
     import torch
     from transformers import MistralConfig, MistralForCausalLM
 
@@ -68,13 +68,15 @@ def test_layers_with_a_window_are_scored_in_padded_batches(tmp_path: Path) -> No
     heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "initializer_range": 0.2}
     model = MistralForCausalLM(MistralConfig(vocab_size=50, sliding_window=8, **sizes, **heads)).eval()
     assert not sequence_packing.can_pack(model)
-    chance = np.random.default_rng(0)
-    pairs = [log_likelihood.Pair(chance.integers(3, 50, n).tolist(), [4, 5]) for n in (6, 20, 31)]
+    rng = np.random.default_rng(0)
+    pairs = [log_likelihood.PromptAnswer(rng.integers(3, 50, n).tolist(), [4, 5]) for n in (6, 20, 31)]
     with torch.inference_mode():
-        whole = [model(input_ids=torch.tensor([pair.prompt + pair.answer])).logits[0].log_softmax(-1) for pair in pairs]
+        logits = [
+            model(input_ids=torch.tensor([pair.prompt + pair.answer])).logits[0].log_softmax(-1) for pair in pairs
+        ]
     expected = [
         (float(logs[len(pair.prompt) - 1, 4]) + float(logs[len(pair.prompt), 5])) / 2
-        for pair, logs in zip(pairs, whole, strict=True)
+        for pair, logs in zip(pairs, logits, strict=True)
     ]
-    found = log_likelihood.gathered(log_likelihood.score_pairs(model, pairs), len(pairs))
-    np.testing.assert_allclose(found, expected, atol=1e-4)
+    scores = log_likelihood.collect_scores(log_likelihood.score_pairs(model, pairs), len(pairs))
+    np.testing.assert_allclose(scores, expected, atol=1e-4)

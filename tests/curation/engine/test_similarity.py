@@ -1,4 +1,4 @@
-"""Texts that say the same, told apart from texts that only look alike."""
+"""Text keys and the Jaccard index of shingles, for near-duplicates."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import pytest
 from curation.engine.text import similarity
 
 
-def test_case_width_and_punctuation_do_not_make_another_text() -> None:
-    assert similarity.name_of("  What IS  Python？ ") == similarity.name_of("what is python")
-    assert similarity.name_of("What is Ruby?") != similarity.name_of("What is Python?")
-    assert similarity.normalised("?!") == "?!"
+def test_case_width_and_punctuation_do_not_change_the_text_key() -> None:
+    assert similarity.text_key("  What IS  Python？ ") == similarity.text_key("what is python")
+    assert similarity.text_key("What is Ruby?") != similarity.text_key("What is Python?")
+    assert similarity.normalise("?!") == "?!"
 
 
 def test_shingles_are_runs_of_characters_in_chinese_too() -> None:
@@ -19,13 +19,13 @@ def test_shingles_are_runs_of_characters_in_chinese_too() -> None:
     assert similarity.shingles("ab", 3) == {"ab"} and similarity.shingles("", 3) == {""}
 
 
-def test_jaccard_is_the_share_of_common_shingles() -> None:
+def test_the_jaccard_index_is_the_share_of_common_shingles() -> None:
     one, other = similarity.shingles("abcde", 3), similarity.shingles("abcdx", 3)  # abc bcd cde · abc bcd cdx
     assert similarity.jaccard(one, other) == pytest.approx(2 / 4)
     assert similarity.jaccard(one, one) == 1.0 and similarity.jaccard(frozenset(), frozenset()) == 1.0
     assert similarity.jaccard(one, frozenset()) == 0.0
 
 
-def test_the_numbers_of_a_text_are_read_in_any_width() -> None:
-    assert similarity.numbers("Python ３.12, in 2 steps") == ("3", "12", "2")
-    assert similarity.numbers("no number") == ()
+def test_the_numbers_of_a_text_are_found_in_any_width() -> None:
+    assert similarity.numbers_in("Python ３.12, in 2 steps") == ("3", "12", "2")
+    assert similarity.numbers_in("no number") == ()
