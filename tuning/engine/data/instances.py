@@ -1,18 +1,16 @@
-"""Settled queries → what the generator learns to write: the deployed prompt, and the answer people settled on.
+"""Instances for generator training: the deployed prompt, and the answer that people settled on.
 
-An instance looks exactly like a prompt the release serves: the same template, the same number of passages, in
-the order the retriever ranks them. Wrong passages with a right answer teach a model to make things up, so an
-answer is only ever shown with a passage people found good, or where the model knows it without one.
+An instance looks exactly like a prompt of the live release: the same template and number of passages, in the order of
+the retriever. Wrong passages with a right answer train a model to hallucinate. So an answer is only trained with a
+passage that answers the question, or where the model knows the answer without passages.
 """
 
 from __future__ import annotations
 
-import json
 import random
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from curation.engine.generation.prompts import DEFAULT_BUDGET, CountTokens, build_prompt
@@ -24,7 +22,7 @@ Kind = Literal["answer", "distractors", "refusal"]
 
 @dataclass(frozen=True)
 class Instance:
-    """One prompt and the answer to learn after it."""
+    """A prompt and the answer to learn after it."""
 
     query_id: str
     prompt: str
@@ -34,14 +32,14 @@ class Instance:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How instances are made.
+    """The settings of instances.
 
     template, refusal, answer_passages, budget: the release's.
-    per_query:         instances of one query, each led by another good passage, at the most.
+    per_query:         maximum of instances of one query, each with another positive passage.
     refusal_share:     refusals among all instances; None is as many as there are unanswerable queries, which
                        is the share of production where the queries are a random sample of it.
-    distractor_share:  of the queries the generator answers without passages, so many also appear with passages
-                       that were judged not relevant (RAFT, Zhang et al. 2024, arXiv 2403.10131, §4).
+    distractor_share:  of the queries the generator answers without passages, the share that also appears with
+                       passages judged not relevant (RAFT, Zhang et al. 2024, arXiv 2403.10131, §4).
     """
 
     template: str
@@ -53,7 +51,7 @@ class Recipe:
     distractor_share: float = 0.2
 
 
-def make(
+def build_instances(
     queries: Sequence[JudgedQuery],
     passages: Mapping[str, str],
     candidates: Mapping[str, Sequence[str]],
@@ -64,32 +62,32 @@ def make(
     min_grade: int | None = None,
     known: Collection[str] = (),
 ) -> list[Instance]:
-    """The instances of these queries, shuffled; the same arguments give the same list.
+    """Return the instances of these queries, shuffled; the same arguments give the same list.
 
     passages: passage_id → text; grades of passages that are not there do not count.
-    candidates: query_id → what the serving release retrieves, best first.
+    candidates: query_id → passage ids that the live release retrieves, best first.
     min_grade: the lowest grade of a passage that carries the answer; by default `min_positive_grade(queries)`.
-    known: ids of queries that the generator answers rightly without a passage.
-    A query with an answer but no good passage gives none: nothing says that what it would be shown holds the answer.
+    known: ids of queries that the generator answers correctly without passages.
+    A query with an answer but without a positive passage gives no instance: it is not known that its prompt holds the
+    answer.
     """
     min_grade = min_positive_grade(queries) if min_grade is None else min_grade
-    maker = _Maker(passages, candidates, recipe, count_tokens, min_grade)
-    answered: list[Instance] = []
-    refused: list[Instance] = []
-    spare: list[Instance] = []
+    builder = _InstanceBuilder(passages, candidates, recipe, count_tokens, min_grade)
+    answers: list[Instance] = []
+    refusals: list[Instance] = []
+    spare_refusals: list[Instance] = []
     for query in queries:
-        chance = random.Random(f"{seed} {query.query_id}")
+        rng = random.Random(f"{seed} {query.query_id}")
         if query.is_unanswerable:
-            refused.append(maker.refusal(query))
+            refusals.append(builder.refusal(query))
         elif query.answer.strip():
-            answered += maker.answers(query)
-            if query.query_id in known and chance.random() < recipe.distractor_share:
-                answered += maker.distractors(query, chance)
-            spare += maker.insufficient(query, chance)
-    shuffled = random.Random(seed)
-    refused = _matched(refused, spare, len(answered), recipe.refusal_share, shuffled)
-    instances = answered + refused
-    shuffled.shuffle(instances)
+            answers += builder.answers(query)
+            if query.query_id in known and rng.random() < recipe.distractor_share:
+                answers += builder.distractors(query, rng)
+            spare_refusals += builder.insufficient_context(query, rng)
+    rng = random.Random(seed)
+    instances = answers + _with_share(refusals, spare_refusals, len(answers), recipe.refusal_share, rng)
+    rng.shuffle(instances)
     return instances
 
 
@@ -98,20 +96,13 @@ def min_positive_grade(queries: Iterable[JudgedQuery]) -> int:
     return relevance.min_positive_grade(grade for query in queries for grade in query.grades.values())
 
 
-def read_candidates(path: Path) -> dict[str, list[str]]:
-    """query_id → the passage ids that the serving release retrieves, best first."""
-    with path.open(encoding="utf-8") as file:
-        rows = [json.loads(line) for line in file if line.strip()]
-    return {str(row["query_id"]): [str(passage) for passage in row["passages"]] for row in rows}
-
-
-def kinds(instances: Iterable[Instance]) -> dict[str, int]:
-    """How many instances there are of each kind."""
+def count_kinds(instances: Iterable[Instance]) -> dict[str, int]:
+    """Return the number of instances of each kind that occurs."""
     return dict(sorted(Counter(instance.kind for instance in instances).items()))
 
 
 @dataclass(frozen=True)
-class _Maker:
+class _InstanceBuilder:
     passages: Mapping[str, str]
     candidates: Mapping[str, Sequence[str]]
     recipe: Recipe
@@ -119,45 +110,51 @@ class _Maker:
     min_grade: int
 
     def answers(self, query: JudgedQuery) -> list[Instance]:
-        """The answer with what the release shows, a good passage among it; again for further good passages."""
-        good = self._judged(query, lambda grade: relevance.is_positive(grade, self.min_grade))
-        good.sort(key=lambda passage: (passage not in query.cited, -query.grades[passage], passage))
-        shown = self._shown(query)
-        first = [passage for passage in shown if passage in good][:1] or good[:1]
-        leads = first + [passage for passage in good if passage not in {*first, *shown}]
-        made = []
+        """Return the answer with the release's passages, a positive one among them; again for further positives."""
+        positives = self._judged(query, self._is_positive)
+        positives.sort(key=lambda passage: (passage not in query.cited, -query.grades[passage], passage))
+        retrieved = self._retrieved(query)
+        first = [passage for passage in retrieved if passage in positives][:1] or positives[:1]
+        leads = first + [passage for passage in positives if passage not in {*first, *retrieved}]
+        instances = []
         for lead in leads[: self.recipe.per_query]:
-            # The retriever's own list where it has the good passage; else that takes the place of the last one.
-            texts = shown if lead in shown else [*shown[: self.recipe.answer_passages - 1], lead]
-            made.append(self._instance(query, texts, query.answer, "answer"))
-        return made
+            # The retriever's own list where it has the positive passage; else that takes the last place.
+            ids = retrieved if lead in retrieved else [*retrieved[: self.recipe.answer_passages - 1], lead]
+            instances.append(self._instance(query, ids, query.answer, "answer"))
+        return instances
 
-    def distractors(self, query: JudgedQuery, chance: random.Random) -> list[Instance]:
-        """The answer with passages judged not relevant alone; none when there are none."""
-        bad = self._bad(query, chance)
-        return [self._instance(query, bad, query.answer, "distractors")] if bad else []
+    def distractors(self, query: JudgedQuery, rng: random.Random) -> list[Instance]:
+        """Return the answer with only passages judged not relevant; none where there are no such passages."""
+        ids = self._not_relevant(query, rng)
+        return [self._instance(query, ids, query.answer, "distractors")] if ids else []
 
-    def insufficient(self, query: JudgedQuery, chance: random.Random) -> list[Instance]:
-        """The refusal with passages judged not relevant alone: never with unjudged ones, which may hold the answer."""
-        bad = self._bad(query, chance)
-        return [self._instance(query, bad, self.recipe.refusal, "refusal")] if bad else []
+    def insufficient_context(self, query: JudgedQuery, rng: random.Random) -> list[Instance]:
+        """Return the refusal with only passages judged not relevant; unjudged ones could hold the answer."""
+        ids = self._not_relevant(query, rng)
+        return [self._instance(query, ids, self.recipe.refusal, "refusal")] if ids else []
 
     def refusal(self, query: JudgedQuery) -> Instance:
-        """The refusal with what the release shows for a query the corpus does not answer."""
-        texts = self._shown(query) or self._judged(query, lambda grade: not relevance.is_positive(grade, self.min_grade))
-        return self._instance(query, texts[: self.recipe.answer_passages], self.recipe.refusal, "refusal")
+        """Return the refusal with the release's passages, for a query that the corpus does not answer."""
+        ids = self._retrieved(query) or self._judged(query, lambda grade: not self._is_positive(grade))
+        return self._instance(query, ids[: self.recipe.answer_passages], self.recipe.refusal, "refusal")
 
-    def _shown(self, query: JudgedQuery) -> list[str]:
-        found = [passage for passage in self.candidates.get(query.query_id, ()) if passage in self.passages]
-        return found[: self.recipe.answer_passages]
+    def _retrieved(self, query: JudgedQuery) -> list[str]:
+        ids = [passage for passage in self.candidates.get(query.query_id, ()) if passage in self.passages]
+        return ids[: self.recipe.answer_passages]
 
-    def _bad(self, query: JudgedQuery, chance: random.Random) -> list[str]:
-        bad = self._judged(query, relevance.is_judged_not_relevant)
-        chance.shuffle(bad)
-        return bad[: self.recipe.answer_passages]
+    def _not_relevant(self, query: JudgedQuery, rng: random.Random) -> list[str]:
+        ids = self._judged(query, relevance.is_judged_not_relevant)
+        rng.shuffle(ids)
+        return ids[: self.recipe.answer_passages]
 
-    def _judged(self, query: JudgedQuery, wanted: Callable[[float], bool]) -> list[str]:
-        return sorted(p for p, grade in query.grades.items() if p in self.passages and wanted(grade))
+    def _is_positive(self, grade: float) -> bool:
+        return relevance.is_positive(grade, self.min_grade)
+
+    def _judged(self, query: JudgedQuery, condition: Callable[[float], bool]) -> list[str]:
+        """Return the judged passages whose grade meets the condition, by id."""
+        return sorted(
+            passage for passage, grade in query.grades.items() if passage in self.passages and condition(grade)
+        )
 
     def _instance(self, query: JudgedQuery, ids: Sequence[str], answer: str, kind: Kind) -> Instance:
         prompt = build_prompt(
@@ -170,13 +167,13 @@ class _Maker:
         return Instance(query.query_id, prompt, answer.strip(), kind)
 
 
-def _matched(
-    refused: list[Instance], spare: list[Instance], answers: int, share: float | None, chance: random.Random
+def _with_share(
+    refusals: list[Instance], spare: list[Instance], answers: int, share: float | None, rng: random.Random
 ) -> list[Instance]:
-    """Refusals in the wanted share of all: too many are thinned at random, too few topped up from the spare."""
+    """Return refusals that are the given share of all: a random sample of too many, too few filled from `spare`."""
     if share is None or not answers:
-        return refused
-    wanted = round(answers * share / (1 - share)) if share < 1 else len(refused)
-    if len(refused) >= wanted:
-        return chance.sample(refused, wanted)
-    return refused + chance.sample(spare, min(len(spare), wanted - len(refused)))
+        return refusals
+    count = round(answers * share / (1 - share)) if share < 1 else len(refusals)
+    if len(refusals) >= count:
+        return rng.sample(refusals, count)
+    return refusals + rng.sample(spare, min(len(spare), count - len(refusals)))

@@ -1,4 +1,4 @@
-"""What a generator's training has to learn from: instances and preferences as ids, made from a dataset's files."""
+"""Training data of a generator: instances and preference pairs as token ids, from the files of a dataset."""
 
 from __future__ import annotations
 
@@ -9,137 +9,168 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from curation.engine.generation import log_likelihood
 from curation.engine.generation.generator import TextGenerator
-from curation.engine.generation.prompt_tokens import Dialogue
+from curation.engine.generation.log_likelihood import PromptAnswer
+from curation.engine.generation.prompt_tokens import PromptTokenizer
 from curation.engine.generation.prompts import BadTemplate, build_prompt
 from tuning.engine.data import examples, instances
+from tuning.engine.data.examples import DEV, TRAIN, JudgedQuery
 from tuning.engine.generator import preference_pairs
-from tuning.engine.generator.answer_loss import Example
-from tuning.engine.generator.generator_spec import Settings
+from tuning.engine.generator.answer_loss import TokenizedInstance
+from tuning.engine.generator.generator_spec import GeneratorSettings
+from tuning.engine.generator.preference_pairs import PreferencePair, TokenizedPair
 from tuning.engine.metrics import answer_metrics
-from tuning.engine.process.training_process import CannotFit
+from tuning.engine.process.training_process import TrainingError
 
-# Queries the generator is asked without passages, and the F1 from which it knows the answer.
-KNOWN_AT_MOST = 128
+# Queries that the generator answers without passages, and the F1 from which the answer counts as known.
+MAX_KNOWN_QUERIES = 128
 KNOWN_F1 = 0.8
 
 
 @dataclass(frozen=True)
-class Material:
-    """What there is to learn from, as ids, and how many instances of which kind."""
+class GeneratorTrainingData:
+    """Training and dev instances and preference pairs as token ids.
 
-    train: list[Example]
-    dev: list[Example]
+    counts: split → kind → number of instances. no_pairs_reason: why there are no preference pairs; may be empty.
+    """
+
+    train: list[TokenizedInstance]
+    dev: list[TokenizedInstance]
     counts: dict[str, Any]
-    pairs: list[preference_pairs.Pair]
-    dev_pairs: list[preference_pairs.Pair]
-    why_no_pairs: str
+    pairs: list[TokenizedPair]
+    dev_pairs: list[TokenizedPair]
+    no_pairs_reason: str
 
 
-def read(spec: dict[str, Any], settings: Settings, generator: TextGenerator) -> Material:
-    """Training and dev instances and preferences as ids. Raises CannotFit."""
-    rows = examples.read_queries(Path(spec["queries"]))
-    passages = {row.passage_id: row.text for row in examples.read_passages(Path(spec["passages"]))}
+@dataclass(frozen=True)
+class _Source:
+    """What instances and preference pairs are built from."""
+
+    spec: Mapping[str, Any]
+    settings: GeneratorSettings
+    generator: TextGenerator
+    rows: Sequence[JudgedQuery]
+    passages: Mapping[str, str]
+    recipe: instances.Recipe
+
+    @property
+    def tokenizer(self) -> PromptTokenizer:
+        return self.generator.prompt_tokenizer
+
+    @property
+    def window(self) -> float:
+        """Tokens of a prompt and its answer together; infinite where the weights do not say."""
+        return self.generator.window or math.inf
+
+    def rows_of(self, split: str) -> list[JudgedQuery]:
+        return [row for row in self.rows if row.split == split]
+
+
+def load_training_data(
+    spec: Mapping[str, Any], settings: GeneratorSettings, generator: TextGenerator
+) -> GeneratorTrainingData:
+    """Return the instances and preference pairs of the specification's files. Raises TrainingError."""
     recipe = instances.Recipe(
         template=spec["prompt"],
         refusal=spec["refusal"],
         answer_passages=int(spec["answer_passages"]),
-        per_query=settings.per_query,
+        per_query=settings.instances_per_query,
         refusal_share=settings.refusal_share,
         distractor_share=settings.distractor_share,
     )
+    passages = {row.passage_id: row.text for row in examples.read_passages(Path(spec["passages"]))}
+    rows = examples.read_queries(Path(spec["queries"]))
+    source = _Source(spec, settings, generator, rows, passages, recipe)
     try:
-        made, counts = _examples(spec, settings, generator, rows, passages, recipe)
-        found, why = _preferences(spec, settings, generator, rows, passages, recipe)
+        by_split, counts = _tokenized_instances(source)
+        pairs, no_pairs_reason = _tokenized_pairs(source)
     except BadTemplate as error:
-        raise CannotFit(str(error)) from error
-    train, dev = made[examples.TRAIN], made[examples.DEV][: settings.dev_instances]
-    if len(train) < settings.least_instances:
-        raise CannotFit(f"{len(train)} answers with a good passage, or refusals, are too few to learn from")
-    pairs, dev_pairs = found[examples.TRAIN], found[examples.DEV][: settings.dev_instances]
-    return Material(train, dev, counts, pairs, dev_pairs, why)
+        raise TrainingError(str(error)) from error
+    train, dev = by_split[TRAIN], by_split[DEV][: settings.max_dev_instances]
+    if len(train) < settings.min_instances:
+        raise TrainingError(f"{len(train)} answers with a good passage, or refusals, are too few to learn from")
+    dev_pairs = pairs[DEV][: settings.max_dev_instances]
+    return GeneratorTrainingData(train, dev, counts, pairs[TRAIN], dev_pairs, no_pairs_reason)
 
 
-def _examples(
-    spec: dict[str, Any],
-    settings: Settings,
-    generator: TextGenerator,
-    rows: Sequence[examples.JudgedQuery],
-    passages: Mapping[str, str],
-    recipe: instances.Recipe,
-) -> tuple[dict[str, list[Example]], dict[str, Any]]:
-    """split → instances as ids, and how many there are of which kind."""
-    candidates = instances.read_candidates(Path(spec["candidates"]))
-    made: dict[str, list[Example]] = {}
+def _tokenized_instances(source: _Source) -> tuple[dict[str, list[TokenizedInstance]], dict[str, Any]]:
+    """Return split → instances as token ids, and split → kind → number; those that are too long are left out."""
+    settings, seed = source.settings, int(source.spec["seed"])
+    candidates = examples.read_passage_lists(Path(source.spec["candidates"]))
+    min_grade = instances.min_positive_grade(source.rows)
+    known = _known_queries(source.rows, source.recipe, source.generator, seed) if settings.distractor_share else set()
+    by_split: dict[str, list[TokenizedInstance]] = {}
     counts: dict[str, Any] = {}
-    min_grade, dialogue = instances.min_positive_grade(rows), generator.dialogue
-    window = generator.window or math.inf
-    known = _known(rows, recipe, generator, int(spec["seed"])) if settings.distractor_share else set()
-    for split in (examples.TRAIN, examples.DEV):
-        found = instances.make(
-            [row for row in rows if row.split == split],
-            passages,
+    for split in (TRAIN, DEV):
+        built = instances.build_instances(
+            source.rows_of(split),
+            source.passages,
             candidates,
-            recipe,
-            count_tokens=dialogue.count,
-            seed=int(spec["seed"]),
+            source.recipe,
+            count_tokens=source.tokenizer.count,
+            seed=seed,
             min_grade=min_grade,
             known=known,
         )
-        as_ids = [_as_ids(instance, dialogue) for instance in found]
-        most = settings.most_answer_tokens
-        made[split] = [one for one in as_ids if len(one.pair.answer) <= most and one.tokens <= window]
-        counts[split] = instances.kinds(found) | {"too_long": len(found) - len(made[split])}
-    return made, counts
+        tokenized = [_tokenized(instance, source.tokenizer) for instance in built]
+        by_split[split] = [
+            instance
+            for instance in tokenized
+            if len(instance.ids.answer) <= settings.max_answer_tokens and instance.tokens <= source.window
+        ]
+        counts[split] = instances.count_kinds(built) | {"too_long": len(built) - len(by_split[split])}
+    return by_split, counts
 
 
-def _preferences(
-    spec: dict[str, Any],
-    settings: Settings,
-    generator: TextGenerator,
-    rows: Sequence[examples.JudgedQuery],
-    passages: Mapping[str, str],
-    recipe: instances.Recipe,
-) -> tuple[dict[str, list[preference_pairs.Pair]], str]:
-    """split → drafts and edits as ids; none, and why, where they are not to be learned from."""
-    found: dict[str, list[preference_pairs.Pair]] = {examples.TRAIN: [], examples.DEV: []}
-    if not settings.dpo:
-        return found, "the settings ask for none"
-    if not spec.get("drafted"):
-        return found, "it is not known what the drafts were written from"
-    drafted = preference_pairs.read_drafted(Path(spec["drafted"]))
-    dialogue, end = generator.dialogue, generator.dialogue.end_id
-    window = generator.window or math.inf
-    for split, pairs in found.items():
-        chosen = [row for row in rows if row.split == split]
-        for one in preference_pairs.make(chosen, passages, drafted, recipe, count_tokens=dialogue.count):
-            edit, draft = [*dialogue.answer_ids(one.chosen), end], [*dialogue.answer_ids(one.rejected), end]
-            pair = preference_pairs.Pair(dialogue.prompt_ids(one.prompt), edit, draft)
-            longest = max(len(edit), len(draft))
-            fits = longest <= settings.most_answer_tokens and len(pair.prompt) + longest <= window
-            if edit != draft and fits:
-                pairs.append(pair)
-    if (count := len(found[examples.TRAIN])) < settings.least_pairs:
-        return {split: [] for split in found}, f"{count} edited drafts are too few to learn from"
-    return found, ""
+def _tokenized_pairs(source: _Source) -> tuple[dict[str, list[TokenizedPair]], str]:
+    """Return split → preference pairs as token ids, and why there are none where they cannot be used."""
+    nothing: dict[str, list[TokenizedPair]] = {TRAIN: [], DEV: []}
+    if not source.settings.dpo:
+        return nothing, "the settings ask for none"
+    if not source.spec.get("drafted"):
+        return nothing, "it is not known what the drafts were written from"
+    draft_passages = examples.read_passage_lists(Path(source.spec["drafted"]))
+    by_split = {split: _pairs_of_split(split, draft_passages, source) for split in nothing}
+    if (count := len(by_split[TRAIN])) < source.settings.dpo_min_pairs:
+        return nothing, f"{count} edited drafts are too few to learn from"
+    return by_split, ""
 
 
-def _known(
-    rows: Sequence[examples.JudgedQuery], recipe: instances.Recipe, generator: TextGenerator, seed: int
+def _pairs_of_split(split: str, draft_passages: Mapping[str, Sequence[str]], source: _Source) -> list[TokenizedPair]:
+    pairs = preference_pairs.build_preference_pairs(
+        source.rows_of(split), source.passages, draft_passages, source.recipe, count_tokens=source.tokenizer.count
+    )
+    tokenized = [_tokenized_pair(pair, source.tokenizer) for pair in pairs]
+    return [pair for pair in tokenized if _is_usable(pair, source)]
+
+
+def _is_usable(pair: TokenizedPair, source: _Source) -> bool:
+    """Return whether the two texts differ as token ids and are not too long."""
+    longest = max(len(pair.chosen), len(pair.rejected))
+    fits = longest <= source.settings.max_answer_tokens and len(pair.prompt) + longest <= source.window
+    return pair.chosen != pair.rejected and fits
+
+
+def _known_queries(
+    rows: Sequence[JudgedQuery], recipe: instances.Recipe, generator: TextGenerator, seed: int
 ) -> set[str]:
-    """Ids of training queries the generator answers rightly without a passage, of a random sample."""
-    asked = [row for row in rows if row.split == examples.TRAIN and row.is_answered]
-    asked = random.Random(seed).sample(asked, min(len(asked), KNOWN_AT_MOST))
-    prompts = [build_prompt(recipe.template, row.text, [], count_tokens=generator.count_tokens) for row in asked]
-    written = generator.generate(prompts)
+    """Return ids of training queries that the generator answers correctly without passages, of a random sample."""
+    answered = [row for row in rows if row.split == TRAIN and row.is_answered]
+    sample = random.Random(seed).sample(answered, min(len(answered), MAX_KNOWN_QUERIES))
+    prompts = [build_prompt(recipe.template, row.text, [], count_tokens=generator.count_tokens) for row in sample]
+    answers = generator.generate(prompts)
     return {
         row.query_id
-        for row, text in zip(asked, written, strict=True)
-        if answer_metrics.f1(text, [row.answer]) >= KNOWN_F1
+        for row, answer in zip(sample, answers, strict=True)
+        if answer_metrics.f1(answer, [row.answer]) >= KNOWN_F1
     }
 
 
-def _as_ids(instance: instances.Instance, dialogue: Dialogue) -> Example:
-    answer = [*dialogue.answer_ids(instance.answer), dialogue.end_id]
-    return Example(log_likelihood.Pair(dialogue.prompt_ids(instance.prompt), answer))
+def _tokenized(instance: instances.Instance, tokenizer: PromptTokenizer) -> TokenizedInstance:
+    answer = [*tokenizer.answer_ids(instance.answer), tokenizer.end_id]
+    return TokenizedInstance(PromptAnswer(tokenizer.prompt_ids(instance.prompt), answer))
+
+
+def _tokenized_pair(pair: PreferencePair, tokenizer: PromptTokenizer) -> TokenizedPair:
+    chosen, rejected = ([*tokenizer.answer_ids(text), tokenizer.end_id] for text in (pair.chosen, pair.rejected))
+    return TokenizedPair(tokenizer.prompt_ids(pair.prompt), chosen, rejected)

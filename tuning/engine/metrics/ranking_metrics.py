@@ -108,8 +108,7 @@ def _trec_eval(rankings: Rankings, qrels: _Qrels, metrics: Mapping[str, str]) ->
         for query_id in qrels
         if rankings.get(query_id)
     }
-    evaluator = pytrec_eval.RelevanceEvaluator(qrels, set(metrics))
-    for query_id, values in evaluator.evaluate(run).items():
+    for query_id, values in pytrec_eval.RelevanceEvaluator(qrels, set(metrics)).evaluate(run).items():
         per_query[query_id] = {name: float(values[metric]) for metric, name in names.items()}
     return per_query
 

@@ -1,4 +1,4 @@
-"""Whether a difference between two systems on the same queries is more than chance."""
+"""Significance of the difference of two systems on the same queries: bootstrap interval, randomisation test, power."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-_CELLS = 4_000_000  # numbers drawn at once: bounds memory at 32 MB whatever the number of queries
+_CELLS = 4_000_000  # random numbers at once: bounds memory at 32 MB for any number of queries
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Challenger minus champion on one measure, over the same queries.
+    """Challenger minus champion on one metric, over the same queries.
 
     low, high: percentile bootstrap interval of the mean difference.
     p:         two-sided paired randomisation test, never 0.
-    smallest_visible: the true difference that so many queries of such spread would show as
-               significant in four of five repetitions; a smaller one may well go unseen.
+    smallest_visible: the minimum detectable difference: so many queries of such spread would show a true
+               difference of this size as significant in four of five repetitions; a smaller one may stay hidden.
     """
 
     queries: int
@@ -36,9 +36,9 @@ class Comparison:
     losses: int
     smallest_visible: float
 
-    def power(self) -> str:
-        """The power of the split in one sentence."""
-        return f"{self.queries} queries: cannot see less than {self.smallest_visible:.2g}"
+    def power_summary(self) -> str:
+        """Return the power of the split in one sentence."""
+        return f"{self.queries} queries: smallest detectable difference {self.smallest_visible:.2g}"
 
 
 def compare(
@@ -57,6 +57,7 @@ def compare(
     after = np.array([challenger[query_id] for query_id in ids], dtype=np.float64)
     differences = after - before
     low, high = bootstrap_interval(differences, resamples=resamples, level=level, seed=seed)
+    deviation = float(differences.std(ddof=1)) if len(ids) > 1 else 0.0
     return Comparison(
         queries=len(ids),
         champion=float(before.mean()),
@@ -68,14 +69,14 @@ def compare(
         wins=int((differences > 0).sum()),
         ties=int((differences == 0).sum()),
         losses=int((differences < 0).sum()),
-        smallest_visible=smallest_visible(len(ids), float(differences.std(ddof=1)) if len(ids) > 1 else 0.0),
+        smallest_visible=min_detectable_difference(len(ids), deviation),
     )
 
 
 def bootstrap_interval(
     differences: Floats, *, resamples: int = 10_000, level: float = 0.95, seed: int = 0
 ) -> tuple[float, float]:
-    """Percentile interval of the mean under resampling of queries with replacement (Efron 1979).
+    """Percentile bootstrap interval of the mean under resampling of queries with replacement (Efron 1979).
 
     differences: (n,) one number a query, n ≥ 1. The same seed gives the same interval.
     """
@@ -91,9 +92,9 @@ def bootstrap_interval(
 
 
 def randomisation_p(differences: Floats, *, permutations: int = 10_000, seed: int = 0) -> float:
-    """Two-sided p = (1 + #{|permuted mean| ≥ |mean|}) / (permutations + 1), in (0, 1].
+    """Two-sided p of the paired randomisation test: (1 + #{|permuted mean| ≥ |mean|}) / (permutations + 1), in (0, 1].
 
-    Each permutation swaps champion and challenger on a random half of the queries, which flips
+    differences: (n,). Each permutation swaps champion and challenger on a random half of the queries, which flips
     signs (Smucker et al. 2007, doi:10.1145/1321440.1321528). The 1 counts the observed order itself.
     """
     rng = np.random.default_rng(seed)
@@ -107,18 +108,18 @@ def randomisation_p(differences: Floats, *, permutations: int = 10_000, seed: in
     return (1 + reached) / (permutations + 1)
 
 
-def smallest_visible(queries: int, deviation: float, *, level: float = 0.95, power: float = 0.8) -> float:
-    """The mean difference seen with this power: (z_{(1+level)/2} + z_power) · deviation / √queries."""
+def min_detectable_difference(queries: int, deviation: float, *, level: float = 0.95, power: float = 0.8) -> float:
+    """Return the mean difference detected with this power: (z_{(1+level)/2} + z_power) · deviation / √queries."""
     return float(_distance(level, power) * deviation / np.sqrt(queries))
 
 
 def queries_needed(difference: float, deviation: float, *, level: float = 0.95, power: float = 0.8) -> int:
-    """How many queries would show this mean difference: the inverse of `smallest_visible`, rounded up."""
+    """Return how many queries detect this mean difference: the inverse of the function above, rounded up."""
     return int(np.ceil((_distance(level, power) * deviation / difference) ** 2))
 
 
 def _distance(level: float, power: float) -> float:
-    """z_{(1+level)/2} + z_power. The standard library has it; scipy.stats would cost every process two seconds."""
+    """Return z_{(1+level)/2} + z_power, by the standard library: scipy.stats would cost each process two seconds."""
     normal = NormalDist()
     return normal.inv_cdf((1.0 + level) / 2.0) + normal.inv_cdf(power)
 

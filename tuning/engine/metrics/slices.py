@@ -1,7 +1,7 @@
-"""Parts of a test split that are measured apart, because a mean over all of it hides them.
+"""Slices of the test split that are measured separately, because a mean over all queries hides them.
 
-Paraphrases never lie on both sides of a split, so every test query is of a cluster that training has not seen.
-What differs is how far away the nearest training question is, and whether a relevant passage was trained on.
+Paraphrases never lie on both sides of a split, so every test query is in a cluster that was not in training. The
+slices differ in the distance to the nearest training query, and in whether a relevant passage was trained on.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from curation.engine.statistics.relevance import is_relevant
 from tuning.engine.data.examples import TEST, TRAIN, JudgedQuery
 
 FAR_SHARE = 1 / 3
-_SCRIPTS = {  # the first that matches names it: Japanese and Korean are written with Chinese characters too
+_SCRIPTS = {  # the first that matches: Japanese and Korean are written with Chinese characters too
     "ja": re.compile(r"[\u3040-\u30ff]"),
     "ko": re.compile(r"[\uac00-\ud7af]"),
     "zh": re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"),
@@ -29,47 +29,48 @@ _SCRIPTS = {  # the first that matches names it: Japanese and Korean are written
 Slices = dict[str, set[str]]  # name → ids of test queries
 
 
-def slices(rows: Iterable[JudgedQuery], nearness: Mapping[str, float] | None = None) -> Slices:
-    """The parts of the test split; only those that are neither empty nor the whole of it.
+def slice_test_split(rows: Iterable[JudgedQuery], cosines: Mapping[str, float] | None = None) -> Slices:
+    """Return the slices of the test split; only those that are neither empty nor the whole split.
 
-    seen, unseen:             a relevant passage of the query was relevant to a training query too, or none was.
-    near, far:                the third furthest from every training question, and the rest; by `nearness`,
-                              query_id → cosine to the nearest one, and left out without it.
-    rare, frequent:           asked once, or with paraphrases, among all rows of the dataset.
-    answerable, unanswerable: what people said of it.
-    latin, zh, ja, …:         by script, the only language mark that is never missing.
+    cosines: query_id → cosine to the nearest training query.
+
+    seen, unseen:             a relevant passage of the query is relevant to a training query too, or none is.
+    near, far:                the third with the lowest cosine is far; left out without `cosines`.
+    rare, frequent:           without or with paraphrases among all rows of the dataset.
+    answerable, unanswerable: as people judged it.
+    latin, zh, ja, …:         by script, the only sign of the language that is never missing.
     """
-    known = list(rows)
-    test = [row for row in known if row.split == TEST]
-    taught = {passage for row in known if row.split == TRAIN for passage in relevant(row)}
-    asked = Counter(row.cluster for row in known)
-    found: Slices = {}
+    all_rows = list(rows)
+    test = [row for row in all_rows if row.split == TEST]
+    trained_passages = {passage for row in all_rows if row.split == TRAIN for passage in relevant_passages(row)}
+    cluster_sizes = Counter(row.cluster for row in all_rows)
+    slices: Slices = {}
     for row in test:
         names = [
-            "seen" if taught & relevant(row) else "unseen",
+            "seen" if trained_passages & relevant_passages(row) else "unseen",
             "unanswerable" if row.is_unanswerable else "answerable",
-            "frequent" if row.cluster and asked[row.cluster] > 1 else "rare",
+            "frequent" if row.cluster and cluster_sizes[row.cluster] > 1 else "rare",
             script(row.text),
         ]
         for name in names:
-            found.setdefault(name, set()).add(row.query_id)
-    found |= _by_distance([row.query_id for row in test], nearness or {})
-    found.pop("", None)
-    return {name: ids for name, ids in found.items() if 0 < len(ids) < len(test)}
+            slices.setdefault(name, set()).add(row.query_id)
+    slices |= _by_distance([row.query_id for row in test], cosines or {})
+    slices.pop("", None)
+    return {name: ids for name, ids in slices.items() if 0 < len(ids) < len(test)}
 
 
-def relevant(row: JudgedQuery) -> set[str]:
-    """The passages graded as relevant."""
+def relevant_passages(row: JudgedQuery) -> set[str]:
+    """Return the ids of the passages judged relevant."""
     return {passage for passage, grade in row.grades.items() if is_relevant(grade)}
 
 
 def script(text: str) -> str:
-    """The script a text is written in; empty when it has none of the known ones."""
+    """Return the name of the script of a text; empty when it has none of the known ones."""
     return next((name for name, letters in _SCRIPTS.items() if letters.search(text)), "")
 
 
-def nearness(test: NDArray[np.float32], train: NDArray[np.float32]) -> list[float]:
-    """For each test vector the cosine to the nearest training vector; −1 when there is none.
+def nearest_cosines(test: NDArray[np.float32], train: NDArray[np.float32]) -> list[float]:
+    """Return for each test vector the cosine to the nearest training vector; −1 when there is none.
 
     test: (n, dim), train: (m, dim), rows of length 1.
     """
@@ -78,10 +79,10 @@ def nearness(test: NDArray[np.float32], train: NDArray[np.float32]) -> list[floa
     return [float((row @ train.T).max()) for row in test]
 
 
-def _by_distance(ids: Sequence[str], near: Mapping[str, float]) -> Slices:
-    """The far third, ties by id; nothing where the nearness of a query is not known."""
-    if not ids or any(query_id not in near for query_id in ids):
+def _by_distance(ids: Sequence[str], cosines: Mapping[str, float]) -> Slices:
+    """Return the far third, ties by id, and the rest; {} where the cosine of a query is missing."""
+    if not ids or any(query_id not in cosines for query_id in ids):
         return {}
-    order = sorted(ids, key=lambda query_id: (near[query_id], query_id))
+    order = sorted(ids, key=lambda query_id: (cosines[query_id], query_id))
     far = set(order[: round(len(order) * FAR_SHARE)])
     return {"far": far, "near": set(order) - far}

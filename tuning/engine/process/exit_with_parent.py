@@ -1,9 +1,9 @@
-"""Run a module that may not outlive the process which started it.
+"""Run a module in a process that exits when its parent does.
 
     python -m tuning.engine.process.exit_with_parent PARENT_PID MODULE ARGUMENTS…
 
-A training whose worker was killed must end at once. Otherwise the worker that resumes the run would train it a
-second time at the same moment. Linux kills the child by itself (prctl); elsewhere a thread watches the parent.
+A training must end at once when its worker is killed. Otherwise the worker that resumes the run would train it a
+second time at the same moment. On Linux the kernel kills the child (prctl); elsewhere a thread checks the parent.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ import threading
 import time
 
 _PR_SET_PDEATHSIG = 1
-_LOOK_SECONDS = 0.5
+_CHECK_SECONDS = 0.5
 
 
-def tie_to(parent_pid: int) -> None:
-    """From now on this process dies when `parent_pid`, which must be its parent, does."""
+def exit_with_parent(parent_pid: int) -> None:
+    """Make this process die when `parent_pid`, which must be its parent, dies."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    threading.Thread(target=_watch, args=(parent_pid,), name="leash", daemon=True).start()
+    threading.Thread(target=_watch, args=(parent_pid,), name="exit-with-parent", daemon=True).start()
 
 
 def _watch(parent_pid: int) -> None:
     while os.getppid() == parent_pid:
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_CHECK_SECONDS)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def main() -> None:
     parent_pid, module, *arguments = sys.argv[1:]
-    tie_to(int(parent_pid))
+    exit_with_parent(int(parent_pid))
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 

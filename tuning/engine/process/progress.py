@@ -1,56 +1,69 @@
-"""How far a training is, through all its parts, and how much of its time is left."""
+"""Progress of a training that tries several candidates: steps, curves and the time left over all of them."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from tuning.engine.process.checkpoints import GOING_ON
-from tuning.engine.process.training_process import Log
+from tuning.engine.process.training_process import MetricsLog
 
 
 class Progress:
-    """Lines of a log whose `step` of `steps` counts through every candidate, with the curve of each.
+    """Log lines whose `step` of `steps` counts through every candidate, and the curve of each candidate.
 
-    seconds_left is the pace so far times the steps to come, or what is left of the budget when that is less.
+    seconds_left is the mean time of a step so far times the steps to come, or the rest of the budget where that is
+    less.
     """
 
-    def __init__(self, log: Log, budget_seconds: float | None = None) -> None:
-        self._log = log
-        self._budget = budget_seconds
-        self.earlier = 0.0  # seconds spent by processes that were killed, see `tell_again`
+    def __init__(self, log: MetricsLog, budget_seconds: float | None = None) -> None:
+        self.log = log
+        self.budget_seconds = math.inf if budget_seconds is None else budget_seconds
         self.step = 0
         self.steps = 0
         self.curves: dict[str, list[dict[str, Any]]] = {}
 
     @property
-    def seconds(self) -> float:
-        """Since the training began, in this process and in those before that were killed."""
-        return self.earlier + self._log.seconds
-
-    def fitting_steps(self, pace: float) -> float:
-        """How many more steps of `pace` seconds the budget holds; infinite without one."""
-        if self._budget is None:
-            return float("inf")
-        return max(0.0, (self._budget - self.seconds) // max(pace, 1e-6))
+    def budget_left(self) -> float:
+        """Seconds left of the budget, below 0 where it is overspent; infinite without one."""
+        return self.budget_seconds - self.log.seconds
 
     def write(self, candidate: str, **values: Any) -> None:
-        """Add one line; its `loss` or `dev` also goes into the curve of the candidate."""
-        pace = self.seconds / self.step if self.step else 0.0
-        left = pace * (self.steps - self.step)
-        if self._budget is not None:
-            left = min(left, self._budget - self.seconds)
-        kept = {name: round(float(values[name]), 6) for name in ("loss", "dev") if values.get(name) is not None}
-        self._log.write(self.step, self.steps, seconds_left=left, candidate=candidate, **values | kept)
-        self.curves.setdefault(candidate, []).append({"step": self.step, "seconds": round(self.seconds, 2)} | kept)
+        """Write one line; its `loss` or `dev` also becomes a point of the candidate's curve.
 
-    def tell_again(self, candidate: str, curve: list[dict[str, Any]], seconds: float) -> None:
-        """Take up the curve of a candidate where a process was killed, and say its lines once more.
-
-        seconds: what that process, and those before it, had spent.
+        seconds: of a line that a killed process wrote before; by default those of the log.
         """
-        self.earlier = max(self.earlier, seconds)
-        self.curves[candidate] = list(curve)
-        for line in curve:
-            self.step = line["step"]
-            self._log.write(self.step, self.steps, seconds_left=0.0, candidate=candidate, loss=line.get("loss"))
-        self._log.write(self.step, self.steps, seconds_left=0.0, candidate=candidate, note=GOING_ON)
+        seconds = round(values.pop("seconds", self.log.seconds), 2)
+        numbers = {name: round(float(values[name]), 6) for name in ("loss", "dev") if values.get(name) is not None}
+        if numbers:
+            point = {"step": self.step, "seconds": seconds} | numbers
+            self.curves.setdefault(candidate, []).append(point)
+        values |= numbers | {"candidate": candidate, "seconds": seconds}
+        self.log.write(self.step, self.steps, seconds_left=self._seconds_left(), **values)
+
+    def _seconds_left(self) -> float:
+        step_seconds = self.log.seconds / self.step if self.step else 0.0
+        return min(step_seconds * (self.steps - self.step), self.budget_left)
+
+
+class CandidateLog:
+    """The log of one candidate's training loop, whose steps count after those of the candidates before it."""
+
+    def __init__(self, progress: Progress, planned_steps: int) -> None:
+        self._progress = progress
+        self._first_step = progress.step
+        self._other_steps = progress.steps - planned_steps
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the training began."""
+        return self._progress.log.seconds
+
+    def add_earlier(self, seconds: float) -> None:
+        """Count the seconds that killed processes had spent."""
+        self._progress.log.add_earlier(seconds)
+
+    def write(self, step: int, steps: int, *, seconds_left: float, candidate: str, **values: Any) -> None:
+        """Write one line of the loop under the steps of the whole training, which also give the time left."""
+        self._progress.step = self._first_step + step
+        self._progress.steps = self._other_steps + steps
+        self._progress.write(candidate, **values)

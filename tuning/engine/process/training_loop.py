@@ -1,32 +1,40 @@
-"""One stretch of a training: its steps, its looks at the dev split, and the weights that did best there.
+"""The training loop of every trainer: learning rate schedule, gradient clipping, early stopping, training state.
 
-It goes on from its bookmark when its process was killed, and ends at the weights it would have ended at.
+A loop takes steps, evaluates on the dev split now and then, and ends with the weights that did best there. A loop whose
+process was killed resumes from its training state and ends with the weights and curves it would have ended with.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from tuning.engine.generator.answer_loss import pace
-from tuning.engine.process.checkpoints import GOING_ON, Bookmark
-from tuning.engine.process.training_process import Log
+from tuning.engine.process import training_state
+from tuning.engine.process.lr_schedule import Decay, lr_factor
+from tuning.engine.process.training_state import RESUMED, TrainingState
 
 if TYPE_CHECKING:
     import torch
 
-TIMED_AT = (3, 10)  # steps after which it is known what one costs
+Point = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """What is learned, and how.
+class TrainingPlan:
+    """What a training loop does.
 
-    batches: without end, the same ones at every call. gradients: adds a batch's gradient to the weights, returns its
-    loss. look: the dev loss, lower is better, and what else it saw; None without a dev split.
+    batches:     returns an iterator of batches, the same ones at every call; it may be endless.
+    gradients:   adds the gradient of one batch to the weights and returns the batch's loss.
+    evaluate:    returns the dev loss, lower is better, and further measures; None without a dev split.
+    steps:       at most; fewer where the batches end, the dev loss stops falling or the budget is too short.
+    warmup, decay: see `lr_schedule`; lr is the peak.
+    evaluations: on dev, in equal distances, besides the one before the first step. patience: evaluations without a
+                 lower dev loss after which training stops early.
+    replan_at:   the steps after which the number of steps is fitted to the budget.
+    fused:       whether the optimizer is torch's fused AdamW, whose last bits differ from those of the plain one.
     """
 
     name: str
@@ -34,162 +42,250 @@ class Lesson:
     lr: float
     batches: Callable[[], Iterator[Any]]
     gradients: Callable[[Any], float]
-    look: Callable[[], tuple[float, dict[str, float]]] | None
-    warmup: float = 0.1  # share of the steps
-    clip: float = 1.0
-    looks: int = 4  # besides the one before the first step
-    patience: int = 2  # looks without a better one that end it
+    evaluate: Callable[[], tuple[float, dict[str, float]]] | None = None
+    warmup: float = 0.1
+    decay: Decay = "cosine"
+    max_grad_norm: float = 1.0
+    evaluations: int = 4
+    patience: int = 2
+    replan_at: Container[int] = (3, 10)
+    fused: bool = False
 
 
-class Course:
-    """One lesson for the weights of a model that learn."""
+class LoopLog(Protocol):
+    """What a training loop needs of a log; see `training_process.MetricsLog`."""
 
-    def __init__(self, model: Any, lesson: Lesson, log: Log, bookmark: Bookmark, budget_seconds: float) -> None:
-        self.model, self.lesson, self.log, self.bookmark = model, lesson, log, bookmark
-        self.budget_seconds = budget_seconds
-        self.steps, self.done = lesson.steps, 0
-        self.losses: list[list[float]] = []
-        self.looks: list[dict[str, float]] = []
-        self.was_cut, self.is_over = False, False
+    @property
+    def seconds(self) -> float: ...
+
+    def add_earlier(self, seconds: float) -> None: ...
+
+    def write(self, step: int, steps: int, *, seconds_left: float, candidate: str, **values: Any) -> None: ...
+
+
+class EarlyStopping:
+    """The weights with the lowest dev loss so far, and whether `patience` evaluations since then were no better.
+
+    Of equal losses the earlier counts.
+    """
+
+    def __init__(self, patience: int) -> None:
+        self.patience = patience
+        self.best_step = 0
+        self._best_loss, self._evaluations_since = math.inf, 0
+        self._best_weights: dict[str, torch.Tensor] = {}
+
+    @property
+    def is_due(self) -> bool:
+        return self._evaluations_since >= self.patience
+
+    def add(self, step: int, loss: float, model: Any) -> None:
+        """Take note of one evaluation; copy the weights if none were better."""
+        if loss < self._best_loss:
+            self.best_step, self._best_loss, self._evaluations_since = step, loss, 0
+            self._best_weights = {name: value.detach().clone() for name, value in trainable_weights(model).items()}
+        else:
+            self._evaluations_since += 1
+
+    def restore_best(self, model: Any) -> None:
+        """Put the best weights back into the model."""
+        load_weights(model, self._best_weights)
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that decides what happens next, for the training state."""
+        return {
+            "best_step": self.best_step,
+            "best_loss": self._best_loss,
+            "best_weights": self._best_weights,
+            "evaluations_since": self._evaluations_since,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        self.best_step, self._best_loss = state["best_step"], state["best_loss"]
+        self._best_weights, self._evaluations_since = state["best_weights"], state["evaluations_since"]
+
+
+class TrainingLoop:
+    """One training loop over the trainable weights of a model.
+
+    step:    steps taken. steps: steps planned, fewer than the plan's where the budget is too short (`is_cut_short`).
+    history: one point a step {"step", "seconds", "loss"} and one an evaluation {"step", "seconds", "dev", measures…}.
+    choice:  in words, which weights the model has at the end.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        plan: TrainingPlan,
+        log: LoopLog,
+        saved_state: TrainingState | None = None,
+        budget_seconds: float = math.inf,
+    ) -> None:
+        self.model, self.plan, self.log = model, plan, log
+        self.saved_state, self.budget_seconds = saved_state, budget_seconds
+        self.step, self.steps = 0, plan.steps
+        self.is_cut_short, self.is_over = False, False
         self.choice = ""
-        self._kept: dict[str, torch.Tensor] = {}
-        self._best, self._since = math.inf, 0
-        self._began, self._earlier = log.seconds, 0.0
+        self.history: list[Point] = []
+        self._early_stopping = EarlyStopping(plan.patience)
+        self._began, self._earlier_seconds = log.seconds, 0.0
 
     @property
     def seconds(self) -> float:
-        """What it took so far, in this process and in those before that were killed."""
-        return self._earlier + self.log.seconds - self._began
+        """Seconds of the loop so far, in this process and in those that were killed."""
+        return self._earlier_seconds + self.log.seconds - self._began
+
+    @property
+    def losses(self) -> list[list[float]]:
+        """[step, loss] of every step."""
+        return [[point["step"], point["loss"]] for point in self.history if "loss" in point]
+
+    @property
+    def evaluations(self) -> list[Point]:
+        """{"step", "loss"} of every evaluation, with its further measures."""
+        return [
+            {"step": point["step"], "loss": point["dev"]}
+            | {name: value for name, value in point.items() if name not in ("step", "seconds", "dev")}
+            for point in self.history
+            if "dev" in point
+        ]
 
     def run(self) -> None:
-        """Train until the steps or the patience or the time is over, then put the best weights back."""
+        """Train until steps, batches, patience or budget are used up; then put the best weights back."""
         import torch
 
-        learning = list(learned(self.model).values())
-        optimizer = torch.optim.AdamW(learning, lr=self.lesson.lr, weight_decay=0.0)
+        weights = list(trainable_weights(self.model).values())
+        optimizer = torch.optim.AdamW(weights, lr=self.plan.lr, weight_decay=0.0, fused=self.plan.fused or None)
         self._resume(optimizer)
         if self.is_over:
             return
-        if not self.done:
-            self._look()
-        for batch in islice(self.lesson.batches(), self.done, None):
-            if self.done >= self.steps or (self.lesson.look and self._since >= self.lesson.patience):
+        if not self.step:
+            self._evaluate()
+        for batch in islice(self.plan.batches(), self.step, None):
+            if self.step >= self.steps or self._early_stopping.is_due:
                 break
-            self._step(batch, optimizer, learning)
-            self.bookmark.save(lambda: self._state(optimizer))
-        self._put_back()
+            self._take_step(batch, optimizer, weights)
+            self._save_state(optimizer)
+        self._choose_weights()
         self.is_over = True
-        self.bookmark.save(lambda: self._state(optimizer), now=True)
+        self._save_state(optimizer, now=True)
 
-    def _step(self, batch: Any, optimizer: torch.optim.Optimizer, learning: list[torch.Tensor]) -> None:
+    def _take_step(self, batch: Any, optimizer: torch.optim.Optimizer, weights: list[torch.Tensor]) -> None:
         import torch
 
+        plan = self.plan
         for group in optimizer.param_groups:
-            group["lr"] = self.lesson.lr * pace(self.done, self.steps, self.lesson.warmup)
-        loss = self.lesson.gradients(batch)
-        torch.nn.utils.clip_grad_norm_(learning, self.lesson.clip)
+            group["lr"] = plan.lr * lr_factor(self.step, self.steps, plan.warmup, plan.decay)
+        loss = plan.gradients(batch)
+        torch.nn.utils.clip_grad_norm_(weights, plan.max_grad_norm)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        self.done += 1
-        self.losses.append([self.done, loss])
-        self._heed_time()
-        self._write(loss=loss)
-        if self.done in self._look_at():
-            self._look()
+        self.step += 1
+        self._fit_budget()
+        self._add_point({"loss": loss})
+        if self.step in self._evaluation_steps():
+            self._evaluate()
 
-    def _heed_time(self) -> None:
-        """After a few steps it is known what one costs: plan no more than the budget pays for."""
-        if self.done not in TIMED_AT or math.isinf(self.budget_seconds):
+    def _fit_budget(self) -> None:
+        """Plan no more steps than the rest of the budget pays for, once the cost of a step is known."""
+        if self.step not in self.plan.replan_at or math.isinf(self.budget_seconds):
             return
-        affordable = self.done + int((self.budget_seconds - self.seconds) / max(self._step_seconds(), 1e-6))
+        affordable = self.step + int((self.budget_seconds - self.seconds) / max(self._step_seconds(), 1e-6))
         if affordable < self.steps:
-            self.steps, self.was_cut = max(affordable, self.done), True
+            self.steps, self.is_cut_short = max(affordable, self.step), True
 
-    def _look(self) -> None:
-        """Measure the dev loss, and keep the weights if none were better."""
-        if self.lesson.look is None:
+    def _evaluate(self) -> None:
+        if self.plan.evaluate is None:
             return
-        loss, more = self.lesson.look()
-        self.looks.append({"step": self.done, "loss": loss} | more)
-        self._write(dev=loss)
-        if loss < self._best:
-            self._best, self._since = loss, 0
-            self._kept = {name: value.detach().clone() for name, value in learned(self.model).items()}
-            self.choice = f"step {self.done}"
-        else:
-            self._since += 1
+        loss, measures = self.plan.evaluate()
+        self._add_point({"dev": loss} | measures)
+        self._early_stopping.add(self.step, loss, self.model)
 
-    def _look_at(self) -> set[int]:
-        return {round(self.steps * place / self.lesson.looks) for place in range(1, self.lesson.looks + 1)}
+    def _evaluation_steps(self) -> set[int]:
+        count = self.plan.evaluations
+        return {round(self.steps * number / count) for number in range(1, count + 1)}
 
-    def _put_back(self) -> None:
-        if self.lesson.look is None:
-            self.choice = f"step {self.done}, the last: there is no dev split to choose by"
+    def _choose_weights(self) -> None:
+        if self.plan.evaluate is None:
+            self.choice = f"step {self.step}, the last: there is no dev split to choose by"
             return
-        _set(self.model, self._kept)
+        self._early_stopping.restore_best(self.model)
+        self.choice = f"step {self._early_stopping.best_step}"
+
+    def _add_point(self, values: Point) -> None:
+        point = {"step": self.step, "seconds": self.log.seconds} | values
+        self.history.append(point)
+        self._write_point(point)
+
+    def _write_point(self, point: Point) -> None:
+        values = {name: point[name] for name in ("loss", "dev") if name in point}
+        self._write(point["step"], seconds=round(point["seconds"], 2), **values)
+
+    def _write(self, step: int, **values: Any) -> None:
+        self.log.write(step, self.steps, seconds_left=self._seconds_left(), candidate=self.plan.name, **values)
 
     def _step_seconds(self) -> float:
-        # The looks to come are paid for too: their share is in the seconds so far.
-        return self.seconds / max(self.done, 1)
-
-    def _write(self, **values: float) -> None:
-        self.log.write(self.done, self.steps, seconds_left=self._seconds_left(), candidate=self.lesson.name, **values)
+        """Mean cost of a step. Evaluations count too: the budget also pays for those to come."""
+        return self.seconds / max(self.step, 1)
 
     def _seconds_left(self) -> float:
-        """By the pace so far; before the first step all of the budget, or nothing known without one."""
+        """Return the cost of the steps to come, at most the rest of the budget; before the first step all of that."""
         budget = 0.0 if math.isinf(self.budget_seconds) else max(self.budget_seconds - self.seconds, 0.0)
-        if not self.done:
+        if not self.step:
             return budget
-        left = self._step_seconds() * (self.steps - self.done)
-        return min(left, budget) if budget else left
+        cost = self._step_seconds() * (self.steps - self.step)
+        return min(cost, budget) if budget else cost
 
-    def _state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-        own = {name: value.detach() for name, value in learned(self.model).items()}
+    def _save_state(self, optimizer: torch.optim.Optimizer, *, now: bool = False) -> None:
+        if self.saved_state is not None:
+            self.saved_state.save(lambda: self._collect_state(optimizer), now=now)
+
+    def _collect_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+        """Return everything that the next step depends on."""
         return {
-            "weights": own,
+            "weights": {name: value.detach() for name, value in trainable_weights(self.model).items()},
             "optimizer": optimizer.state_dict(),
-            "kept": self._kept,
-            "best": self._best,
-            "since": self._since,
-            "done": self.done,
+            "random": training_state.random_state(),
+            "early_stopping": self._early_stopping.state(),
+            "step": self.step,
             "steps": self.steps,
-            "losses": self.losses,
-            "looks": self.looks,
-            "was_cut": self.was_cut,
+            "history": self.history,
+            "is_cut_short": self.is_cut_short,
             "is_over": self.is_over,
             "choice": self.choice,
-            "seconds": self.seconds,
+            "loop_seconds": self.seconds,
+            "log_seconds": self.log.seconds,
         }
 
     def _resume(self, optimizer: torch.optim.Optimizer) -> None:
-        state = self.bookmark.load()
+        state = self.saved_state.load() if self.saved_state is not None else None
         if state is None:
             return
-        _set(self.model, state["weights"])
+        load_weights(self.model, state["weights"])
         optimizer.load_state_dict(state["optimizer"])
-        self._kept, self._best, self._since = state["kept"], state["best"], state["since"]
-        self.done, self.steps = state["done"], state["steps"]
-        self.losses, self.looks = state["losses"], state["looks"]
-        self.was_cut, self.is_over, self.choice = state["was_cut"], state["is_over"], state["choice"]
-        self._earlier = state["seconds"]
-        self._tell_again()
+        training_state.restore_random_state(state["random"])
+        self._early_stopping.load(state["early_stopping"])
+        self.step, self.steps, self.history = state["step"], state["steps"], state["history"]
+        self.is_cut_short, self.is_over, self.choice = state["is_cut_short"], state["is_over"], state["choice"]
+        self._earlier_seconds = state["loop_seconds"]
+        self.log.add_earlier(state["log_seconds"])
+        self._began = self.log.seconds
+        self._write_history_again()
 
-    def _tell_again(self) -> None:
-        """The lines the killed process wrote went with it: its curves are told once more."""
-        name, left = self.lesson.name, self._seconds_left()
-        self.log.write(self.done, self.steps, seconds_left=left, candidate=name, note=GOING_ON)
-        for step, loss in self.losses:
-            self.log.write(int(step), self.steps, seconds_left=left, candidate=name, loss=loss)
-        for look in self.looks:
-            self.log.write(int(look["step"]), self.steps, seconds_left=left, candidate=name, dev=look["loss"])
+    def _write_history_again(self) -> None:
+        """Write the lines of the killed process once more: its metrics file was replaced by this process's."""
+        for point in self.history:
+            self._write_point(point)
+        self._write(self.step, note=RESUMED)
 
 
-def learned(model: Any) -> dict[str, Any]:
-    """The weights that learn, by name."""
+def trainable_weights(model: Any) -> dict[str, Any]:
+    """Return the weights that learn, by name."""
     return {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
 
 
-def _set(model: Any, values: dict[str, torch.Tensor]) -> None:
-    own = learned(model)
+def load_weights(model: Any, values: dict[str, torch.Tensor]) -> None:
+    """Copy the values into the model's trainable weights of these names."""
+    weights = trainable_weights(model)
     for name, value in values.items():
-        own[name].data.copy_(value)
+        weights[name].data.copy_(value)

@@ -1,4 +1,4 @@
-"""What a reranker's training is asked to do, checked before anything is loaded."""
+"""Hyperparameters and files of a reranker training, checked before anything is loaded."""
 
 from __future__ import annotations
 
@@ -7,35 +7,36 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from common.renamed_keys import with_current_keys
 from retrieval.engine.encoders.cross_encoder import DEFAULT_DEPTH
-from tuning.engine.process.training_process import CannotFit, check_positive, known
+from tuning.engine.process.training_process import TrainingError, check_fields, check_positive
 
 _FILES = ("queries", "passages", "candidates", "vectors")
-_NEEDED = (*_FILES, "base", "query_path")
+_REQUIRED = (*_FILES, "base", "query_path")
 _POSITIVE = (
-    *("depth", "most_judged", "near", "max_tokens", "lr", "epochs", "batch"),
-    *("looks", "patience", "least_queries", "dev_queries"),
+    *("depth", "max_judged", "false_negative_ratio", "max_tokens", "lr", "epochs", "batch_size"),
+    *("evaluations", "patience", "min_queries", "max_dev_queries"),
 )
 
 
 @dataclass(frozen=True)
 class RerankerSettings:
-    """Everything that decides the weights, besides the data and the seed."""
+    """The hyperparameters: everything that decides the weights, besides the data and the seed."""
 
     base: str = ""  # a cross-encoder's or an encoder's name or folder; empty: the specification's
-    depth: int = DEFAULT_DEPTH  # how many passages of a ranking it will be given
-    mined: int = 4  # unjudged passages of the ranking in a list, as its lowest group
-    most_judged: int = 12  # judged passages of a list: its best and its worst
-    near: float = 0.95  # an unjudged passage above this share of the positive's base score is in no list
+    depth: int = DEFAULT_DEPTH  # how many passages of a ranking it reranks
+    max_mined: int = 4  # unjudged passages of the ranking in a list, as its lowest group
+    max_judged: int = 12  # judged passages of a list: its best and its worst
+    false_negative_ratio: float = 0.95  # an unjudged passage above this share of the positive's score is in no list
     max_tokens: int = 128  # of query and passage together
     lr: float = 5e-5
     epochs: int = 2
-    batch: int = 4  # lists in a step
+    batch_size: int = 4  # lists in a step
     warmup: float = 0.1  # share of the steps
-    looks: int = 3  # at the dev queries, besides the one before the first step
-    patience: int = 2  # looks without a better one that end it
-    least_queries: int = 8
-    dev_queries: int = 100
+    evaluations: int = 3  # of the dev queries, besides the one before the first step
+    patience: int = 2  # evaluations without a lower dev loss after which training stops early
+    min_queries: int = 8
+    max_dev_queries: int = 100
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,11 @@ class RerankerSpec:
     passages:   passage file. vectors: .npy matrix (n, dim) of its first n passages.
     candidates: JSONL rows {"query_id", "passages": [ids, best first], "scores": [their fused scores]}.
     base:       the weights to begin with, a cross-encoder's or an encoder's: name or folder.
-    query_path: the encoder whose vectors those are, and what it wants before a query: how near an unjudged
-                passage lies to a relevant one is told by it.
+    query_path, query_prefix: the encoder of those vectors, and the prefix of its queries: they decide how close an
+                unjudged passage lies to a relevant one.
     threads:    0 for every core. budget_seconds: None for no limit; a run that meets it stops early
                 and is then no longer the same on every machine.
-    bookmark_seconds: how often it is written down where the training stands.
+    state_seconds: between two saves of the training state, from which a killed training resumes.
     """
 
     queries: Path
@@ -63,15 +64,20 @@ class RerankerSpec:
     seed: int = 0
     threads: int = 0
     budget_seconds: float | None = None
-    bookmark_seconds: float = 30.0
+    state_seconds: float = 30.0
     settings: RerankerSettings = field(default_factory=RerankerSettings)
 
 
-def read_spec(given: Mapping[str, Any]) -> RerankerSpec:
-    """The specification; keys it does not know are refused, so that no setting is lost in a typo. Raises CannotFit."""
-    if missing := [name for name in _NEEDED if not given.get(name)]:
-        raise CannotFit(f"the specification lacks {', '.join(missing)}.")
-    settings = RerankerSettings(**known(RerankerSettings, given.get("settings") or {}))
+def read_spec(content: Mapping[str, Any]) -> RerankerSpec:
+    """Return the specification. Raises TrainingError; an unknown key is an error, so that no typo loses a setting.
+
+    Keys of earlier versions are read too.
+    """
+    values = with_current_keys("reranker specification", content)
+    if missing := [name for name in _REQUIRED if not values.get(name)]:
+        raise TrainingError(f"the specification lacks {', '.join(missing)}.")
+    overrides = with_current_keys("reranker settings", values.get("settings") or {})
+    settings = RerankerSettings(**check_fields(RerankerSettings, overrides))
     check_positive(settings, _POSITIVE)
-    values = known(RerankerSpec, given) | {name: Path(given[name]) for name in _FILES} | {"settings": settings}
-    return RerankerSpec(**values)
+    paths = {name: Path(values[name]) for name in _FILES}
+    return RerankerSpec(**check_fields(RerankerSpec, values) | paths | {"settings": settings})

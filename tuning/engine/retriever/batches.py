@@ -1,7 +1,7 @@
-"""One step's worth of queries, the distinct passages they look at, and what each query says about each of them.
+"""Training data of the retriever and its batches: the queries of a step, their passages, in-batch negatives.
 
-A passage wanted by several queries of a batch is encoded once. What one query wants is looked at by all
-the others too, by the rules of `candidates`: right, wrong, or neither because it is unjudged and near.
+A passage that several queries of a batch bring is encoded once. The passages of one query count for all the other
+queries too, by the rules of `candidates`: positive, negative, or neither because it may be a false negative.
 """
 
 from __future__ import annotations
@@ -14,36 +14,45 @@ import numpy as np
 
 from curation.engine.statistics.relevance import RELEVANT_FROM
 from tuning.engine.retriever import targets
-from tuning.engine.retriever.candidates import Bools, Example, Floats, Rows, Vectors, mined, near_positives
+from tuning.engine.retriever.candidates import (
+    Bools,
+    Floats,
+    Rows,
+    TrainingExample,
+    Vectors,
+    likely_false_negatives,
+    mine_hard_negatives,
+)
 from tuning.engine.retriever.retriever_spec import RetrieverSettings
 from tuning.engine.retriever.whitening import Whitening
 
 
 @dataclass(frozen=True)
-class Material:
-    """Everything a road trains on. Row i of a text list and of its vectors is the same thing.
+class TrainingData:
+    """Everything a training strategy trains on. Row i of a text list and of its vectors is the same thing.
 
     queries, passages: with their prefixes. query_vectors (n, dim), passage_vectors (N, dim): the base's, of length 1.
-    looked_at: ascending rows of the passages that the quick roads look at. head: what stands behind the query side at
-    first; aims (n, dim): the queries behind it, of length 1, which an anchor holds to.
+    candidate_rows: ascending rows of the passages in the softmax of the strategies with frozen passage vectors.
+    whitening: the matrix behind the query side at first.
     """
 
     queries: Sequence[str]
     passages: Sequence[str]
     query_vectors: Vectors
     passage_vectors: Vectors
-    examples: Sequence[Example]
-    looked_at: Rows
-    head: Whitening
+    examples: Sequence[TrainingExample]
+    candidate_rows: Rows
+    whitening: Whitening
 
     @cached_property
-    def aims(self) -> Vectors:
-        moved = self.query_vectors @ self.head.matrix.T
-        found: Vectors = moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), 1e-12)
-        return found
+    def anchor_vectors(self) -> Vectors:
+        """(n, dim) vectors of length 1: the base's queries behind the whitening, which an anchor holds to."""
+        whitened = self.query_vectors @ self.whitening.matrix.T
+        vectors: Vectors = whitened / np.maximum(np.linalg.norm(whitened, axis=1, keepdims=True), 1e-12)
+        return vectors
 
-    def base_scores(self, example: Example) -> Floats:
-        """(N,) cosines of the query with every passage, as the base sees them."""
+    def base_scores(self, example: TrainingExample) -> Floats:
+        """Return (N,) cosines of the query with every passage, by the base."""
         scores: Floats = (self.passage_vectors @ self.query_vectors[example.row]).astype(np.float64)
         return scores
 
@@ -52,115 +61,130 @@ class Material:
 class Batch:
     """Rows are queries, columns passages: every matrix is (batch, passages).
 
-    right, wrong:    the contrast; both empty for a query without a relevant passage.
-    refused, others: for such a query, what was judged not relevant and what is unjudged.
-    judged, human:   support and values of t_H; scored, lm: support and values of t_L.
+    positives, negatives:      of the contrastive loss; both empty for a query without a relevant passage.
+    only_negatives, unjudged:  of such a query: the passages judged not relevant, and those without a judgement.
+    judged, human_target:      support and values of t_H. scored, lm_target: support and values of t_L.
     """
 
     queries: Rows
     passages: Rows
     weights: Floats
-    right: Bools
-    wrong: Bools
-    refused: Bools
-    others: Bools
+    positives: Bools
+    negatives: Bools
+    only_negatives: Bools
+    unjudged: Bools
     judged: Bools
-    human: Floats
+    human_target: Floats
     scored: Bools
-    lm: Floats
+    lm_target: Floats
 
 
-def epochs(count: int, size: int, times: int, rng: np.random.Generator) -> Iterator[Rows]:
-    """`times` shuffles of `count` examples, cut into batches of near-equal size, at most `size`."""
-    for _ in range(times):
+def epoch_batches(count: int, size: int, epochs: int, rng: np.random.Generator) -> Iterator[Rows]:
+    """Shuffle `count` examples once an epoch and cut them into batches of near-equal size, at most `size`."""
+    for _ in range(epochs):
         yield from np.array_split(rng.permutation(count), -(-count // size))
 
 
-def steps(count: int, size: int, times: int) -> int:
-    """How many batches `epochs` gives."""
-    return times * -(-count // size)
+def count_batches(count: int, size: int, epochs: int) -> int:
+    """Return how many batches `epoch_batches` gives."""
+    return epochs * -(-count // size)
 
 
-def chosen(
-    example: Example, scores: Floats, settings: RetrieverSettings, rng: np.random.Generator, most: int
+def choose_passages(
+    example: TrainingExample, scores: Floats, settings: RetrieverSettings, rng: np.random.Generator, max_passages: int
 ) -> list[int]:
-    """Passages one query brings into a batch of the road that has to encode them: at most `most`, and mined ones.
+    """Return the passages of one query in a batch of the dual encoder: at most `max_passages`, and mined ones.
 
-    First a relevant one (another each epoch), then judged-not ones, those the base ranks highest first,
-    then the other judged and the scored ones in random order.
+    First a positive (another each epoch), then judged negatives, those the base ranks highest first, then the other
+    judged and the scored passages in random order, then hard negatives. scores: (N,) of the base.
     """
-    right = rng.permutation(example.right)
-    wrong = example.wrong[np.argsort(-scores[example.wrong], kind="stable")]
-    rest = rng.permutation(np.concatenate([right[1:], example.judged, example.scored]))
-    picked = list(dict.fromkeys([*right[:1], *wrong, *rest]))[:most]
-    if settings.both_mined:
-        near = near_positives(scores, example.right, settings.near)
-        pool = mined(scores, example, near, 4 * settings.both_mined)
-        picked += list(rng.permutation(pool)[: settings.both_mined])
-    return [int(row) for row in picked]
+    positives = rng.permutation(example.positive_rows)
+    negatives = example.negative_rows[np.argsort(-scores[example.negative_rows], kind="stable")]
+    rest = rng.permutation(np.concatenate([positives[1:], example.judged_rows, example.scored_rows]))
+    rows = list(dict.fromkeys([*positives[:1], *negatives, *rest]))[:max_passages]
+    if settings.dual_hard_negatives:
+        barred = likely_false_negatives(scores, example.positive_rows, settings.false_negative_ratio)
+        pool = mine_hard_negatives(scores, example, barred, 4 * settings.dual_hard_negatives)
+        rows += list(rng.permutation(pool)[: settings.dual_hard_negatives])
+    return [int(row) for row in rows]
 
 
-def make(
-    material: Material,
-    examples: Sequence[Example],
+def build_batch(
+    data: TrainingData,
+    examples: Sequence[TrainingExample],
     passages: Sequence[int] | Rows,
     settings: RetrieverSettings,
     *,
     are_hard: bool,
 ) -> Batch:
-    """The batch of these examples over these passages, in any order and with repetitions.
+    """Return the batch of these examples over these passages, given in any order and with repetitions.
 
-    are_hard: the passages are what the base confuses, and an unjudged one that it scores near the positive is left
-    out. Else they came by chance, with other queries, or are the whole corpus: then only one that is all but the
-    positive itself is, because what the base wrongly scores high is what there is to learn (FeedbackQA: both sides,
-    200 queries, 0.661 with the first rule there, 0.669 without; a matrix over the whole corpus, 1,000 queries, 0.606
-    and 0.620).
+    are_hard: the passages are hard negatives of the base; an unjudged one that it scores close to the positive is left
+    out. Else they are in-batch negatives of other queries, or the whole corpus; then an unjudged passage is left out
+    only where it duplicates the positive, because the errors of the base are what there is to learn. FeedbackQA: both
+    sides, 200 queries, 0.661 with the first rule there, 0.669 without; a matrix over the whole corpus, 1,000 queries,
+    0.606 and 0.620.
     """
     columns = np.unique(np.asarray(passages, dtype=np.int64))  # (P,) ascending
-    shape = (len(examples), len(columns))
-    masks = {name: np.zeros(shape, dtype=np.bool_) for name in ("right", "wrong", "refused", "others")}
-    supports = {name: np.zeros(shape, dtype=np.bool_) for name in ("judged", "scored")}
-    human, lm = np.zeros(shape), np.zeros(shape)
-    rows = np.array([example.row for example in examples], dtype=np.int64)
-    vectors = material.passage_vectors[columns]  # (P, dim)
-    base = (material.query_vectors[rows] @ vectors.T).astype(np.float64)  # (B, P)
-    for b, example in enumerate(examples):
-        at, inside = _columns(columns, example.judged)
-        supports["judged"][b, at] = True
-        grades = example.grades[inside]
-        target = targets.human_target(grades, settings.grade_temperature)
-        if target is not None:
-            human[b, at] = target
-        unjudged = ~supports["judged"][b]
-        if example.is_right.any():
-            masks["right"][b, at] = example.is_right[inside]
-            good = material.passage_vectors[example.right]  # in the batch or not
-            if are_hard:
-                left_out = _near(base[b], good @ material.query_vectors[example.row], settings.near)
+    batch = _empty_batch(examples, columns)
+    vectors = data.passage_vectors[columns]  # (P, dim)
+    base = (data.query_vectors[batch.queries] @ vectors.T).astype(np.float64) if are_hard else None  # (B, P)
+    for row, example in enumerate(examples):
+        _add_grades(batch, row, example, settings.grade_temperature)
+        _add_lm_target(batch, row, example)
+        if example.is_positive.any():
+            positives = data.passage_vectors[example.positive_rows]  # in the batch or not
+            if base is not None:
+                scores = positives @ data.query_vectors[example.row]
+                barred = _false_negatives(base[row], scores, settings.false_negative_ratio)
             else:
-                left_out = (vectors @ good.T).max(axis=1) >= settings.twin
-            masks["wrong"][b] = unjudged & ~left_out
-            masks["wrong"][b, at[grades < RELEVANT_FROM]] = True
-        else:
-            masks["refused"][b, at] = grades < RELEVANT_FROM
-            masks["others"][b] = unjudged
-        at, inside = _columns(columns, example.scored)
-        share = example.lm_target[inside]
-        if share.sum() > 0:
-            supports["scored"][b, at] = True
-            lm[b, at] = share / share.sum()
+                barred = (vectors @ positives.T).max(axis=1) >= settings.duplicate_cosine
+            batch.negatives[row] |= ~batch.judged[row] & ~barred
+    return batch
+
+
+def _empty_batch(examples: Sequence[TrainingExample], columns: Rows) -> Batch:
+    shape = (len(examples), len(columns))
+    rows = np.array([example.row for example in examples], dtype=np.int64)
     weights = np.array([example.weight for example in examples])
-    return Batch(rows, columns, weights, human=human, lm=lm, **masks, **supports)
+    names = ("positives", "negatives", "only_negatives", "unjudged", "judged", "scored")
+    masks = {name: np.zeros(shape, dtype=np.bool_) for name in names}
+    return Batch(rows, columns, weights, human_target=np.zeros(shape), lm_target=np.zeros(shape), **masks)
 
 
-def _near(base: Floats, positives: Vectors, share: float) -> Bools:
-    """Which of the batch's passages (P,) the base scores near the query's best positive (right,)."""
-    values = np.concatenate([base, positives.astype(np.float64)])
-    return near_positives(values, np.arange(len(base), len(values)), share)[: len(base)]
+def _add_grades(batch: Batch, row: int, example: TrainingExample, temperature: float) -> None:
+    """Fill in what people's grades say of the batch's passages."""
+    columns, is_in_batch = _columns_of(batch.passages, example.judged_rows)
+    grades = example.grades[is_in_batch]
+    batch.judged[row, columns] = True
+    target = targets.human_target(grades, temperature)
+    if target is not None:
+        batch.human_target[row, columns] = target
+    if example.is_positive.any():
+        batch.positives[row, columns] = example.is_positive[is_in_batch]
+        batch.negatives[row, columns[grades < RELEVANT_FROM]] = True
+    else:
+        batch.only_negatives[row, columns[grades < RELEVANT_FROM]] = True
+        batch.unjudged[row] = ~batch.judged[row]
 
 
-def _columns(columns: Rows, wanted: Rows) -> tuple[Rows, Bools]:
-    """Where the wanted passages stand among the columns, and which of them do."""
-    at = np.searchsorted(columns, wanted).clip(max=max(0, len(columns) - 1))
-    inside: Bools = columns[at] == wanted if len(columns) else np.zeros(len(wanted), dtype=np.bool_)
-    return at[inside], inside
+def _add_lm_target(batch: Batch, row: int, example: TrainingExample) -> None:
+    """Fill in the language model's target, renormalised over the batch's passages."""
+    columns, is_in_batch = _columns_of(batch.passages, example.scored_rows)
+    shares = example.lm_target[is_in_batch]
+    if shares.sum() > 0:
+        batch.scored[row, columns] = True
+        batch.lm_target[row, columns] = shares / shares.sum()
+
+
+def _false_negatives(scores: Floats, positive_scores: Vectors, ratio: float) -> Bools:
+    """Return which of the batch's passages (P,) the base scores close to the query's best positive (positives,)."""
+    values = np.concatenate([scores, positive_scores.astype(np.float64)])
+    return likely_false_negatives(values, np.arange(len(scores), len(values)), ratio)[: len(scores)]
+
+
+def _columns_of(columns: Rows, rows: Rows) -> tuple[Rows, Bools]:
+    """Return the columns of those passages that are in the batch, and which of the passages are."""
+    positions = np.searchsorted(columns, rows).clip(max=max(0, len(columns) - 1))
+    is_in_batch: Bools = columns[positions] == rows if len(columns) else np.zeros(len(rows), dtype=np.bool_)
+    return positions[is_in_batch], is_in_batch

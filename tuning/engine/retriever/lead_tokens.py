@@ -1,10 +1,9 @@
-"""How much of a passage the main road reads: its beginning, again and again, or more of it.
+"""Lead tokens or the whole passage: which of the two the dual encoder learns from.
 
-Where the beginning says what a passage is about, as a title does, it can be read four times for the price of the whole
-once, and teaches more (bench/README.md). Where what answers may stand anywhere, a retriever that learned from
-beginnings is worse than before it learned: ExpertQA 0.826 → 0.820, and 0.834 where it read on. The base knows which of
-the two a corpus is, before anything was learned: does it find the right passages by their beginnings as well as by
-what it reads of the whole?
+Where the lead says what a passage is about, as a title does, four epochs over leads cost as much as one over whole
+passages, and teach more (bench/README.md). Where the answer may stand anywhere, a retriever that learned from leads is
+worse than before the training: ExpertQA 0.826 → 0.820, and 0.834 from whole passages. The base shows which of the two a
+corpus is, before any training: does it find the positives by their leads as well as by the whole passages?
 """
 
 from __future__ import annotations
@@ -14,59 +13,66 @@ from dataclasses import replace
 import numpy as np
 
 from retrieval.engine.encoders import lead_pooling
-from tuning.engine.retriever.batches import Material
-from tuning.engine.retriever.candidates import Example, Rows, filled
-from tuning.engine.retriever.retriever_spec import AUTO, BEGINNING, WHOLE, RetrieverSettings
-from tuning.engine.retriever.trainable_encoder import Tower
-from tuning.engine.retriever.whitening import quality
+from tuning.engine.retriever.batches import TrainingData
+from tuning.engine.retriever.candidates import Rows, TrainingExample, Vectors, fill_pool
+from tuning.engine.retriever.retriever_spec import AUTO, LEAD, WHOLE, RetrieverSettings
+from tuning.engine.retriever.trainable_encoder import TrainableEncoder
+from tuning.engine.retriever.whitening import discounted_gain
 
-QUERIES, PASSAGES = 128, 256  # looked at, at most: three seconds
+MAX_QUERIES, MAX_PASSAGES = 128, 256  # in the comparison: three seconds
 
 
-def choose(material: Material, settings: RetrieverSettings, tower: Tower, seed: int) -> str:
-    """BEGINNING or WHOLE; of equals the cheaper, which is the beginning. tower: the base's passage side.
+def choose_span(data: TrainingData, settings: RetrieverSettings, encoder: TrainableEncoder, seed: int) -> str:
+    """Return LEAD or WHOLE; of equals the cheaper, which is LEAD. encoder: the base's passage side.
 
-    Weights that read beginnings already keep to it, and so does a setting that names one of the two. Measured over the
-    passages right for some training queries, and those that the base ranks first for them.
+    A setting that names one of the two decides, and weights that have lead tokens keep to LEAD. Measured over the
+    positives of some training queries, and the passages that the base ranks first for them.
     """
-    if settings.both_reads != AUTO:
-        return settings.both_reads
-    told = [example for example in material.examples if example.is_right.any()]
-    if tower.begun or not told:
-        return BEGINNING
-    some = [told[at] for at in np.sort(np.random.default_rng(seed).permutation(len(told))[:QUERIES])]
-    right = {int(row) for example in some for row in example.right}
-    pool = filled(right, [_first(material, example) for example in some], PASSAGES)
-    whole = np.ascontiguousarray(material.passage_vectors[pool])  # (m, dim)
-    texts = [material.passages[row] for row in pool]
-    begun = lead_pooling.cut(tower.model.tokenizer, texts, settings.both_train_tokens)
-    longer = [at for at, text in enumerate(texts) if begun[at] != text]
-    short = whole.copy()
-    if longer:
-        short[longer] = tower.vectors([begun[at] for at in longer])
-    queries = material.query_vectors[[example.row for example in some]]
-    rights = [np.searchsorted(pool, np.sort(example.right)) for example in some]
-    return BEGINNING if quality(queries, rights, short, short) >= quality(queries, rights, whole, whole) else WHOLE
+    if settings.passage_span != AUTO:
+        return settings.passage_span
+    examples = [example for example in data.examples if example.is_positive.any()]
+    if encoder.lead_tokens or not examples:
+        return LEAD
+    positions = np.sort(np.random.default_rng(seed).permutation(len(examples))[:MAX_QUERIES])
+    examples = [examples[position] for position in positions]
+    positives = {int(row) for example in examples for row in example.positive_rows}
+    pool = fill_pool(positives, [_ranking(data, example) for example in examples], MAX_PASSAGES)
+    whole = np.ascontiguousarray(data.passage_vectors[pool])  # (m, dim)
+    leads = _lead_vectors(whole, [data.passages[row] for row in pool], encoder, settings.dual_train_tokens)
+    queries = data.query_vectors[[example.row for example in examples]]
+    positions_of = [np.searchsorted(pool, np.sort(example.positive_rows)) for example in examples]
+    lead_gain = discounted_gain(queries, positions_of, leads, leads)
+    return LEAD if lead_gain >= discounted_gain(queries, positions_of, whole, whole) else WHOLE
 
 
-def settled(settings: RetrieverSettings, reads: str) -> RetrieverSettings:
-    """The settings by which the main road then learns."""
-    if reads == BEGINNING:
-        return replace(settings, both_reads=BEGINNING)
+def settings_for(settings: RetrieverSettings, span: str) -> RetrieverSettings:
+    """Return the settings by which the dual encoder learns from LEAD or WHOLE."""
+    if span == LEAD:
+        return replace(settings, passage_span=LEAD)
     return replace(
         settings,
-        both_reads=WHOLE,
-        both_train_tokens=settings.whole_train_tokens,
-        both_max_tokens=settings.whole_max_tokens,
-        both_epochs=settings.whole_epochs,
-        both_beginnings=(),
+        passage_span=WHOLE,
+        dual_train_tokens=settings.whole_train_tokens,
+        dual_max_tokens=settings.whole_max_tokens,
+        dual_epochs=settings.whole_epochs,
+        dual_lead_tokens=(),
     )
 
 
-def _first(material: Material, example: Example) -> Rows:
-    """What the base ranks first for a query, best first, at most PASSAGES."""
-    scores = -material.base_scores(example)
-    most = min(PASSAGES, len(scores))
-    rows = np.argpartition(scores, most - 1)[:most]
-    order: Rows = rows[np.argsort(scores[rows], kind="stable")]
-    return order
+def _lead_vectors(whole: Vectors, texts: list[str], encoder: TrainableEncoder, tokens: int) -> Vectors:
+    """Return the vectors (m, dim) of the first `tokens` tokens of the texts, whose own vectors are `whole`."""
+    leads = lead_pooling.truncate(encoder.model.tokenizer, texts, tokens)
+    longer = [position for position, text in enumerate(texts) if leads[position] != text]
+    vectors = whole.copy()
+    if longer:
+        vectors[longer] = encoder.encode([leads[position] for position in longer])
+    return vectors
+
+
+def _ranking(data: TrainingData, example: TrainingExample) -> Rows:
+    """Return the rows that the base ranks first for a query, best first, at most MAX_PASSAGES."""
+    scores = -data.base_scores(example)
+    depth = min(MAX_PASSAGES, len(scores))
+    rows = np.argpartition(scores, depth - 1)[:depth]
+    ranking: Rows = rows[np.argsort(scores[rows], kind="stable")]
+    return ranking

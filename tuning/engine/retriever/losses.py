@@ -1,8 +1,8 @@
-"""The losses of the retriever, over one matrix of scores a batch.
+"""The losses of the retriever, over one matrix of scores a batch: KL distillation, contrastive loss, anchor.
 
-`scores[b, p]` is E_q(query b) · E_d(passage p) / T_R. Each row has masks that say which passages count
-and how; a row that has nothing to say in a loss adds 0 to it. Every loss is Σ_b w_b · loss_b / B with B all
-rows of the batch, so that a batch with few graded lists does not shout.
+`scores[b, p]` is E_q(query b) · E_d(passage p) / T_R. Each row has masks that say which passages count and how; a row
+without such passages adds 0 to the loss. Every loss is Σ_b w_b · loss_b / B with B all rows of the batch, so that a
+batch with few graded lists has no larger step.
 """
 
 from __future__ import annotations
@@ -12,59 +12,61 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
-_FAR = -1e9  # finite: a row without support keeps a finite gradient
+_MASKED = -1e9  # finite: a row without support keeps a finite gradient
 
 
 def listwise_kl(scores: Tensor, target: Tensor, support: Tensor, weights: Tensor) -> Tensor:
-    """KL(t ‖ p_R | support), the mean over the batch; the human and the LM part alike.
+    """Return the loss of KL distillation, KL(t ‖ p_R | support), the mean over the batch.
 
     scores:  (batch, passages)
-    target:  (batch, passages) a distribution over the support; 0 elsewhere, all 0 where there is none.
+    target:  (batch, passages) a distribution over the support, from people or from the language model; 0 elsewhere,
+             all 0 where there is none.
     support: (batch, passages) bool, the passages p_R is normalised over.
     weights: (batch,)
     Lin et al. 2023 (arXiv 2310.01352, eq. 4) write KL(p_R ‖ p_LSR); with the target first the mean covers
     every good passage and not the best one alone (Izacard et al. 2022, arXiv 2208.03299, §2.2).
     """
-    log_p = scores.masked_fill(~support, _FAR).log_softmax(dim=1)  # (batch, passages)
+    log_p = scores.masked_fill(~support, _MASKED).log_softmax(dim=1)  # (batch, passages)
     log_t = target.clamp_min(1e-30).log()
     per_query = (target * (log_t - log_p)).sum(dim=1)  # (batch,); 0 where the target is 0
     return (weights * per_query).sum() / len(scores)
 
 
-def contrast(scores: Tensor, right: Tensor, wrong: Tensor, weights: Tensor) -> Tensor:
-    """−log(Σ₊ eˢ / (Σ₊ eˢ + Σ₋ eˢ)): the summed marginal of several right passages.
+def contrastive_loss(scores: Tensor, positives: Tensor, negatives: Tensor, weights: Tensor) -> Tensor:
+    """Return the contrastive loss −log(Σ₊ eˢ / (Σ₊ eˢ + Σ₋ eˢ)): the summed marginal of several positives.
 
-    right, wrong: (batch, passages) bool, disjoint. A passage in neither is not looked at. After
-    arXiv 2504.05220 (§3); with one right passage a row it is InfoNCE.
+    positives, negatives: (batch, passages) bool, disjoint. A passage in neither does not count. After
+    arXiv 2504.05220 (§3); with one positive a row it is InfoNCE.
     """
-    both = scores.masked_fill(~(right | wrong), _FAR).logsumexp(dim=1)  # (batch,)
-    good = scores.masked_fill(~right, _FAR).logsumexp(dim=1)
-    speaks = right.any(dim=1) & wrong.any(dim=1)
-    return (weights * (both - good) * speaks).sum() / len(scores)
+    all_mass = scores.masked_fill(~(positives | negatives), _MASKED).logsumexp(dim=1)  # (batch,)
+    positive_mass = scores.masked_fill(~positives, _MASKED).logsumexp(dim=1)
+    has_both = positives.any(dim=1) & negatives.any(dim=1)
+    return (weights * (all_mass - positive_mass) * has_both).sum() / len(scores)
 
 
-def contrast_back(scores: Tensor, right: Tensor, wrong: Tensor, weights: Tensor) -> Tensor:
-    """The contrast from the passages' side: which of the batch's queries does each answer?
+def passage_contrastive_loss(scores: Tensor, positives: Tensor, negatives: Tensor, weights: Tensor) -> Tensor:
+    """Return the contrastive loss of each passage over the batch's queries: which of them does it answer?
 
-    Over the passages that are right for a query, the mean of −log(Σ₊ eˢ / (Σ₊ eˢ + Σ₋ eˢ)) down the column, each
-    with the mean weight of the queries it is right for; 0 without one. It asks nothing more of the encoders. As in
-    CLIP (arXiv 2103.00020, figure 3), where every column has one right row; here it may have several.
+    Over the passages that are positive for a query, the mean of −log(Σ₊ eˢ / (Σ₊ eˢ + Σ₋ eˢ)) down the column, each
+    with the mean weight of the queries it is positive for; 0 without one. No further encoding is needed. As in CLIP
+    (arXiv 2103.00020, figure 3), where every column has one positive row; here it may have several.
     """
-    shares = right.to(scores.dtype)  # (batch, passages)
+    shares = positives.to(scores.dtype)  # (batch, passages)
     counts = shares.sum(dim=0)  # (passages,)
-    of_column = (weights @ shares) / counts.clamp_min(1.0)
-    return contrast(scores.T, right.T, wrong.T, of_column) * len(counts) / (counts > 0).sum().clamp_min(1)
+    column_weights = (weights @ shares) / counts.clamp_min(1.0)
+    loss = contrastive_loss(scores.T, positives.T, negatives.T, column_weights)
+    return loss * len(counts) / (counts > 0).sum().clamp_min(1)
 
 
-def push_down(scores: Tensor, wrong: Tensor, others: Tensor, weights: Tensor) -> Tensor:
-    """−log(1 − p_R(judged not relevant)): all a query without a relevant passage can teach.
+def negatives_only_loss(scores: Tensor, negatives: Tensor, others: Tensor, weights: Tensor) -> Tensor:
+    """Return −log(1 − p_R(negatives)), the only loss of a query without a relevant passage.
 
-    wrong, others: (batch, passages) bool, disjoint: judged not relevant, and what they compete with. Of
-    the others none is called right; the mass may go to any of them.
+    negatives, others: (batch, passages) bool, disjoint: judged not relevant, and the unjudged passages they compete
+    with. None of the others is called relevant; the mass may go to any of them.
     """
-    return contrast(scores, others, wrong, weights)
+    return contrastive_loss(scores, others, negatives, weights)
 
 
-def anchor(vectors: Tensor, before: Tensor) -> Tensor:
-    """‖E_q − E_q⁰‖², the mean over the batch: how far the queries (batch, dim) have drifted from the base's."""
-    return (vectors - before).square().sum(dim=1).mean()
+def anchor_penalty(vectors: Tensor, base_vectors: Tensor) -> Tensor:
+    """Return ‖E_q − E_q⁰‖², the mean over the batch: how far the queries (batch, dim) have moved from the base's."""
+    return (vectors - base_vectors).square().sum(dim=1).mean()

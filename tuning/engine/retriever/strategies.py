@@ -1,255 +1,227 @@
-"""The ways a retriever learns.
+"""The training strategies of a retriever: dual encoder, query encoder, query adapter.
 
-Main road: one set of weights for both sides; the passages of a batch are encoded anew at every step, and
-afterwards the corpus is embedded again. The two quick ones leave the passages' vectors, and with them the index, as
-they are: the query encoder, or, in seconds, only the head behind it. Every road begins with the head of `whitening`;
-on two of them it stays as it is and the encoder learns, on the third it is what learns.
+Dual encoder: one set of weights for both sides; the passages of a batch are encoded anew at every step, and after the
+training the corpus is embedded again. The other two leave the passage vectors, and with them the index, as they are:
+they train the query encoder or, in seconds, a matrix behind it alone. Every strategy starts with the head of
+`whitening`; in two of them the head stays as it is and the encoder learns, in the third the head is what learns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
-from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tuning.engine.process.checkpoints import Bookmark
-from tuning.engine.process.progress import Progress
+from tuning.engine.process.progress import CandidateLog, Progress
+from tuning.engine.process.training_loop import TrainingLoop, TrainingPlan
+from tuning.engine.process.training_state import TrainingState
 from tuning.engine.retriever import batches, losses
-from tuning.engine.retriever.batches import Batch, Material
+from tuning.engine.retriever.batches import Batch, TrainingData
 from tuning.engine.retriever.candidates import Rows, Vectors
-from tuning.engine.retriever.retriever_spec import ADAPTER, BOTH, QUERY, RetrieverSettings
-from tuning.engine.retriever.trainable_encoder import Tower
+from tuning.engine.retriever.retriever_spec import DUAL_ENCODER, QUERY_ADAPTER, QUERY_ENCODER, RetrieverSettings
+from tuning.engine.retriever.trainable_encoder import TrainableEncoder
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-Embed = Callable[[Tower, Material, Batch], "tuple[Tensor, Tensor]"]
+Embed = Callable[[TrainableEncoder, TrainingData, Batch], "tuple[Tensor, Tensor]"]
 
-_LEAST_STEPS = 4  # measured before a budget may shorten what was planned
+_MIN_TIMED_STEPS = 4  # before a budget may shorten the plan
 
 
 @dataclass(frozen=True)
-class Road:
-    """A way to learn: its name, its batches in order, how many, and how a batch becomes vectors."""
+class Strategy:
+    """A training strategy: its name, its batches in order, how many, and how a batch becomes vectors.
+
+    max_tokens: of a text while training. is_symmetric: whether passages are contrasted over the batch's queries too.
+    """
 
     name: str
-    batches: Iterable[Batch]
+    batches: Callable[[], Iterator[Batch]]
     steps: int
     lr: float
     embed: Embed
     temperature: float
-    anchor: float
-    max_tokens: int | None = None  # read of a text while training
-    looks_back: bool = False  # whether passages are contrasted over the batch's queries, too
+    anchor_weight: float
+    max_tokens: int | None = None
+    is_symmetric: bool = False
 
 
-def both(material: Material, settings: RetrieverSettings, seed: int) -> Road:
-    """The main road. A batch's passages are what each query chose; see `batches.chosen`."""
-    size, times = settings.both_batch, settings.both_epochs
-    return Road(
-        name=BOTH,
-        batches=_both_batches(material, settings, np.random.default_rng(seed)),
-        steps=batches.steps(len(material.examples), size, times),
-        lr=settings.both_lr,
+def dual_encoder(data: TrainingData, settings: RetrieverSettings, seed: int) -> Strategy:
+    """Return the strategy that trains both sides. A batch's passages: see `batches.choose_passages`."""
+    return Strategy(
+        name=DUAL_ENCODER,
+        batches=lambda: _dual_batches(data, settings, np.random.default_rng(seed)),
+        steps=batches.count_batches(len(data.examples), settings.dual_batch_size, settings.dual_epochs),
+        lr=settings.dual_lr,
         embed=_embed_both,
         temperature=settings.temperature,
-        anchor=0.0,
-        max_tokens=settings.both_train_tokens,
-        looks_back=True,
+        anchor_weight=0.0,
+        max_tokens=settings.dual_train_tokens,
+        is_symmetric=True,
     )
 
 
-def query(material: Material, settings: RetrieverSettings, seed: int) -> Road:
-    """The query encoder, its head left as it is."""
-    return Road(
-        name=QUERY,
-        batches=_quick_batches(material, settings, seed, settings.query_epochs),
-        steps=batches.steps(len(material.examples), settings.query_batch, settings.query_epochs),
+def query_encoder(data: TrainingData, settings: RetrieverSettings, seed: int) -> Strategy:
+    """Return the strategy that trains the query encoder, its head left as it is."""
+    return Strategy(
+        name=QUERY_ENCODER,
+        batches=lambda: _frozen_batches(data, settings, seed, settings.query_epochs),
+        steps=batches.count_batches(len(data.examples), settings.query_batch_size, settings.query_epochs),
         lr=settings.query_lr,
-        embed=_embed_query,
-        temperature=settings.quick_temperature,
-        anchor=settings.anchor,
+        embed=_embed_queries,
+        temperature=settings.frozen_temperature,
+        anchor_weight=settings.anchor_weight,
     )
 
 
-def head(material: Material, settings: RetrieverSettings, seed: int) -> Road:
-    """The head alone, under an anchor: without one it ruins a retriever that has few judgements (`method.md` §7)."""
-    one = batches.steps(len(material.examples), settings.query_batch, 1)
-    times = min(settings.adapter_epochs, max(1, settings.adapter_steps // one))
-    return Road(
-        name=ADAPTER,
-        batches=_quick_batches(material, settings, seed, times),
-        steps=times * one,
+def query_adapter(data: TrainingData, settings: RetrieverSettings, seed: int) -> Strategy:
+    """Return the strategy that trains the head alone, under an anchor.
+
+    Without an anchor it ruins a retriever that has few judgements (`docs/method.md`).
+    """
+    epoch_steps = batches.count_batches(len(data.examples), settings.query_batch_size, 1)
+    epochs = min(settings.adapter_epochs, max(1, settings.adapter_max_steps // epoch_steps))
+    return Strategy(
+        name=QUERY_ADAPTER,
+        batches=lambda: _frozen_batches(data, settings, seed, epochs),
+        steps=epochs * epoch_steps,
         lr=settings.adapter_lr,
         embed=_embed_adapted,
-        temperature=settings.quick_temperature,
-        anchor=settings.adapter_anchor,
+        temperature=settings.frozen_temperature,
+        anchor_weight=settings.adapter_anchor_weight,
     )
 
 
-def walk(
-    road: Road,
-    tower: Tower,
-    material: Material,
+def train(
+    strategy: Strategy,
+    encoder: TrainableEncoder,
+    data: TrainingData,
     settings: RetrieverSettings,
     progress: Progress,
-    bookmark: Bookmark | None = None,
+    saved_state: TrainingState | None = None,
 ) -> int:
-    """Train the tower along the road; how many steps it took, fewer than planned when the budget ran short.
-
-    bookmark: where it stands, now and then; found there, it goes on from it and ends at the same weights.
-    """
-    import torch
-
-    parameters = list((tower.head if road.name == ADAPTER else tower.model).parameters())
-    optimiser = torch.optim.AdamW(parameters, lr=road.lr, weight_decay=0.0, fused=True)
-    before = progress.step
-    first, total = _resume(bookmark, road, parameters, optimiser, progress)
-    taken, began = first, progress.seconds
-    tower.model.train()
-    for batch in islice(road.batches, first, None):
-        if taken >= total:
-            break
-        for group in optimiser.param_groups:
-            group["lr"] = road.lr * rate(taken, total, settings.warmup)
-        with tower.reading(road.max_tokens):
-            loss = _loss(road, tower, material, batch, settings)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
-        taken += 1
-        progress.step = before + taken
-        progress.write(road.name, loss=float(loss.detach()))
-        if taken - first >= _LEAST_STEPS:
-            total = min(total, taken + progress.fitting_steps((progress.seconds - began) / (taken - first)))
-        if bookmark is not None:
-            bookmark.save(partial(_state, parameters, optimiser, progress, road, taken, total))
-    tower.model.eval()
-    return taken
+    """Train the encoder; return the steps taken, fewer than planned where the budget was too short."""
+    plan = TrainingPlan(
+        name=strategy.name,
+        steps=strategy.steps,
+        lr=strategy.lr,
+        batches=strategy.batches,
+        gradients=lambda batch: _gradients(strategy, encoder, data, batch, settings),
+        warmup=settings.warmup,
+        decay="linear",
+        replan_at=range(_MIN_TIMED_STEPS, strategy.steps),
+        fused=True,
+    )
+    model = encoder.head if strategy.name == QUERY_ADAPTER else encoder.model
+    loop = TrainingLoop(model, plan, CandidateLog(progress, strategy.steps), saved_state, progress.budget_left)
+    encoder.model.train()
+    loop.run()
+    encoder.model.eval()
+    return loop.step
 
 
-def _state(
-    parameters: list[Any], optimiser: Any, progress: Progress, road: Road, taken: int, total: float
-) -> dict[str, Any]:
-    """Everything the next step depends on."""
-    import torch
-
-    return {
-        "weights": [parameter.detach() for parameter in parameters],
-        "optimiser": optimiser.state_dict(),
-        "chance": torch.get_rng_state(),  # dropout's
-        "curve": progress.curves[road.name],
-        "seconds": progress.seconds,
-        "taken": taken,
-        "total": total,
-    }
+def _gradients(
+    strategy: Strategy, encoder: TrainableEncoder, data: TrainingData, batch: Batch, settings: RetrieverSettings
+) -> float:
+    """Add the gradient of the batch's loss to the weights; return the loss."""
+    with encoder.truncated(strategy.max_tokens):
+        loss = _loss(strategy, encoder, data, batch, settings)
+    loss.backward()  # type: ignore[no-untyped-call]
+    return float(loss.detach())
 
 
-def _resume(
-    bookmark: Bookmark | None, road: Road, parameters: list[Any], optimiser: Any, progress: Progress
-) -> tuple[int, float]:
-    """Steps taken and steps planned, after what the bookmark holds was put back."""
-    import torch
-
-    state = bookmark.load() if bookmark is not None else None
-    if state is None:
-        return 0, road.steps
-    for parameter, value in zip(parameters, state["weights"], strict=True):
-        parameter.data.copy_(value)
-    optimiser.load_state_dict(state["optimiser"])
-    torch.set_rng_state(state["chance"])
-    progress.tell_again(road.name, state["curve"], state["seconds"])
-    return state["taken"], state["total"]
-
-
-def rate(step: int, steps: float, warmup: float) -> float:
-    """The share of the learning rate at a step counted from 0: up in a line over the warm-up, then down in a line.
-
-    In (0, 1]: neither the first step nor the last is wasted on 0.
-    """
-    rising = max(1, round(warmup * steps))
-    if step < rising:
-        return (step + 1) / rising
-    return max((steps - step) / (steps - rising + 1), 1.0 / (steps + 1))
-
-
-def _both_batches(material: Material, settings: RetrieverSettings, rng: np.random.Generator) -> Iterator[Batch]:
-    for rows in batches.epochs(len(material.examples), settings.both_batch, settings.both_epochs, rng):
-        examples = [material.examples[i] for i in rows]
+def _dual_batches(data: TrainingData, settings: RetrieverSettings, rng: np.random.Generator) -> Iterator[Batch]:
+    for rows in batches.epoch_batches(len(data.examples), settings.dual_batch_size, settings.dual_epochs, rng):
+        examples = [data.examples[row] for row in rows]
         passages = [
             passage
             for example in examples
-            for passage in batches.chosen(example, material.base_scores(example), settings, rng, settings.both_list)
+            for passage in batches.choose_passages(
+                example, data.base_scores(example), settings, rng, settings.dual_passages_per_query
+            )
         ]
-        yield batches.make(material, examples, passages, settings, are_hard=bool(settings.both_mined))
+        are_hard = bool(settings.dual_hard_negatives)
+        yield batches.build_batch(data, examples, passages, settings, are_hard=are_hard)
 
 
-def _quick_batches(material: Material, settings: RetrieverSettings, seed: int, times: int) -> Iterator[Batch]:
-    """Every query against all the passages looked at: they cost nothing, being vectors already."""
+def _frozen_batches(data: TrainingData, settings: RetrieverSettings, seed: int, epochs: int) -> Iterator[Batch]:
+    """Every query against all the candidates: they cost nothing, their vectors being known."""
     rng = np.random.default_rng(seed)
-    for rows in batches.epochs(len(material.examples), settings.query_batch, times, rng):
-        examples = [material.examples[i] for i in rows]
-        yield batches.make(material, examples, material.looked_at, settings, are_hard=False)
+    for rows in batches.epoch_batches(len(data.examples), settings.query_batch_size, epochs, rng):
+        examples = [data.examples[row] for row in rows]
+        yield batches.build_batch(data, examples, data.candidate_rows, settings, are_hard=False)
 
 
-def _embed_both(tower: Tower, material: Material, batch: Batch) -> tuple[Tensor, Tensor]:
-    queries = tower.turned(tower.embed([material.queries[row] for row in batch.queries]))
-    return queries, tower.embed([material.passages[row] for row in batch.passages])
+def _embed_both(encoder: TrainableEncoder, data: TrainingData, batch: Batch) -> tuple[Tensor, Tensor]:
+    queries = encoder.apply_head(encoder.embed([data.queries[row] for row in batch.queries]))
+    return queries, encoder.embed([data.passages[row] for row in batch.passages])
 
 
-def _embed_adapted(tower: Tower, material: Material, batch: Batch) -> tuple[Tensor, Tensor]:
-    """What the encoder itself makes of a query does not change: its vectors, and the whitening of them, are the base's.
+def _embed_adapted(encoder: TrainableEncoder, data: TrainingData, batch: Batch) -> tuple[Tensor, Tensor]:
+    """The encoder's own vectors of a query do not change: they, and their whitening, are the base's.
 
-    The matrix learns behind the whitening, as the identity at first: where all directions have their say it learns more
-    than as a change of the whitening itself (FeedbackQA, 200 queries: a gain of 0.045 against 0.029).
+    The matrix learns behind the whitening, as the identity at first: where all directions have the same variance it
+    learns more than as a change of the whitening itself (FeedbackQA, 200 queries: a gain of 0.045 against 0.029).
     """
-    device = tower.model.device
-    queries = tower.turned(_rows(material.aims, batch.queries).to(device))
-    return queries, _rows(material.passage_vectors, batch.passages).to(device)
+    device = encoder.model.device
+    queries = encoder.apply_head(_rows_of(data.anchor_vectors, batch.queries).to(device))
+    return queries, _rows_of(data.passage_vectors, batch.passages).to(device)
 
 
-def _embed_query(tower: Tower, material: Material, batch: Batch) -> tuple[Tensor, Tensor]:
-    queries = tower.turned(tower.embed([material.queries[row] for row in batch.queries]))
-    return queries, _rows(material.passage_vectors, batch.passages).to(queries.device)
+def _embed_queries(encoder: TrainableEncoder, data: TrainingData, batch: Batch) -> tuple[Tensor, Tensor]:
+    queries = encoder.apply_head(encoder.embed([data.queries[row] for row in batch.queries]))
+    return queries, _rows_of(data.passage_vectors, batch.passages).to(queries.device)
 
 
-def _rows(vectors: Vectors, rows: Rows) -> Tensor:
+def _rows_of(vectors: Vectors, rows: Rows) -> Tensor:
     import torch
 
     return torch.from_numpy(np.ascontiguousarray(vectors[rows]))
 
 
-def _loss(road: Road, tower: Tower, material: Material, batch: Batch, settings: RetrieverSettings) -> Tensor:
-    """L = λ_H·w_q·KL(t_H ‖ p_R|J) + λ_L·w_q·KL(t_L ‖ p_R) + λ_N·contrast + λ_A·‖E_q − E_q⁰‖² (`method.md` §3).
-
-    On the main road the contrast is the mean of both directions: at the same cost, two epochs of 200 FeedbackQA queries
-    gave 0.672 with it and 0.662 without.
-    """
-    import torch
-
-    queries, passages = road.embed(tower, material, batch)  # (batch, dim), (passages, dim)
-    scores = queries @ passages.T / road.temperature  # (batch, passages)
+def _loss(
+    strategy: Strategy, encoder: TrainableEncoder, data: TrainingData, batch: Batch, settings: RetrieverSettings
+) -> Tensor:
+    """L = λ_H·w_q·KL(t_H ‖ p_R|J) + λ_L·w_q·KL(t_L ‖ p_R) + λ_N·contrast + λ_A·‖E_q − E_q⁰‖² (`docs/method.md`)."""
+    queries, passages = strategy.embed(encoder, data, batch)  # (batch, dim), (passages, dim)
+    scores = queries @ passages.T / strategy.temperature  # (batch, passages)
 
     def tensor(values: np.ndarray) -> torch.Tensor:
-        made = torch.from_numpy(values)
-        return (made if made.dtype == torch.bool else made.float()).to(scores.device)
+        return _tensor(values, scores.device)
 
     weights = tensor(batch.weights)
-    loss = settings.human * losses.listwise_kl(scores, tensor(batch.human), tensor(batch.judged), weights)
-    loss = loss + settings.lm * losses.listwise_kl(scores, tensor(batch.lm), tensor(batch.scored), weights)
-    right, wrong = tensor(batch.right), tensor(batch.wrong)
-    taught = losses.contrast(scores, right, wrong, weights)
-    if road.looks_back:
-        taught = (taught + losses.contrast_back(scores, right, wrong, weights)) / 2
-    taught = taught + losses.push_down(scores, tensor(batch.refused), tensor(batch.others), weights)
-    loss = loss + settings.contrastive * taught
-    if road.anchor:
-        before = _rows(material.aims, batch.queries).to(scores.device)
-        loss = loss + road.anchor * losses.anchor(queries, before)
+    loss = settings.human_weight * losses.listwise_kl(scores, tensor(batch.human_target), tensor(batch.judged), weights)
+    loss = loss + settings.lm_weight * losses.listwise_kl(
+        scores, tensor(batch.lm_target), tensor(batch.scored), weights
+    )
+    loss = loss + settings.contrastive_weight * _contrast(strategy, scores, batch, weights)
+    if strategy.anchor_weight:
+        base = _rows_of(data.anchor_vectors, batch.queries).to(scores.device)
+        loss = loss + strategy.anchor_weight * losses.anchor_penalty(queries, base)
     return loss
+
+
+def _contrast(strategy: Strategy, scores: Tensor, batch: Batch, weights: Tensor) -> Tensor:
+    """Return the contrastive loss, with that of the queries without a relevant passage.
+
+    For the dual encoder it is the mean of both directions: at the same cost, two epochs of 200 FeedbackQA queries gave
+    0.672 with it and 0.662 without.
+    """
+    positives, negatives = _tensor(batch.positives, scores.device), _tensor(batch.negatives, scores.device)
+    loss = losses.contrastive_loss(scores, positives, negatives, weights)
+    if strategy.is_symmetric:
+        loss = (loss + losses.passage_contrastive_loss(scores, positives, negatives, weights)) / 2
+    only_negatives, unjudged = _tensor(batch.only_negatives, scores.device), _tensor(batch.unjudged, scores.device)
+    return loss + losses.negatives_only_loss(scores, only_negatives, unjudged, weights)
+
+
+def _tensor(values: np.ndarray, device: torch.device) -> Tensor:
+    """Return a mask as bool and numbers as float32."""
+    import torch
+
+    tensor = torch.from_numpy(values)
+    return (tensor if tensor.dtype == torch.bool else tensor.float()).to(device)

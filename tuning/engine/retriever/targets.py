@@ -1,6 +1,6 @@
-"""What a ranking ought to be: target distributions over passages, from people and from a language model.
+"""Target distributions over passages: from people's grades and, in LM-supervised retrieval, from the language model.
 
-An unjudged passage never gets a grade here: the human target speaks of judged passages alone.
+An unjudged passage never gets a grade here: the human target covers judged passages alone.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ Bools = NDArray[np.bool_]
 
 
 def human_target(grades: Floats, temperature: float) -> Floats | None:
-    """t_H = softmax(ḡ / T_g) over the judged passages; None when none of them is relevant.
+    """Return t_H = softmax(ḡ / T_g) over the judged passages; None when none of them is relevant.
 
     grades: (m,) consensus grades ḡ of the judged passages, fractions allowed (ListNet's top-one
     probabilities, Cao et al. 2007, doi:10.1145/1273496.1273513, over grades divided by T_g).
-    A query without a relevant passage has no target: it teaches by its negatives only.
+    A query without a relevant passage has no target: only its negatives train the retriever.
     """
     if not relevance.has_relevant(grades):
         return None
@@ -27,12 +27,12 @@ def human_target(grades: Floats, temperature: float) -> Floats | None:
 
 
 def lm_target(scores: Floats, temperature: float, without_passage: float | None = None) -> Floats | None:
-    """t_L = softmax(ℓ / τ) over the scored passages; None when no passage helps the language model.
+    """Return t_L = softmax(ℓ / τ) over the scored passages; None when no passage helps the language model.
 
     scores: (k,) mean log-probability per token of the settled answer given each passage. The mean, and
     not the sum of Lin et al. 2023 (arXiv 2310.01352, §2.4): with a sum divided by τ = 0.01 the target of a
     five-token answer is one-hot and that of a long one uniform. without_passage: ℓ_∅; when no passage beats
-    it the answer needs none, and the query drops out of this part.
+    it the answer needs none, and the query has no such target.
     """
     if not len(scores) or (without_passage is not None and scores.max() <= without_passage):
         return None
@@ -40,7 +40,7 @@ def lm_target(scores: Floats, temperature: float, without_passage: float | None 
 
 
 def positives(grades: Floats) -> Bools:
-    """Return which judged passages (m,) are positive in a contrast: nearest grade 2 or more, or 1 when none reaches 2.
+    """Return which judged passages (m,) are positives: nearest grade 2 or more, or 1 when none reaches 2.
 
     All false when no passage is relevant. Beside a passage of grade 2, a related one is neither positive nor negative.
     """
@@ -49,7 +49,7 @@ def positives(grades: Floats) -> Bools:
 
 
 def query_weights(reliabilities: Floats) -> Floats:
-    """w_q (n,) with mean 1 over the queries learned from, so that the weight does not change the step size."""
+    """Return w_q (n,) with mean 1 over the training queries, so that the weights do not change the step size."""
     mean = float(reliabilities.mean()) if len(reliabilities) else 0.0
     if mean <= 0:
         raise ValueError("At least one query must have a reliability above 0.")
@@ -58,7 +58,7 @@ def query_weights(reliabilities: Floats) -> Floats:
 
 
 def softmax(values: Floats) -> Floats:
-    """(n,) positive numbers of sum 1."""
+    """Return (n,) positive numbers of sum 1."""
     powers = np.exp(values - values.max())
-    out: Floats = powers / powers.sum()
-    return out
+    probabilities: Floats = powers / powers.sum()
+    return probabilities

@@ -1,7 +1,7 @@
-"""An encoder that learns: the modules of a sentence-transformers folder, run with gradients.
+"""Trainable encoder: the modules of a sentence-transformers bi-encoder, run with gradients.
 
-A batch of texts is cut into buckets of like length, because a bucket costs as much as its longest text. A query may
-pass a matrix more than a passage does, the tower's head.
+A batch of texts is cut into buckets of similar length, because a bucket costs as much as its longest text. Queries may
+pass one more matrix than passages do, the head.
 """
 
 from __future__ import annotations
@@ -23,24 +23,27 @@ if TYPE_CHECKING:
 BUCKET = 16
 
 
-class Tower:
-    """One set of weights. `max_tokens` shortens what is read of a text, and stays with the weights when saved.
+class TrainableEncoder:
+    """One set of weights.
 
-    begun: tokens of the beginnings of a passage that are read besides; None for what the weights themselves want.
+    max_tokens:  limits the length of a text, and is saved with the weights.
+    lead_tokens: of the lead pooling of passages; None for those the weights were saved with.
     """
 
-    def __init__(self, folder: str | Path, max_tokens: int | None = None, begun: Sequence[int] | None = None) -> None:
+    def __init__(
+        self, folder: str | Path, max_tokens: int | None = None, lead_tokens: Sequence[int] | None = None
+    ) -> None:
         from sentence_transformers import SentenceTransformer
 
         self.model: SentenceTransformer = SentenceTransformer(str(folder), local_files_only=True)
         if max_tokens is not None:
             self.model.max_seq_length = min(max_tokens, self.model.max_seq_length or max_tokens)
-        self.begun = lead_pooling.wanted(Path(folder)) if begun is None else tuple(begun)
+        self.lead_tokens = lead_pooling.lead_tokens(Path(folder)) if lead_tokens is None else tuple(lead_tokens)
         self.head: Any = None  # a Dense module
 
     @contextmanager
-    def reading(self, max_tokens: int | None) -> Iterator[None]:
-        """For a while, read no more than so many tokens of a text."""
+    def truncated(self, max_tokens: int | None) -> Iterator[None]:
+        """Truncate texts to `max_tokens` within the block; None keeps the usual length."""
         usual = self.model.max_seq_length
         if max_tokens is not None:
             self.model.max_seq_length = min(max_tokens, usual or max_tokens)
@@ -49,7 +52,7 @@ class Tower:
         finally:
             self.model.max_seq_length = usual
 
-    def put_head(self, matrix: Vectors) -> None:
+    def set_head(self, matrix: Vectors) -> None:
         """Put a matrix (dim, dim) behind the query side."""
         import torch
         from sentence_transformers.sentence_transformer.modules import Dense
@@ -59,64 +62,64 @@ class Tower:
             dim, dim, bias=False, activation_function=torch.nn.Identity(), init_weight=torch.from_numpy(matrix.copy())
         ).to(self.model.device)
 
-    def turned(self, vectors: Tensor) -> Tensor:
-        """What the head makes of a query's vectors (n, dim), of length 1; the same ones without a head."""
+    def apply_head(self, vectors: Tensor) -> Tensor:
+        """Return query vectors (n, dim) behind the head, of length 1; unchanged without a head."""
         import torch
 
         if self.head is None:
             return vectors
-        moved: Tensor = self.head.linear(vectors)
-        return torch.nn.functional.normalize(moved, dim=1)
+        projected: Tensor = self.head.linear(vectors)
+        return torch.nn.functional.normalize(projected, dim=1)
 
     @contextmanager
-    def query_side(self) -> Iterator[SentenceTransformer]:
-        """The model that embeds queries, the head among its modules."""
+    def query_model(self) -> Iterator[SentenceTransformer]:
+        """Give the model of the query side within the block: the encoder with the head as its last modules."""
         from sentence_transformers.sentence_transformer.modules import Normalize
 
-        added = [] if self.head is None else [self.head, Normalize()]
-        for module in added:
+        modules = [] if self.head is None else [self.head, Normalize()]
+        for module in modules:
             self.model.append(module)
         try:
             yield self.model
         finally:
-            for _module in added:
+            for _module in modules:
                 del self.model[-1]
 
     def embed(self, texts: Sequence[str]) -> Tensor:
-        """(n, dim) vectors of length 1 in the order of the texts, n ≥ 1, with the gradient of the current mode."""
+        """Return (n, dim) vectors of length 1 in the order of the texts, n ≥ 1, with gradients in training mode."""
         import torch
 
-        order = sorted(range(len(texts)), key=lambda i: (-len(texts[i]), i))
+        order = sorted(range(len(texts)), key=lambda position: (-len(texts[position]), position))
         parts = []
         for start in range(0, len(order), BUCKET):
-            features = self.model.preprocess([texts[i] for i in order[start : start + BUCKET]])
+            features = self.model.preprocess([texts[position] for position in order[start : start + BUCKET]])
             features = {
                 name: value.to(self.model.device) if isinstance(value, torch.Tensor) else value
                 for name, value in features.items()
             }
             parts.append(self.model(features)["sentence_embedding"])
-        back = torch.from_numpy(np.argsort(order))
-        return torch.nn.functional.normalize(torch.cat(parts)[back], dim=1)
+        original_order = torch.from_numpy(np.argsort(order))
+        return torch.nn.functional.normalize(torch.cat(parts)[original_order], dim=1)
 
-    def vectors(self, texts: Sequence[str]) -> Vectors:
-        """The same without a gradient and without dropout, as an array; (0, dim) for none."""
-        return self._quietly(texts, self.embed)
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Return the same as an array, without gradients and dropout; (0, dim) for no texts."""
+        return self._without_gradients(texts, self.embed)
 
-    def query_vectors(self, texts: Sequence[str]) -> Vectors:
-        """The same for queries: behind the head."""
-        return self._quietly(texts, lambda some: self.turned(self.embed(some)))
+    def encode_queries(self, texts: Sequence[str]) -> Vectors:
+        """Return the vectors of queries as an array: behind the head."""
+        return self._without_gradients(texts, lambda queries: self.apply_head(self.embed(queries)))
 
-    def passage_vectors(self, texts: Sequence[str]) -> Vectors:
-        """The same for passages: with their beginnings."""
-        return lead_pooling.mean(texts, self.begun, self.model.tokenizer, self.vectors)
+    def encode_passages(self, texts: Sequence[str]) -> Vectors:
+        """Return the vectors of passages as an array: with lead pooling."""
+        return lead_pooling.embed(texts, self.lead_tokens, self.model.tokenizer, self.encode)
 
-    def _quietly(self, texts: Sequence[str], embed: Callable[[Sequence[str]], Tensor]) -> Vectors:
+    def _without_gradients(self, texts: Sequence[str], embed: Callable[[Sequence[str]], Tensor]) -> Vectors:
         import torch
 
         was_training = self.model.training
         self.model.eval()
         with torch.inference_mode():
             dim = self.model.get_embedding_dimension() or 0
-            out: Vectors = embed(texts).cpu().numpy() if texts else np.zeros((0, dim), np.float32)
+            vectors: Vectors = embed(texts).cpu().numpy() if texts else np.zeros((0, dim), np.float32)
         self.model.train(was_training)
-        return out
+        return vectors

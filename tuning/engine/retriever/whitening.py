@@ -1,9 +1,9 @@
-"""A matrix behind the query encoder that evens out what all passages of a corpus have in common.
+"""Whitening: a matrix behind the query encoder that evens out what all passages of a corpus have in common.
 
-In a corpus about one thing the vectors lie along a few directions, which say little about which passage answers. The
-covariance Σ of the passages' vectors shows them, without a single judgement, and Σ^−p takes them back on the query's
-side, so that the passages stay as they are. How far, p, is chosen on the training queries. FeedbackQA's valid
-questions, nothing trained: nDCG@10 0.565 → 0.594 at the best of the powers, which was seen on the same questions.
+In a corpus about one subject the vectors lie along a few directions, which say little about which passage answers. The
+covariance Σ of the passage vectors shows these directions without a single judgement, and Σ^−p shrinks them on the
+query side, so that the passage vectors stay as they are. The power p is chosen on the training queries. FeedbackQA's
+validation questions, nothing trained: nDCG@10 0.565 → 0.594 at the best power, which was chosen on the same questions.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tuning.engine.retriever.candidates import Example, Rows, Vectors
+from tuning.engine.retriever.candidates import Rows, TrainingExample, Vectors
 
 
 @dataclass(frozen=True)
@@ -28,52 +28,55 @@ POWERS = (0.0, 0.1, 0.2, 0.3, 0.4)
 RIDGE = 1e-4  # of the variance of a direction; vectors have length 1, so all directions together have less than 1
 
 
-def none(dim: int) -> Whitening:
-    """The one that changes nothing."""
+def identity(dim: int) -> Whitening:
+    """Return the whitening that changes nothing."""
     return Whitening(0.0, np.eye(dim, dtype=np.float32))
 
 
-def of(vectors: Vectors, powers: Sequence[float] = POWERS) -> list[Whitening]:
-    """One for each power, scaled to keep the mean length of what it stands behind; with 0 it changes nothing.
+def whitenings(vectors: Vectors, powers: Sequence[float] = POWERS) -> list[Whitening]:
+    """Return one whitening for each power, scaled to keep the mean length of the queries; power 0 changes nothing.
 
     vectors: (n, dim), n ≥ 1, of length 1. With half of Σ^−½ on each side it would be the whitening of Su et al. 2021
     (arXiv 2103.15316, §3). Here all of it stands on one side, in part, and nothing is centred: on one side a mean adds
-    the same to every passage's score. RIDGE keeps directions without variance from growing without end.
+    the same to every passage's score. RIDGE keeps directions without variance from growing without bound.
     """
     centred = vectors - vectors.mean(axis=0, dtype=np.float64)
     variances, directions = np.linalg.eigh(centred.T @ centred / len(vectors))
-    found = []
+    results = []
     for power in powers:
-        stretched = (np.maximum(variances, 0.0) + RIDGE) ** -power  # (dim,)
-        matrix = (directions * (stretched / np.sqrt(np.mean(stretched**2)))) @ directions.T
-        found.append(Whitening(power, matrix.astype(np.float32)))
-    return found
+        scales = (np.maximum(variances, 0.0) + RIDGE) ** -power  # (dim,)
+        matrix = (directions * (scales / np.sqrt(np.mean(scales**2)))) @ directions.T
+        results.append(Whitening(power, matrix.astype(np.float32)))
+    return results
 
 
-def choose(queries: Vectors, examples: Sequence[Example], vectors: Vectors, rows: Rows) -> Whitening:
-    """The one under which the training queries best find what is right for them; if none helps, what changes nothing.
+def choose(queries: Vectors, examples: Sequence[TrainingExample], vectors: Vectors, rows: Rows) -> Whitening:
+    """Return the whitening under which the training queries rank their positives best; the identity if none helps.
 
     queries: (n, dim), row i belongs to examples[i], whose passages count within vectors (N, dim). rows: of the passages
-    that are looked at. Measured is 1 / log2(1 + rank), the mean over the passages right for a query and over the
-    queries that have one; of equals the smaller power.
+    that are ranked. The measure is `discounted_gain`, over the queries that have a positive; of equals the smaller
+    power.
     """
-    told = [at for at, example in enumerate(examples) if example.is_right.any()]
+    positions = [position for position, example in enumerate(examples) if example.is_positive.any()]
     pool = np.ascontiguousarray(vectors[rows])  # (m, dim)
-    if not told:
-        return none(vectors.shape[1])
-    rights = [examples[at].right for at in told]
-    return max(of(pool), key=lambda one: quality(queries[told] @ one.matrix.T, rights, vectors, pool))
+    if not positions:
+        return identity(vectors.shape[1])
+    positives = [examples[position].positive_rows for position in positions]
+    return max(
+        whitenings(pool),
+        key=lambda whitening: discounted_gain(queries[positions] @ whitening.matrix.T, positives, vectors, pool),
+    )
 
 
-def quality(queries: Vectors, rights: Sequence[Rows], vectors: Vectors, pool: Vectors) -> float:
-    """Mean over the queries (n, dim), n ≥ 1, of the mean of 1 / log2(1 + rank) over the passages right for each.
+def discounted_gain(queries: Vectors, positives: Sequence[Rows], vectors: Vectors, pool: Vectors) -> float:
+    """Return the mean over the queries (n, dim), n ≥ 1, of the mean of 1 / log2(1 + rank) over each one's positives.
 
-    rights: rows within vectors (N, dim), at least one a query. pool (m, dim): what they are ranked among; of equal
-    scores the right one comes first.
+    positives: rows within vectors (N, dim), at least one a query. pool (m, dim): what they are ranked among; of equal
+    scores the positive comes first.
     """
-    values = []
-    for query, rows in zip(queries, rights, strict=True):
-        scores, right = pool @ query, vectors[rows] @ query  # (m,), (right,)
-        ranks = 1 + (scores[None, :] > right[:, None]).sum(axis=1)
-        values.append(np.mean(1 / np.log2(1 + ranks)))
-    return float(np.mean(values))
+    gains = []
+    for query, rows in zip(queries, positives, strict=True):
+        pool_scores, positive_scores = pool @ query, vectors[rows] @ query  # (m,), (positives,)
+        ranks = 1 + (pool_scores[None, :] > positive_scores[:, None]).sum(axis=1)
+        gains.append(np.mean(1 / np.log2(1 + ranks)))
+    return float(np.mean(gains))

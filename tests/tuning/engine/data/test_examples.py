@@ -1,4 +1,4 @@
-"""tuning/engine/data/examples.py"""
+"""The rows of dataset and passage files."""
 
 from pathlib import Path
 
@@ -28,6 +28,11 @@ def test_passages_keep_their_order(tmp_path: Path) -> None:
     rows = [PassageText("b", "Title\nText"), PassageText("a", "Text")]
     examples.write_passages(tmp_path / "passages.jsonl", rows)
     assert examples.read_passages(tmp_path / "passages.jsonl") == rows
+
+
+def test_passage_lists_are_read_with_ids_as_text(tmp_path: Path) -> None:
+    (tmp_path / "drafted.jsonl").write_text('{"query_id": 7, "passages": [3, 1], "scores": [2, 1]}\n\n')
+    assert examples.read_passage_lists(tmp_path / "drafted.jsonl") == {"7": ["3", "1"]}
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"text": "no id"}', "3"])

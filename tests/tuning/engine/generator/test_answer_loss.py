@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from curation.engine.generation import log_likelihood
-from tests.tiny import tiny_generator
+from tests.tiny_models import tiny_generator
 from tuning.engine.generator import answer_loss
 
 
@@ -20,22 +20,22 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return AutoModelForCausalLM.from_pretrained(folder)
 
 
-def loss_of(model: Any, batch: list[answer_loss.Example]) -> float:
-    """What `gradients` says of the weights as they are; its gradient is thrown away."""
-    value = answer_loss.gradients(model, batch, 10_000)
+def loss_of(model: Any, batch: list[answer_loss.TokenizedInstance]) -> float:
+    """Return the loss of the weights as they are; the gradient is dropped."""
+    value = answer_loss.add_gradients(model, batch, 10_000)
     model.zero_grad()
     return value
 
 
-@pytest.mark.parametrize("batch_tokens", [10_000, 12])
-def test_the_gradient_is_the_slope_of_the_loss(model: Any, batch_tokens: int) -> None:
+@pytest.mark.parametrize("micro_batch_tokens", [10_000, 12])
+def test_the_gradient_is_the_slope_of_the_loss(model: Any, micro_batch_tokens: int) -> None:
     import torch
 
     pairs = [([5, 9, 14, 20], [7, 8, 2]), ([30, 31], [40, 2]), ([11, 12, 13], [21, 22, 23, 24, 2])]
-    batch = [answer_loss.Example(log_likelihood.Pair(prompt, answer)) for prompt, answer in pairs]
+    batch = [answer_loss.TokenizedInstance(log_likelihood.PromptAnswer(prompt, answer)) for prompt, answer in pairs]
     torch.manual_seed(5)
     model.zero_grad()
-    answer_loss.gradients(model, batch, batch_tokens)
+    answer_loss.add_gradients(model, batch, micro_batch_tokens)
     weights = [weight for weight in model.parameters() if weight.grad is not None]
     direction = [torch.randn_like(weight) * weight.detach().abs().mean() for weight in weights]
     expected = float(sum((weight.grad * step).sum() for weight, step in zip(weights, direction, strict=True)))

@@ -15,11 +15,11 @@ from tuning.engine.metrics import answer_metrics
         ("the", []),
     ],
 )
-def test_words_that_count(text: str, expected: list[str]) -> None:
+def test_words_without_case_punctuation_and_articles(text: str, expected: list[str]) -> None:
     assert answer_metrics.words(text) == expected
 
 
-def test_exact_match_takes_any_reference() -> None:
+def test_exact_match_holds_for_any_reference() -> None:
     assert answer_metrics.exact_match("The Panthers.", ["Broncos", "panthers"]) == 1.0
     assert answer_metrics.exact_match("the panthers won", ["panthers"]) == 0.0
     assert answer_metrics.exact_match("anything", []) == 0.0
@@ -60,18 +60,18 @@ def test_rouge_l_of_texts_without_words() -> None:
     assert answer_metrics.rouge_l("word", []) == 0.0
 
 
-def test_refusals_are_counted_where_they_were_called_for() -> None:
-    written = {
+def test_refusals_are_counted_with_their_precision_and_recall() -> None:
+    answers = {
         "1": "the text does not say",
         "2": "The text does not say. Ask elsewhere.",
         "3": "Paris",
         "4": "Rome",
     }
-    found = answer_metrics.refusals(written, {"2", "3", "not asked"}, "The text does not say.")
-    assert (found.refused, found.unanswerable, found.right) == (2, 2, 1)
-    assert (found.precision, found.recall) == (0.5, 0.5)
+    refusals = answer_metrics.count_refusals(answers, {"2", "3", "not asked"}, "The text does not say.")
+    assert (refusals.refused, refusals.unanswerable, refusals.correct) == (2, 2, 1)
+    assert (refusals.precision, refusals.recall) == (0.5, 0.5)
 
 
-def test_without_refusals_or_unanswerable_queries_there_is_no_share() -> None:
-    found = answer_metrics.refusals({"1": "Paris"}, set(), "No answer.")
-    assert (found.precision, found.recall) == (None, None)
+def test_without_refusals_or_unanswerable_queries_precision_and_recall_are_none() -> None:
+    refusals = answer_metrics.count_refusals({"1": "Paris"}, set(), "No answer.")
+    assert (refusals.precision, refusals.recall) == (None, None)

@@ -1,4 +1,4 @@
-"""Learning curves on paper: nested samples, gains, and the fit."""
+"""Learning curve extrapolation: nested samples, gains, and the fit."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from tuning.engine.metrics import extrapolation
         (0, []),
     ],
 )
-def test_sizes_double_up_to_all(total: int, expected: list[int]) -> None:
-    assert extrapolation.sizes(total) == expected
+def test_sample_sizes_double_up_to_all_queries(total: int, expected: list[int]) -> None:
+    assert extrapolation.sample_sizes(total) == expected
 
 
 def test_a_smaller_sample_is_inside_the_larger_and_paraphrases_stay_together() -> None:
     rows = [JudgedQuery(str(n), f"Question {n}", cluster=str(n // 3)) for n in range(30)]
-    small, large = ({row.query_id for row in extrapolation.nested(rows, size, 7)} for size in (9, 20))
+    small, large = ({row.query_id for row in extrapolation.nested_sample(rows, size, 7)} for size in (9, 20))
     assert small < large
-    assert len({row.cluster for row in extrapolation.nested(rows, 9, 7)}) == 3
-    assert {row.query_id for row in extrapolation.nested(rows, 9, 8)} != small
+    assert len({row.cluster for row in extrapolation.nested_sample(rows, 9, 7)}) == 3
+    assert {row.query_id for row in extrapolation.nested_sample(rows, 9, 8)} != small
 
 
 def test_the_gain_per_hundred_is_over_the_queries_in_between() -> None:
@@ -45,12 +45,12 @@ def test_the_gain_per_hundred_is_over_the_queries_in_between() -> None:
 def test_points_on_a_line_of_the_logarithm_are_fitted_exactly() -> None:
     sizes = [50, 100, 200, 400]
     per_query = np.array([[0.1 + 0.05 * math.log(n)] * 20 for n in sizes])
-    found = extrapolation.fit(sizes, per_query)
-    assert found is not None
+    fit = extrapolation.fit_learning_curve(sizes, per_query)
+    assert fit is not None
     # 0.05 · ln(500 / 400)
-    assert found.gain == pytest.approx(0.05 * math.log(1.25))
-    assert (found.low, found.high) == pytest.approx((found.gain, found.gain))
-    assert found.at(50) == pytest.approx(0.1 + 0.05 * math.log(50))
+    assert fit.gain == pytest.approx(0.05 * math.log(1.25))
+    assert (fit.low, fit.high) == pytest.approx((fit.gain, fit.gain))
+    assert fit.value_at(50) == pytest.approx(0.1 + 0.05 * math.log(50))
 
 
 def test_scatter_and_few_test_queries_both_widen_the_interval() -> None:
@@ -60,11 +60,11 @@ def test_scatter_and_few_test_queries_both_widen_the_interval() -> None:
     scattered = line + np.array([[0.02], [-0.02], [-0.02], [0.02]])
     widths = [
         fit.high - fit.low
-        for fit in map(lambda values: extrapolation.fit(sizes, values), (line, line + noise, scattered))
+        for fit in map(lambda values: extrapolation.fit_learning_curve(sizes, values), (line, line + noise, scattered))
         if fit
     ]
     assert widths[0] < 1e-9 < min(widths[1:])
 
 
-def test_three_points_say_nothing() -> None:
-    assert extrapolation.fit([50, 100, 200], np.ones((3, 9))) is None
+def test_three_points_are_too_few_for_a_fit() -> None:
+    assert extrapolation.fit_learning_curve([50, 100, 200], np.ones((3, 9))) is None

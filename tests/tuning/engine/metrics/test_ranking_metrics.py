@@ -18,7 +18,7 @@ def test_ndcg_with_both_gains_by_hand() -> None:
     assert linear.means["ndcg@10"] == pytest.approx(2.5 / (3 + 1 / math.log2(3)))
 
 
-def test_recall_and_reciprocal_rank_are_cut_where_they_say() -> None:
+def test_recall_and_reciprocal_rank_are_cut_at_k() -> None:
     grades = {"q": {"a": 2, "b": 1, "c": 0}}
     ranked = {"q": ["c", "x", "y", "b", "a"]}
     measured = ranking_metrics.evaluate(ranked, grades, recall_at=(4, 5), mrr_at=(3, 4))
@@ -28,7 +28,7 @@ def test_recall_and_reciprocal_rank_are_cut_where_they_say() -> None:
     assert measured.means["mrr@4"] == pytest.approx(1 / 4)
 
 
-def test_relevant_can_begin_at_a_higher_grade() -> None:
+def test_the_lowest_relevant_grade_can_be_set() -> None:
     measured = ranking_metrics.evaluate({"q": ["b", "a"]}, {"q": {"a": 2, "b": 1}}, relevant_from=2)
     assert measured.means["mrr@10"] == pytest.approx(1 / 2)  # b is only related
     assert ranking_metrics.evaluate({"q": ["b"]}, {"q": {"b": 1}}, relevant_from=2).without_relevant == ["q"]

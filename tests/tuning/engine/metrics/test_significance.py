@@ -1,4 +1,4 @@
-"""tuning/engine/metrics/significance.py"""
+"""Significance of a difference: bootstrap interval, randomisation test and power."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ def test_the_power_of_a_split_by_hand() -> None:
     # 7.84887 · 0.04 / 0.0025 = 125.58
     assert significance.queries_needed(0.05, 0.2) == 126
     # 2.80159 · 0.16 / √122 = 0.0406
-    assert significance.smallest_visible(122, 0.16) == pytest.approx(0.0406, abs=1e-4)
+    assert significance.min_detectable_difference(122, 0.16) == pytest.approx(0.0406, abs=1e-4)
 
 
 def test_the_exact_sign_test_on_three_queries() -> None:
@@ -48,7 +48,7 @@ def test_a_comparison_counts_wins_and_needs_the_same_queries() -> None:
     assert (compared.wins, compared.ties, compared.losses) == (1, 1, 1)
     assert compared.difference == pytest.approx((0.2 + 0.0 - 0.1) / 3)
     assert compared.low <= compared.difference <= compared.high
-    assert compared.power().startswith("3 queries: cannot see less than ")
+    assert compared.power_summary().startswith("3 queries: smallest detectable difference ")
     with pytest.raises(ValueError, match="same queries"):
         significance.compare({"a": 1.0}, {"b": 1.0})
     with pytest.raises(ValueError, match="at least one"):

@@ -32,7 +32,7 @@ def test_an_answer_that_needs_no_passage_gives_no_lm_target() -> None:
 
 
 @pytest.mark.parametrize(
-    ("grades", "right"),
+    ("grades", "expected"),
     [
         ([3, 2, 1, 0], [True, True, False, False]),
         ([1, 0], [True, False]),  # a collection of 0 and 1 only
@@ -40,8 +40,8 @@ def test_an_answer_that_needs_no_passage_gives_no_lm_target() -> None:
         ([0, 0], [False, False]),
     ],
 )
-def test_right_is_grade_two_or_the_best_there_is(grades: list[float], right: list[bool]) -> None:
-    assert targets.positives(np.array(grades, dtype=float)).tolist() == right
+def test_positives_are_grade_two_or_the_best_there_is(grades: list[float], expected: list[bool]) -> None:
+    assert targets.positives(np.array(grades, dtype=float)).tolist() == expected
 
 
 def test_weights_have_mean_one_and_keep_their_proportion() -> None:
