@@ -1,8 +1,8 @@
-"""Grade, change, take back; answer; submit.
+"""Judgements: grade passages, edit the answer, submit the work, undo the submit.
 
-Every act locks the assignment, so what one person does in two tabs happens one after the other, and adds a
-line to the record. An act whose idempotency key has been seen changes nothing and returns the same. A grade is
-kept whether the lease still runs or not; what the lease decides is only whether the submit counts.
+Every act locks the assignment, so that acts in two tabs of one person happen one after the other, and adds an event to
+the audit log. An act whose idempotency key is known changes nothing and returns the same. Grades are kept whether the
+lease runs or not; the lease decides only whether the submit counts.
 """
 
 from __future__ import annotations
@@ -12,77 +12,54 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, transaction
-from django.db.models import Max, Subquery
+from django.db.models import Max
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from config.compiled import Compiled, insert, update
-from curation.annotation import assignments
-from curation.annotation.assignments import NotYours
+from curation.annotation import claims, hot_reads, leases, re_annotation
+from curation.annotation.assignments import NotYourAssignment, lock, take_free_slot
 from curation.core import audit_log
 from curation.core.errors import CurationError
-from curation.models import Answer, Assignment, Draft, Judgement, Query, Ranking, ShownPassage
-from curation.review import consensus, re_annotation
+from curation.models import Answer, Assignment, Judgement, Query, Ranking, ShownPassage
+from curation.review import consensus, gold
 from retrieval.models import Passage
 
-# For so long a submit can be undone even though the consensus has settled the query meanwhile: with an overlap
-# of one it settles at once, and a slip of the finger would otherwise need a reviewer.
+# How long a submit can be undone after the consensus has settled the query. With an overlap of one, a submit settles
+# at once, and a slip would otherwise need a reviewer.
 UNDO_SECONDS = 600
 GRADES = range(4)
 
 State, Selection = Assignment.State, Assignment.Selection
 
-_seen = Compiled(
-    lambda row, passage: Passage.objects.filter(pk=passage).values_list(
-        "content_hash",
-        Subquery(Judgement.objects.standing().filter(assignment=row, passage=passage).order_by("-pk").values("pk")[:1]),
-    )
-)
-_judgement = Compiled(lambda pk: Judgement.objects.filter(pk=pk))
-_graded = Compiled(lambda row: Judgement.objects.standing().filter(assignment=row).values_list("passage_id", flat=True))
-_answered = Compiled(lambda row: Answer.objects.filter(assignment=row).values_list("pk"))
-_drafted = Compiled(lambda ranking: Draft.objects.filter(ranking=ranking))
-_query_of = Compiled(lambda row: Query.objects.select_for_update(no_key=True, of=("self",)).filter(assignments=row))
+
+class NotEditable(CurationError):
+    """The assignment is submitted or skipped, and cannot be changed."""
 
 
-class NotInHand(CurationError):
-    """The assignment was submitted or given back: it takes no more grades."""
-
-
-class NotGraded(CurationError):
+class UngradedPassages(CurationError):
     """Passages are left without a grade."""
 
 
-class NotShown(CurationError):
-    """The passage was not among those shown."""
+class PassageNotShown(CurationError):
+    """The passage is not among those to grade."""
 
 
-class BadGrade(CurationError):
-    """A grade outside 0–3."""
+class InvalidGrade(CurationError):
+    """The grade is not 0, 1, 2 or 3."""
 
 
 class AlreadySettled(CurationError):
-    """The query has been settled: only a reviewer can open it again."""
+    """The query is settled: only a reviewer can reopen it."""
 
 
 @dataclass(frozen=True)
 class Submitted:
-    """What became of a submit. is_extra: its slot was filled meanwhile, so it is kept and not counted."""
+    """The result of a submit. is_extra: the slot was filled by another person, so the work is kept but not counted."""
 
     assignment: Assignment
     is_extra: bool
-
-
-def mine(user: AbstractBaseUser, assignment_id: int) -> Assignment:
-    """The person's own assignment. Raises NotYours for anybody else's, and for one that is not there."""
-    rows = Assignment.objects.select_related("project", "query")
-    found = rows.filter(pk=assignment_id, curator_id=user.pk).first()
-    if found is None:
-        raise NotYours(_("This is not yours to judge."))
-    return found
 
 
 def record(
@@ -95,19 +72,19 @@ def record(
     seconds: float | None = None,
     evidence: Sequence[Sequence[int]] | None = None,
 ) -> Judgement:
-    """The person's grade of a passage, new or changed; none is can't tell.
+    """Save the person's grade of a passage, new or changed. None means "can't tell".
 
-    position: where it stood on the screen, from 1. seconds: looked at since the last grade of it, added up.
-    evidence: spans [start, end) of its text; not given, they stay as they were. Raises NotYours, NotInHand, NotShown,
-    BadGrade.
+    position: rank on the screen, from 1. seconds: active time since the last save, added up. evidence: spans
+    [start, end) of the passage text; None keeps the earlier ones. Raises NotYourAssignment, NotEditable,
+    PassageNotShown, InvalidGrade.
     """
     if grade is not None and grade not in GRADES:
-        raise BadGrade(_("A grade is 0, 1, 2 or 3, not %(grade)s.") % {"grade": grade})
+        raise InvalidGrade(_("A grade is 0, 1, 2 or 3, not %(grade)s.") % {"grade": grade})
     try:
         with transaction.atomic():
             return _record(assignment, passage_id, grade, key, position, seconds, evidence)
-    except (IntegrityError, NotInHand):  # the most frequent act asks only afterwards whether its key had been there
-        if not audit_log.happened(assignment.curator_id, key):
+    except (IntegrityError, NotEditable):  # this most frequent act looks for its key only where something went wrong
+        if not audit_log.has_happened(assignment.curator_id, key):
             raise
     return Judgement.objects.filter(assignment=assignment.pk, passage_id=passage_id).order_by("-pk")[0]
 
@@ -121,21 +98,13 @@ def _record(
     seconds: float | None,
     evidence: Sequence[Sequence[int]] | None,
 ) -> Judgement:
-    row = assignments.locked(assignment)
-    _check_in_hand(row)
-    content_hash, standing = _seen.first(row.pk, passage_id) or ("", None)
-    judgement = _judgement.first(standing) if standing else None
+    row = lock(assignment)
+    _check_editable(row)
+    if passage_id not in row.order:
+        raise PassageNotShown(_("That passage is not among those to grade."))
+    judgement = _find_or_build_judgement(row, passage_id)
     data: dict[str, Any] = {"grade": grade}
-    if judgement is None:
-        _check_shown(row, passage_id)
-        judgement = Judgement(
-            assignment=row,
-            query_id=row.query_id,
-            passage_id=passage_id,
-            curator_id=_holder(row),
-            content_hash=content_hash,
-        )
-    else:
+    if judgement.pk is not None:
         data["was"] = judgement.grade
     judgement.grade = grade
     judgement.active_seconds += max(seconds or 0.0, 0.0)
@@ -143,28 +112,32 @@ def _record(
         judgement.shown_position = position
     if evidence is not None:
         judgement.evidence = data["evidence"] = [list(span) for span in evidence]
-    if judgement.pk is None:
-        insert(judgement)
-    else:
-        update(judgement, "grade", "active_seconds", "shown_position", "evidence", "changed_at")
-    _note("graded", row, key, data, passage_id)
-    _sign_of_life(row, seconds)
+    _save_judgement(judgement)
+    _record_event("graded", row, key, data, passage_id)
+    _renew_lease(row, seconds)
     return judgement
+
+
+def _save_judgement(judgement: Judgement) -> None:
+    if judgement.pk is None:
+        judgement.save(force_insert=True)
+    else:
+        judgement.save(update_fields=["grade", "active_seconds", "shown_position", "evidence", "changed_at"])
 
 
 @transaction.atomic
 def clear(assignment: Assignment, passage_id: int, key: str = "") -> None:
-    """Take the grade of a passage away: it is unjudged again, and the old grade stays in the history."""
-    row = assignments.locked(assignment)
-    if audit_log.happened(row.curator_id, key):
+    """Remove the grade of a passage. It is unjudged again; the old grade stays in the audit log."""
+    row = lock(assignment)
+    if audit_log.has_happened(row.curator_id, key):
         return
-    _check_in_hand(row)
-    standing = Judgement.objects.standing().filter(assignment=row, passage_id=passage_id)
-    was = list(standing.values_list("grade", flat=True))
-    if was:
-        standing.update(withdrawn_at=timezone.now())
-        _note("cleared", row, key, {"was": was[0]}, passage_id)
-    _sign_of_life(row)
+    _check_editable(row)
+    judgements = Judgement.objects.not_withdrawn().filter(assignment=row, passage_id=passage_id)
+    grades = list(judgements.values_list("grade", flat=True))
+    if grades:
+        judgements.update(withdrawn_at=timezone.now())
+        _record_event("cleared", row, key, {"was": grades[0]}, passage_id)
+    _renew_lease(row)
 
 
 @transaction.atomic
@@ -177,20 +150,19 @@ def write_answer(
     unsupported: Sequence[Sequence[int]] | None = None,
     seconds: float | None = None,
 ) -> Answer | None:
-    """The person's answer as it now reads; citations and unsupported spans that are not given stay as they were.
+    """Save the person's answer. None for citations or unsupported spans keeps the earlier ones.
 
-    None when the key was seen and the answer is gone meanwhile.
+    Returns None where the key is known and the answer has been deleted since.
     """
-    row = assignments.locked(assignment)
-    answer = Answer.objects.filter(assignment=row).first()
-    if audit_log.happened(row.curator_id, key):
+    row = lock(assignment)
+    answer = hot_reads.answer_of_assignment.first(row.pk)
+    if audit_log.has_happened(row.curator_id, key):
         return answer
-    _check_in_hand(row)
+    _check_editable(row)
     if answer is None:
-        draft = Draft.objects.filter(ranking=row.ranking_id).first() if row.ranking_id else None
-        answer = Answer(assignment=row, query_id=row.query_id, curator_id=_holder(row), draft=draft)
-    elif _is_same(answer, text, citations, unsupported):
-        _sign_of_life(row, seconds)
+        answer = _new_answer(row)
+    elif _is_unchanged(answer, text, citations, unsupported):
+        _renew_lease(row, seconds)
         return answer
     answer.text = text
     if citations is not None:
@@ -198,217 +170,241 @@ def write_answer(
     if unsupported is not None:
         answer.unsupported = [list(span) for span in unsupported]
     answer.save()
-    _note("answered", row, key, {"text": text, "citations": answer.citations, "unsupported": answer.unsupported})
-    _sign_of_life(row, seconds)
+    data = {"text": text, "citations": answer.citations, "unsupported": answer.unsupported}
+    _record_event("answered", row, key, data)
+    _renew_lease(row, seconds)
     return answer
 
 
 @transaction.atomic
 def mark_unanswerable(assignment: Assignment, is_unanswerable: bool = True, *, key: str = "") -> Assignment:
-    """Say that the corpus holds no answer, or take that back."""
-    row = assignments.locked(assignment)
-    if audit_log.happened(row.curator_id, key):
+    """Set or remove the mark that the corpus holds no answer."""
+    row = lock(assignment)
+    if audit_log.has_happened(row.curator_id, key):
         return row
-    _check_in_hand(row)
+    _check_editable(row)
     row.is_unanswerable = is_unanswerable
     row.save(update_fields=["is_unanswerable"])
-    _note("marked_unanswerable", row, key, {"is_unanswerable": is_unanswerable})
-    _sign_of_life(row)
+    _record_event("marked_unanswerable", row, key, {"is_unanswerable": is_unanswerable})
+    _renew_lease(row)
     return row
 
 
 @transaction.atomic
 def flag(assignment: Assignment, comment: str, *, is_flagged: bool = True, key: str = "") -> Assignment:
-    """Send it to a reviewer with a comment, once submitted; or take the flag down."""
-    row = assignments.locked(assignment)
-    if audit_log.happened(row.curator_id, key):
+    """Set or remove a flag: after the submit, flagged work goes to a reviewer with the comment."""
+    row = lock(assignment)
+    if audit_log.has_happened(row.curator_id, key):
         return row
-    _check_in_hand(row)
+    _check_editable(row)
     row.is_flagged, row.comment = is_flagged, comment
     row.save(update_fields=["is_flagged", "comment"])
-    _note("flagged", row, key, {"is_flagged": is_flagged, "comment": comment})
-    _sign_of_life(row)
+    _record_event("flagged", row, key, {"is_flagged": is_flagged, "comment": comment})
+    _renew_lease(row)
     return row
 
 
 @transaction.atomic
 def add_passage(assignment: Assignment, passage_id: int, *, key: str = "") -> Assignment:
-    """Put a passage that the search missed among those to grade, last; whoever claims the query later sees it too."""
-    row = assignments.locked(assignment)
-    if audit_log.happened(row.curator_id, key) or passage_id in row.order:
+    """Add a passage that the search missed, last in the order. Later annotators of the query get it too.
+
+    Raises PassageNotShown where the project's corpus has no such active passage.
+    """
+    row = lock(assignment)
+    if audit_log.has_happened(row.curator_id, key) or passage_id in row.order:
         return row
-    _check_in_hand(row)
+    _check_editable(row)
     corpus = row.project.corpus_id
     if not Passage.objects.active().filter(pk=passage_id, corpus=corpus).exists():
-        raise NotShown(_("There is no such passage in this project's corpus."))
+        raise PassageNotShown(_("There is no such passage in this project's corpus."))
     row.ranking = row.ranking or Ranking.objects.create(query_id=row.query_id)
-    ranking = Ranking.objects.select_for_update(no_key=True).get(pk=row.ranking.pk)  # one adds after the other
-    last = ShownPassage.objects.filter(ranking=ranking).aggregate(last=Max("rank"))["last"] or 0
-    ShownPassage.objects.get_or_create(
-        ranking=ranking, passage_id=passage_id, defaults={"rank": last + 1, "added_by_id": row.curator_id}
-    )
+    _add_to_ranking(row.ranking, passage_id, _curator_id(row))
     row.order = [*row.order, passage_id]
     row.save(update_fields=["order", "ranking"])
-    _note("added_passage", row, key, {}, passage_id)
-    _sign_of_life(row)
+    _record_event("added_passage", row, key, {}, passage_id)
+    _renew_lease(row)
     return row
 
 
 @transaction.atomic
 def submit(assignment: Assignment, *, key: str = "") -> Submitted:
-    """Hand the work in. A second submit is the first one again; the last of the query's slots settles it.
+    """Submit the work. The last submit of the query's slots settles it. A second submit returns the first result.
 
-    Without an answer of the person's own the draft counts as accepted. Raises NotGraded when passages are left,
-    unless it is flagged or marked unanswerable; NotInHand when it was given back.
+    Without an answer of the person's own the draft counts as accepted. Raises UngradedPassages unless the work is
+    flagged or marked unanswerable, NotEditable where it was skipped.
     """
-    query = _locked_query(assignment)  # last submits wait here
-    row = assignments.locked(assignment)
-    if row.state == State.SUBMITTED or audit_log.happened(row.curator_id, key):
-        return _submitted(row)
-    _check_in_hand(row)
+    query = _lock_query(assignment)  # the last submits of one query wait for each other here
+    row = lock(assignment)
+    if row.state == State.SUBMITTED or audit_log.has_happened(row.curator_id, key):
+        return _result(row)
+    _check_editable(row)
     _check_graded(row)
     if row.state == State.EXPIRED or (row.is_extra and row.selection != Selection.GOLD):
-        row.is_extra = not assignments.take_free_slot(row)
-    was_returned = row.lease_until is None
+        row.is_extra = not take_free_slot(row)
+    was_sent_back = row.lease_until is None
     row.state, row.submitted_at, row.lease_until = State.SUBMITTED, timezone.now(), None
-    row.comment = "" if was_returned and not row.is_flagged else row.comment
-    update(row, "state", "submitted_at", "lease_until", "is_extra", "slot", "comment")
+    row.comment = "" if was_sent_back and not row.is_flagged else row.comment
+    row.save(update_fields=["state", "submitted_at", "lease_until", "is_extra", "slot", "comment"])
     _accept_draft(row)
     data: dict[str, Any] = {"is_extra": row.is_extra}
     if row.selection == Selection.GOLD:
-        data["gold"] = consensus.gold_result(row, query)
-    _note("submitted", row, key, data)
+        data["gold"] = gold.accuracy(row, query)
+    _record_event("submitted", row, key, data)
     if not row.is_extra:
         query.project = row.project
-        _consider(row, query)
-    return _submitted(row)
+        _settle(row, query)
+    return _result(row)
 
 
 @transaction.atomic
 def undo_submit(assignment: Assignment, *, key: str = "") -> Assignment:
-    """Undo one's submit, skip or hand back: the work is in hand again, with its grades. Twice is once.
+    """Undo the person's submit or skip: the assignment is claimed again, with its grades. Twice changes nothing.
 
-    Raises AlreadySettled once a reviewer has decided, or the consensus has stood for UNDO_SECONDS; assigning.Taken
-    when what was given back has gone to others.
+    Raises AlreadySettled after a reviewer's decision, or UNDO_SECONDS after the consensus settled the query;
+    claims.SlotTaken where another person has the slot of a skipped assignment.
     """
-    query = _locked_query(assignment)
-    row = assignments.locked(assignment)
-    if row.state == State.CLAIMED or audit_log.happened(row.curator_id, key):
+    query = _lock_query(assignment)
+    row = lock(assignment)
+    if row.state == State.CLAIMED or audit_log.has_happened(row.curator_id, key):
         return row
     if row.state == State.SKIPPED:
-        return assignments.take_up(row, key)
+        return claims.undo_skip(row, key)
     if row.state != State.SUBMITTED:
-        raise NotInHand(_("There is no submit to take back."))
+        raise NotEditable(_("There is no submit to undo."))
     if row.selection == Selection.CONFIRMED:
-        raise NotInHand(_("Grades that you confirmed are taken back where you confirmed them."))
+        raise NotEditable(_("Undo confirmed grades on the page of suggested grades."))
     if not row.is_extra:
-        _open_again(row, query)
+        _unsettle(row, query)
     row.state, row.submitted_at = State.CLAIMED, None
     row.lease_until = timezone.now() + timedelta(seconds=row.project.lease_seconds)
     row.save(update_fields=["state", "submitted_at", "lease_until"])
-    _note("took_back", row, key, {})
+    _record_event("took_back", row, key, {})
     return row
 
 
 @transaction.atomic
 def withdraw(judgement: Judgement, *, key: str = "") -> Judgement:
-    """Take one submitted grade back for good; the passage is unjudged by this person again.
-
-    Raises AlreadySettled: after that, a reviewer reopens the query.
-    """
+    """Withdraw one submitted grade for good: the passage is unjudged by this person again. Raises AlreadySettled."""
     query = Query.objects.select_for_update(no_key=True).get(pk=judgement.query_id)
-    row = assignments.locked(judgement.assignment)
+    row = lock(judgement.assignment)
     judgement.refresh_from_db()
-    if judgement.withdrawn_at is not None or audit_log.happened(row.curator_id, key):
+    if judgement.withdrawn_at is not None or audit_log.has_happened(row.curator_id, key):
         return judgement
     if query.state == Query.State.SETTLED and row.selection != Selection.GOLD:
-        raise AlreadySettled(_("This query is settled. A reviewer can open it again."))
+        raise AlreadySettled(_("This query is resolved. A reviewer can reopen it."))
     judgement.withdrawn_at = timezone.now()
     judgement.save(update_fields=["withdrawn_at"])
-    _note("withdrew", row, key, {"was": judgement.grade}, judgement.passage_id)
+    _record_event("withdrew", row, key, {"was": judgement.grade}, judgement.passage_id)
     return judgement
 
 
-def _locked_query(assignment: Assignment) -> Query:
-    query = _query_of.first(assignment.pk)
+def _lock_query(assignment: Assignment) -> Query:
+    rows = Query.objects.select_for_update(no_key=True, of=("self",))
+    query = rows.filter(assignments=assignment.pk).first()
     if query is None:
-        raise NotYours(_("This is not yours to judge."))
+        raise NotYourAssignment(_("This assignment is not yours."))
     return query
 
 
-def _submitted(row: Assignment) -> Submitted:
-    """Of a gold question nobody is told that it takes no slot."""
+def _find_or_build_judgement(row: Assignment, passage_id: int) -> Judgement:
+    """Return the judgement of the passage; an unsaved one, with the hash of the text that is judged, where none is."""
+    passage: Any = hot_reads.passage_to_grade.first(row.pk, passage_id, passage_id)
+    judgement = hot_reads.judgement_by_id.first(passage.judgement_id) if passage.judgement_id else None
+    return judgement or Judgement(
+        assignment=row,
+        query_id=row.query_id,
+        passage_id=passage_id,
+        curator_id=_curator_id(row),
+        content_hash=passage.content_hash,
+    )
+
+
+def _add_to_ranking(ranking: Ranking, passage_id: int, user_id: int) -> None:
+    """Add the passage at the last rank, where the ranking does not show it."""
+    locked = Ranking.objects.select_for_update(no_key=True).get(pk=ranking.pk)  # ranks are unique
+    last_rank = ShownPassage.objects.filter(ranking=locked).aggregate(last=Max("rank"))["last"] or 0
+    ShownPassage.objects.get_or_create(
+        ranking=locked, passage_id=passage_id, defaults={"rank": last_rank + 1, "added_by_id": user_id}
+    )
+
+
+def _result(row: Assignment) -> Submitted:
+    """Return the result of a submit. It does not give away that a gold question fills no slot."""
     return Submitted(row, row.is_extra and row.selection != Selection.GOLD)
 
 
-def _consider(row: Assignment, query: Query) -> None:
+def _settle(row: Assignment, query: Query) -> None:
     if row.is_re_annotation and query.state != Query.State.OPEN:
-        re_annotation.consider(query, row)
+        re_annotation.settle_if_complete(query, row)
     else:
-        consensus.consider(query)
+        consensus.settle_if_complete(query)
     if query.project.re_annotates_edits:
-        re_annotation.catch_up(query)
+        re_annotation.request_missing(query)
 
 
-def _open_again(row: Assignment, query: Query) -> None:
+def _unsettle(row: Assignment, query: Query) -> None:
     if query.state == Query.State.SETTLED:
         since = timezone.now() - timedelta(seconds=UNDO_SECONDS)
-        is_fresh = row.submitted_at is not None and row.submitted_at >= since
-        if not is_fresh or not (row.is_re_annotation or consensus.is_by_consensus(query)):
-            raise AlreadySettled(_("This query is settled. A reviewer can open it again."))
+        is_recent = row.submitted_at is not None and row.submitted_at >= since
+        if not is_recent or not (row.is_re_annotation or consensus.is_by_consensus(query)):
+            raise AlreadySettled(_("This query is resolved. A reviewer can reopen it."))
     if row.is_re_annotation:
-        re_annotation.undo(query, row)
+        re_annotation.unsettle(query, row)
     elif query.state != Query.State.OPEN:
-        consensus.undo(query)
+        consensus.unsettle(query)
 
 
-def _check_in_hand(row: Assignment) -> None:
+def _check_editable(row: Assignment) -> None:
     if row.state == State.SUBMITTED:
-        raise NotInHand(_("You have submitted this. Take it back first."))
+        raise NotEditable(_("You have submitted this. Undo the submit first."))
     if row.state not in (State.CLAIMED, State.EXPIRED):
-        raise NotInHand(_("You have given this back."))
+        raise NotEditable(_("You skipped this one."))
 
 
 def _check_graded(row: Assignment) -> None:
     if row.is_flagged or row.is_unanswerable:
         return
-    graded = set(_graded(row.pk))
-    left = sum(passage_id not in graded for passage_id in row.order)
-    if left:
-        text = ngettext("%(n)d passage has no grade yet.", "%(n)d passages have no grade yet.", left)
-        raise NotGraded(text % {"n": left})
+    graded = {judgement.passage_id for judgement in hot_reads.standing_judgements.all(row.pk)}
+    remaining = sum(passage_id not in graded for passage_id in row.order)
+    if remaining:
+        text = ngettext(
+            "Grade the %(n)d remaining passage to submit.", "Grade the %(n)d remaining passages to submit.", remaining
+        )
+        raise UngradedPassages(text % {"n": remaining})
+
+
+def _new_answer(row: Assignment) -> Answer:
+    """Build the unsaved answer with the text of the draft."""
+    draft = hot_reads.draft_of_ranking.first(row.ranking_id) if row.ranking_id else None
+    text = draft.text if draft else ""
+    return Answer(assignment=row, query_id=row.query_id, curator_id=_curator_id(row), draft=draft, text=text)
 
 
 def _accept_draft(row: Assignment) -> None:
-    if row.is_unanswerable or row.is_re_annotation or row.ranking_id is None or _answered(row.pk):
+    """Save the draft as the person's answer where they wrote none."""
+    if row.is_unanswerable or row.is_re_annotation or row.ranking_id is None:
         return
-    draft = _drafted.first(row.ranking_id)
-    if draft is not None:
-        insert(Answer(assignment=row, query_id=row.query_id, curator_id=_holder(row), draft=draft, text=draft.text))
+    if hot_reads.answer_of_assignment.first(row.pk) is None and (answer := _new_answer(row)).draft is not None:
+        answer.save(force_insert=True)
 
 
-def _check_shown(row: Assignment, passage_id: int) -> None:
-    if passage_id not in row.order:
-        raise NotShown(_("That passage is not among those to grade."))
-
-
-def _sign_of_life(row: Assignment, seconds: float | None = None) -> None:
-    """The lease runs anew with everything the person does; a lapsed slot is taken up again while it is free."""
+def _renew_lease(row: Assignment, seconds: float | None = None) -> None:
+    """Renew the lease, and add the active time. An expired claim is resumed while its slot is free."""
     if row.state == State.EXPIRED:
-        assignments.resume(row)
+        leases.resume(row)
     if row.state == State.CLAIMED and row.lease_until is not None:
         row.lease_until = timezone.now() + timedelta(seconds=row.project.lease_seconds)
     row.active_seconds += max(seconds or 0.0, 0.0)
-    update(row, "lease_until", "active_seconds")
+    row.save(update_fields=["lease_until", "active_seconds"])
 
 
-def _holder(row: Assignment) -> int:
+def _curator_id(row: Assignment) -> int:
     assert row.curator_id is not None  # a constraint: only open rows have nobody
     return row.curator_id
 
 
-def _note(verb: str, row: Assignment, key: str, data: dict[str, Any], passage_id: int | None = None) -> None:
-    audit_log.note(
+def _record_event(verb: str, row: Assignment, key: str, data: dict[str, Any], passage_id: int | None = None) -> None:
+    audit_log.record(
         verb,
         project=row.project_id,
         actor=row.curator_id,
@@ -420,7 +416,7 @@ def _note(verb: str, row: Assignment, key: str, data: dict[str, Any], passage_id
     )
 
 
-def _is_same(
+def _is_unchanged(
     answer: Answer,
     text: str,
     citations: Sequence[dict[str, Any]] | None,

@@ -1,7 +1,7 @@
-"""Queries that a release answers worse than the one before it, turned into work.
+"""Regressions: queries that a release answers worse than the release before it, sent back to people.
 
-What is settled goes before a reviewer again; what is open moves up in the queue. The evaluation sample is left
-alone: looking again only at what a challenger lost would tilt the next measurement.
+A settled query goes to a reviewer again; an open one moves to the front of the queue. Queries of the evaluation sample
+are left out: to re-annotate only what a candidate lost would bias the next evaluation.
 """
 
 from __future__ import annotations
@@ -13,35 +13,34 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 
 from curation.annotation import assignments
-from curation.core.labels import because
+from curation.annotation.priority import MAX_PRIORITY
+from curation.core.labels import make_reason
 from curation.models import Query, Release
-from curation.review import consensus
-
-VALUE = 1.0  # as much as a query can be worth
+from curation.review import adjudication
 
 
 @dataclass(frozen=True)
 class Requeued:
-    """How many queries went to a reviewer, moved up in the queue, and were left as they are."""
+    """Numbers of queries. prioritized: moved to the front of the queue. unchanged: left as they are."""
 
     reopened: int
-    preferred: int
-    left: int
+    prioritized: int
+    unchanged: int
 
 
 @transaction.atomic
 def requeue(release: Release, queries: Iterable[Query], actor: AbstractBaseUser) -> Requeued:
-    """Each query once, whatever its state; asked twice, the second time finds nothing settled to reopen."""
-    why = because("worse", release=release.number)
-    reopened = preferred = left = 0
+    """Reopen the settled queries and prioritize the open ones. Repeated, it reopens nothing more."""
+    reason = make_reason("worse", release=release.number)
+    reopened = prioritized = unchanged = 0
     for query in queries:
         if query.is_evaluation:
-            left += 1
+            unchanged += 1
         elif query.state == Query.State.SETTLED:
-            consensus.reopen(query, actor, because=why)
+            adjudication.reopen(query, actor, reason=reason)
             reopened += 1
-        elif query.state == Query.State.OPEN and assignments.prefer(query, VALUE, [why]):
-            preferred += 1
+        elif query.state == Query.State.OPEN and assignments.set_priority(query, MAX_PRIORITY, [reason]):
+            prioritized += 1
         else:
-            left += 1
-    return Requeued(reopened, preferred, left)
+            unchanged += 1
+    return Requeued(reopened, prioritized, unchanged)

@@ -1,23 +1,26 @@
-"""The API of suggested grades: list them, confirm or refuse them."""
+"""API of suggested grades: list the waiting ones, confirm or reject them, undo a decision."""
 
 from __future__ import annotations
 
+from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers
+from rest_framework.exceptions import NotAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from curation.core.api import ProjectMixin
-from curation.models import (
-    Assignment,
-    Membership,
-    SuggestedGrade,
-)
+from curation.models import Assignment, Membership, SuggestedGrade
 from curation.propagation import suggestion_review
+from curation.propagation.forms import CONFIRM, MAX_SUGGESTIONS, REJECT, UNDO
+
+ACTS = {CONFIRM: suggestion_review.confirm, REJECT: suggestion_review.reject, UNDO: suggestion_review.undo}
 
 
 class SuggestedGradeSerializer(serializers.ModelSerializer[SuggestedGrade]):
+    """A suggested grade with the settled grade that it comes from."""
+
     query = serializers.CharField(source="query.external_id")
     passage = serializers.CharField(source="passage.external_id")
     from_query = serializers.CharField(source="from_query.external_id")
@@ -29,34 +32,45 @@ class SuggestedGradeSerializer(serializers.ModelSerializer[SuggestedGrade]):
 
 
 class DecideSerializer(serializers.Serializer[SuggestedGrade]):
-    ids = serializers.ListField(child=serializers.IntegerField(min_value=1), min_length=1, max_length=500)
-    decision = serializers.ChoiceField(choices=["confirm", "refuse", "take_back"])
+    """A batch of suggested grades and the decision on them."""
+
+    ids = serializers.ListField(child=serializers.IntegerField(min_value=1), min_length=1, max_length=MAX_SUGGESTIONS)
+    decision = serializers.ChoiceField(choices=list(ACTS))
 
 
-class DecidedSerializer(serializers.Serializer[SuggestedGrade]):
+class DecidedSerializer(serializers.Serializer[suggestion_review.Decided]):
+    """How many suggested grades were decided, and how many were not."""
+
     done = serializers.IntegerField()
-    overtaken = serializers.IntegerField(help_text="Judged meanwhile, or the source is no longer settled so.")
-    left = serializers.IntegerField(help_text="You are judging these queries, or gave them back.")
+    overtaken = serializers.IntegerField(help_text="Judged in the meantime, or the source is no longer settled so.")
+    skipped = serializers.IntegerField(help_text="You are judging these queries, or have skipped them.")
 
 
 class SuggestedGrades(ProjectMixin, generics.ListAPIView[SuggestedGrade]):
-    """Grades that near-duplicates and paraphrases may take over and that wait for a person; confirm or refuse some."""
+    """List the suggested grades that wait for a person; confirm or reject them."""
 
     role = Membership.Role.REVIEWER
     serializer_class = SuggestedGradeSerializer
     queryset = SuggestedGrade.objects.none()
 
     def get_queryset(self) -> QuerySet[SuggestedGrade]:
-        held = Assignment.objects.held_by(self.request.user).values("query")
-        waiting = SuggestedGrade.objects.waiting().filter(project=self.project()).exclude(query__in=held)
+        claimed = Assignment.objects.held_by(_user(self.request)).values("query")
+        waiting = SuggestedGrade.objects.waiting().filter(project=self.project()).exclude(query__in=claimed)
         return waiting.select_related("query", "passage", "from_query", "from_passage").order_by("pk")
 
     @extend_schema(request=DecideSerializer, responses=DecidedSerializer)
     def post(self, request: Request, slug: str) -> Response:
-        """Decide a batch. What is not the project's, or has been decided already, changes nothing."""
+        """Decide a batch. Ids of another project, or already decided, change nothing."""
         project = self.project()
-        wanted = DecideSerializer(data=request.data)
-        wanted.is_valid(raise_exception=True)
-        act = getattr(suggestion_review, wanted.validated_data["decision"])
-        done = act(project, wanted.validated_data["ids"], request.user)
-        return Response(DecidedSerializer(done).data)
+        serializer = DecideSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        act = ACTS[serializer.validated_data["decision"]]
+        decided = act(project, serializer.validated_data["ids"], _user(request))
+        return Response(DecidedSerializer(decided).data)
+
+
+def _user(request: Request) -> User:
+    """Return the signed-in user; `project()` has refused everybody else."""
+    if not isinstance(request.user, User):
+        raise NotAuthenticated
+    return request.user

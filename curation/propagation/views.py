@@ -1,4 +1,4 @@
-"""Pages: passing on. Grades that near-duplicates and paraphrases may take over, confirmed or refused as a batch."""
+"""Pages of suggested grades: near-duplicates and paraphrases take over a grade once a person confirms it."""
 
 from __future__ import annotations
 
@@ -12,61 +12,62 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from curation.core.http import MemberRequest
-from curation.core.permissions import require
+from curation.core.permissions import role_required
 from curation.models import Assignment, Membership, Project, SuggestedGrade
 from curation.propagation import suggestion_review
-from curation.propagation.forms import CONFIRM, REFUSE, DecideForm
+from curation.propagation.forms import CONFIRM, REJECT, DecideForm
 
 Role = Membership.Role
 PER_PAGE = 50
 
 
 @require_safe
-@require(Role.REVIEWER)
+@role_required(Role.REVIEWER)
 def suggested_grades(request: MemberRequest, project: Project) -> HttpResponse:
-    """What waits, query by query; what the person is judging themselves is not shown to them."""
+    """List the waiting suggestions by query, without queries that the person is judging; or the decided ones."""
     is_done = request.GET.get("state") == "decided"
-    page = Paginator(_shown(request, project, is_done), PER_PAGE).get_page(request.GET.get("page"))
-    context = {"project": project, "page": page, "is_done": is_done, "wanted": {"state": "decided" if is_done else ""}}
+    page = Paginator(_suggestions(request, project, is_done), PER_PAGE).get_page(request.GET.get("page"))
+    context = {"project": project, "page": page, "is_done": is_done, "filters": {"state": "decided" if is_done else ""}}
     return render(request, "curation/propagation/suggested_grades.html", context)
 
 
 @require_POST
-@require(Role.REVIEWER)
+@role_required(Role.REVIEWER)
 def decide(request: MemberRequest, project: Project) -> HttpResponse:
+    """Confirm, reject or undo a batch."""
     form = DecideForm(request.POST)
     if not form.is_valid():
-        messages.error(request, next(iter(form.errors.values()))[0])
+        messages.error(request, str(next(iter(form.errors.values()))[0]))
         return redirect("curation:suggested_grades", project.slug)
-    ids, decision = form.cleaned_data["offers"], form.cleaned_data["decision"]
+    ids, decision = form.cleaned_data["suggestions"], form.cleaned_data["decision"]
     if decision == CONFIRM:
-        done = suggestion_review.confirm(project, ids, request.user)
-        said = ngettext("%(n)d grade confirmed.", "%(n)d grades confirmed.", done.done)
-    elif decision == REFUSE:
-        done = suggestion_review.refuse(project, ids, request.user)
-        said = ngettext("%(n)d grade refused.", "%(n)d grades refused.", done.done)
+        decided = suggestion_review.confirm(project, ids, request.user)
+        text = ngettext("%(n)d grade confirmed.", "%(n)d grades confirmed.", decided.done)
+    elif decision == REJECT:
+        decided = suggestion_review.reject(project, ids, request.user)
+        text = ngettext("%(n)d grade rejected.", "%(n)d grades rejected.", decided.done)
     else:
-        done = suggestion_review.take_back(project, ids, request.user)
-        said = ngettext("%(n)d grade waits again.", "%(n)d grades wait again.", done.done)
-    _tell(request, said % {"n": done.done}, done)
+        decided = suggestion_review.undo(project, ids, request.user)
+        text = ngettext("%(n)d grade is waiting again.", "%(n)d grades are waiting again.", decided.done)
+    _report(request, text % {"n": decided.done}, decided)
     return redirect("curation:suggested_grades", project.slug)
 
 
-def _shown(request: MemberRequest, project: Project, is_done: bool) -> QuerySet[SuggestedGrade]:
-    found = SuggestedGrade.objects.filter(project=project)
-    found = found.select_related("query", "passage__document", "from_query", "from_passage__document", "decided_by")
+def _suggestions(request: MemberRequest, project: Project, is_done: bool) -> QuerySet[SuggestedGrade]:
+    rows = SuggestedGrade.objects.filter(project=project)
+    rows = rows.select_related("query", "passage__document", "from_query", "from_passage__document", "decided_by")
     if is_done:
-        return found.decided().order_by("-decided_at", "-pk")
-    judging = Assignment.objects.held_by(request.user).filter(project=project)
-    return found.waiting().exclude(query__in=judging.values("query")).order_by("query", "pk")
+        return rows.decided().order_by("-decided_at", "-pk")
+    claimed = Assignment.objects.held_by(request.user).filter(project=project)
+    return rows.waiting().exclude(query__in=claimed.values("query")).order_by("query", "pk")
 
 
-def _tell(request: MemberRequest, said: str, done: suggestion_review.Decided) -> None:
-    messages.success(request, said)
-    if done.overtaken:
+def _report(request: MemberRequest, text: str, decided: suggestion_review.Decided) -> None:
+    messages.success(request, text)
+    if decided.overtaken:
         text = ngettext(
-            "%(n)d was judged or changed meanwhile.", "%(n)d were judged or changed meanwhile.", done.overtaken
+            "%(n)d was judged or changed meanwhile.", "%(n)d were judged or changed meanwhile.", decided.overtaken
         )
-        messages.info(request, text % {"n": done.overtaken})
-    if done.left:
-        messages.warning(request, _("Of questions you are judging or gave back, somebody else decides."))
+        messages.info(request, text % {"n": decided.overtaken})
+    if decided.skipped:
+        messages.warning(request, _("Another person has to decide about queries that you are grading or skipped."))

@@ -1,7 +1,4 @@
-"""The API of queries: list them, ask one, read one with its passages and its draft.
-
-A program asks with an id of its own, so a repeated request is the same query and not a second one.
-"""
+"""API of queries: list them, send one, read one with its passages and its draft."""
 
 from __future__ import annotations
 
@@ -14,19 +11,14 @@ from rest_framework import generics, serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from common.jobs import enqueue
-from curation import tasks
 from curation.core.api import ProjectMixin
-from curation.models import (
-    Draft,
-    Query,
-    Ranking,
-    ShownPassage,
-)
+from curation.models import Draft, Query, Ranking, ShownPassage
 from curation.queries import intake
 
 
 class ShownSerializer(serializers.ModelSerializer[ShownPassage]):
+    """One place of a ranking with its passage."""
+
     passage = serializers.CharField(source="passage.external_id")
     document = serializers.CharField(source="passage.document.external_id")
     title = serializers.CharField(source="passage.title")
@@ -38,13 +30,15 @@ class ShownSerializer(serializers.ModelSerializer[ShownPassage]):
 
 
 class QuerySerializer(serializers.ModelSerializer[Query]):
+    """A query without its ranking."""
+
     class Meta:
         model = Query
         fields = ["id", "external_id", "text", "source", "state", "asked_at", "settled_at"]
 
 
 class AnsweredSerializer(QuerySerializer):
-    """A query with what the serving release made of it. `draft` is null until the generator has written it."""
+    """A query with its newest ranking. `draft` is null until the generator has written it."""
 
     release = serializers.SerializerMethodField()
     draft = serializers.SerializerMethodField()
@@ -70,12 +64,16 @@ class AnsweredSerializer(QuerySerializer):
 
 
 class AskSerializer(serializers.Serializer[Query]):
+    """A new query."""
+
     text = serializers.CharField(max_length=10_000)
-    external_id = serializers.CharField(max_length=300, required=False, help_text="Asked twice, it is one query.")
+    external_id = serializers.CharField(
+        max_length=300, required=False, help_text="Your id of the query. The same id again returns the same query."
+    )
 
 
 class Queries(ProjectMixin, generics.ListAPIView[Query]):
-    """What was asked, newest first; ask something new."""
+    """List the queries, newest first; send a new one."""
 
     serializer_class = QuerySerializer
     queryset = Query.objects.none()
@@ -85,18 +83,17 @@ class Queries(ProjectMixin, generics.ListAPIView[Query]):
 
     @extend_schema(request=AskSerializer, responses={201: AnsweredSerializer})
     def post(self, request: Request, slug: str) -> Response:
-        """Ask: the passages come at once, the draft a little later at the query's own address."""
+        """Send a query: the response has its passages; its draft follows later at the query's own URL."""
         project = self.project()
-        wanted = AskSerializer(data=request.data)
-        wanted.is_valid(raise_exception=True)
+        serializer = AskSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         user = request.user if isinstance(request.user, User) else None
-        query = intake.ask(project, source=Query.Source.API, user=user, **wanted.validated_data)
-        enqueue(tasks.draft, query.rankings.latest("pk").pk)
+        query = intake.ask(project, source=Query.Source.API, user=user, **serializer.validated_data)
         return Response(AnsweredSerializer(query).data, status=status.HTTP_201_CREATED)
 
 
 class OneQuery(ProjectMixin, generics.RetrieveAPIView[Query]):
-    """One query with its passages and its draft."""
+    """Return one query with its passages and its draft."""
 
     serializer_class = AnsweredSerializer
     queryset = Query.objects.none()

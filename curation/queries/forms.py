@@ -1,4 +1,4 @@
-"""What the ask and queries pages send."""
+"""Forms of the ask page and the query list."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from django.utils.translation import pgettext_lazy
 
 from curation.models import Query
 
-LONGEST_QUESTION = 2000
+MAX_QUERY_CHARS = 2000
 
 
 class AskForm(forms.Form):
+    """A question in a person's own words."""
+
     text = forms.CharField(
         label=_("Your question"),
-        max_length=LONGEST_QUESTION,
+        max_length=MAX_QUERY_CHARS,
         widget=forms.Textarea(
             attrs={
                 "rows": 2,
@@ -28,24 +30,9 @@ class AskForm(forms.Form):
 
 
 class QueryFilterForm(forms.Form):
-    """Which queries to list; what is not understood filters nothing."""
+    """The filters of the query list. An invalid value filters nothing."""
 
     q = forms.CharField(required=False, max_length=200, label=_("Find"))
     state = forms.ChoiceField(
         required=False, choices=[("", pgettext_lazy("queries", "All")), *Query.State.choices], label=_("State")
-    )
-
-
-MOST_PEOPLE = 50
-
-
-class OverlapForm(forms.Form):
-    """Empty: as many people as the project says."""
-
-    overlap = forms.IntegerField(
-        label=_("People who judge it"),
-        required=False,
-        min_value=1,
-        max_value=MOST_PEOPLE,
-        help_text=_("Empty: as many as the project says."),
     )

@@ -1,7 +1,7 @@
-"""Where a new query stands in the random order: even over the strata, and by lot within each.
+"""Stratified order: the random order of new queries, even over the strata.
 
-A stratum is the document that a query's first ranking found first: queries of one subject, paraphrases among them.
-It costs a join, needs no model, and is the same whenever it is asked for.
+A stratum is the document that a query's first ranking found first: queries on one subject, paraphrases among them. It
+costs a join, needs no model, and is the same whenever it is computed.
 """
 
 from __future__ import annotations
@@ -11,50 +11,49 @@ from collections.abc import Mapping, Sequence
 
 from django.db.models import Count
 
+from common.batches import batches
 from curation.engine.statistics import sampling
 from curation.models import Project, Query, ShownPassage
 
-_AT_ONCE = 200
+_BATCH_SIZE = 200
 
 
-def place(project: Project, queries: Sequence[Query], rankings: Mapping[int, int]) -> dict[int, float]:
-    """The place of each query in [0, 1), after its stratum was written down; rankings: query → ranking.
+def assign_keys(project: Project, queries: Sequence[Query], rankings: Mapping[int, int]) -> dict[int, float]:
+    """Store the stratum of each query and return query id → random key in [0, 1).
 
-    Of the evaluation sample, and of a query that found nothing, the place is a plain random number: no stratum
-    has a say in when it is judged.
+    rankings: query id → ranking id. A query of the evaluation sample, or without a hit, gets a uniform random number:
+    no stratum decides when it is judged.
     """
-    _name(queries, rankings)
-    steerable = [query for query in queries if query.stratum and not query.is_evaluation]
-    random.shuffle(steerable)
-    there = _counts(project, steerable)
-    places = {query.pk: random.random() for query in queries}
-    for query in steerable:
-        number = there.get(query.stratum, 0)
-        there[query.stratum] = number + 1
-        places[query.pk] = sampling.place(f"{project.slug}\n{query.stratum}", number)
-    return places
+    _assign_strata(queries, rankings)
+    stratified = [query for query in queries if query.stratum and not query.is_evaluation]
+    random.shuffle(stratified)
+    counts = _earlier_counts(project, stratified)
+    keys = {query.pk: random.random() for query in queries}
+    for query in stratified:
+        number = counts.get(query.stratum, 0)
+        counts[query.stratum] = number + 1
+        keys[query.pk] = sampling.stratified_key(f"{project.slug}\n{query.stratum}", number)
+    return keys
 
 
-def _name(queries: Sequence[Query], rankings: Mapping[int, int]) -> None:
-    """Write the stratum of the queries that have none."""
-    nameless = [query for query in queries if not query.stratum and query.pk in rankings]
-    for start in range(0, len(nameless), _AT_ONCE):
-        some = nameless[start : start + _AT_ONCE]
-        first = ShownPassage.objects.filter(ranking__in=[rankings[query.pk] for query in some], rank=1)
+def _assign_strata(queries: Sequence[Query], rankings: Mapping[int, int]) -> None:
+    """Store the stratum of the queries that have none."""
+    without_stratum = [query for query in queries if not query.stratum and query.pk in rankings]
+    for batch in batches(without_stratum, _BATCH_SIZE):
+        first = ShownPassage.objects.filter(ranking__in=[rankings[query.pk] for query in batch], rank=1)
         documents = dict(first.values_list("ranking__query_id", "passage__document__external_id"))
-        found = [query for query in some if query.pk in documents]
-        for query in found:
+        with_hit = [query for query in batch if query.pk in documents]
+        for query in with_hit:
             query.stratum = documents[query.pk][:100]
-        Query.objects.bulk_update(found, ["stratum"])
+        Query.objects.bulk_update(with_hit, ["stratum"])
 
 
-def _counts(project: Project, queries: Sequence[Query]) -> dict[str, int]:
-    """How many steerable queries each of their strata has had, without these."""
-    strata = sorted({query.stratum for query in queries})
+def _earlier_counts(project: Project, queries: Sequence[Query]) -> dict[str, int]:
+    """Return stratum → how many queries outside the evaluation sample it had before these."""
     counts: dict[str, int] = {}
-    for start in range(0, len(strata), _AT_ONCE):
-        there = project.queries.filter(stratum__in=strata[start : start + _AT_ONCE], is_evaluation=False)
-        counts |= dict(there.order_by().values_list("stratum").annotate(Count("pk")))
+    for strata in batches(sorted({query.stratum for query in queries}), _BATCH_SIZE):
+        rows = project.queries.filter(stratum__in=strata, is_evaluation=False)
+        counts |= dict(rows.order_by().values_list("stratum").annotate(Count("pk")))
     for query in queries:
         counts[query.stratum] -= 1
     return counts

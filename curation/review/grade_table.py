@@ -1,4 +1,4 @@
-"""What a reviewer sees of one query: everybody's grades of each passage in columns, names hidden until decided."""
+"""The table that a reviewer reads: one row a passage, one column an annotator, names hidden until the decision."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from string import ascii_uppercase
 
-from curation.annotation.judge_page import Choice, choices_of, chosen
+from curation.core.grades import GradeChoice, choice_value, grade_choices
 from curation.engine.text.excerpts import Excerpt, excerpt
 from curation.models import (
     Answer,
@@ -19,13 +19,13 @@ from curation.models import (
     ShownPassage,
     SuggestedGrade,
 )
-from curation.review import consensus
+from curation.review import adjudication, consensus
 from retrieval.models import Passage
 
 
 @dataclass(frozen=True)
 class Column:
-    """One person's work."""
+    """One annotator's work. name: empty while the review waits."""
 
     letter: str
     name: str
@@ -35,7 +35,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """One person's grade of one passage; empty when they did not judge it."""
+    """One annotator's grade of one passage. grade: the value of a choice, empty for an unjudged passage."""
 
     letter: str
     grade: str
@@ -45,7 +45,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One passage with everybody's grades. is_new: the text that took the place of one that was judged."""
+    """One passage with everybody's grades.
+
+    is_new: the passage replaces an edited one that was judged. consensus: the grade it gets without a decision of the
+    reviewer; None where nobody graded it, and in a review that does not wait.
+    """
 
     passage: Passage
     is_new: bool
@@ -55,107 +59,128 @@ class Row:
     is_disputed: bool
     settled: SettledGrade | None
     decided_before: float | None = None
-    offer: SuggestedGrade | None = None
+    consensus: SettledGrade | None = None
+    suggestion: SuggestedGrade | None = None
 
 
 @dataclass(frozen=True)
-class SideBySide:
-    """A review, ready to be shown; rows with the widest gap first."""
+class GradeTable:
+    """A review with its rows, widest gap first."""
 
     review: Review
     columns: list[Column]
     disputed: list[Row]
     agreed: list[Row]
-    choices: list[Choice]
+    choices: list[GradeChoice]
     draft: str
     is_waiting: bool
 
 
-def side_by_side(review: Review) -> SideBySide:
-    """Read with a fixed number of queries. Letters are dealt by lot, the same for every look at one review."""
+def grade_table(review: Review) -> GradeTable:
+    """Build the table of a review with a fixed number of queries.
+
+    Letters are assigned to annotators at random, seeded by the review: the same each time it is shown.
+    """
     columns = _columns(review)
     rows = sorted(_rows(review, columns), key=lambda row: -row.gap)
     draft = Draft.objects.filter(ranking__query=review.query_id).order_by("pk").first()
-    return SideBySide(
+    return GradeTable(
         review=review,
         columns=columns,
         disputed=[row for row in rows if row.is_disputed or row.is_new],
         agreed=[row for row in rows if not (row.is_disputed or row.is_new)],
-        choices=choices_of(review.query.project)[:-1],
+        choices=grade_choices(review.query.project)[:-1],  # a reviewer has to decide: no "can't tell"
         draft=draft.text if draft else "",
         is_waiting=review.state == Review.State.WAITING,
     )
 
 
 def _columns(review: Review) -> list[Column]:
-    work = Assignment.objects.filter(query=review.query_id, is_extra=False).select_related("curator")
-    mine = list(work.filter(state__in=_shown_states(review)).order_by("pk"))
-    random.Random(f"review:{review.pk}").shuffle(mine)
-    answers = {answer.assignment_id: answer.text for answer in Answer.objects.filter(assignment__in=mine)}
+    rows = Assignment.objects.filter(query=review.query_id, is_extra=False).select_related("curator")
+    assignments = list(rows.filter(state__in=_visible_states(review)).order_by("pk"))
+    random.Random(f"review:{review.pk}").shuffle(assignments)
+    answers = {answer.assignment_id: answer.text for answer in Answer.objects.filter(assignment__in=assignments)}
     is_decided = review.state != Review.State.WAITING
     return [
         Column(letter, str(row.curator) if is_decided else "", row, answers.get(row.pk, ""))
-        for letter, row in zip(ascii_uppercase, mine, strict=False)
+        for letter, row in zip(ascii_uppercase, assignments, strict=False)
     ]
 
 
-def _shown_states(review: Review) -> list[str]:
-    """Submitted work; of a returned review also the one that went back to its curator."""
+def _visible_states(review: Review) -> list[str]:
+    """Return the states of shown work: submitted; in a returned review also the work that was sent back."""
     states = Assignment.State
     returned = [states.CLAIMED] if review.state == Review.State.RETURNED else []
     return [states.SUBMITTED, *returned]
 
 
 def _rows(review: Review, columns: list[Column]) -> list[Row]:
-    by_passage: dict[int, dict[int, Judgement]] = defaultdict(dict)
-    work = [column.assignment.pk for column in columns]
-    for judgement in Judgement.objects.standing().filter(assignment__in=work):
-        by_passage[judgement.passage_id][judgement.assignment_id] = judgement
+    judgements: dict[int, dict[int, Judgement]] = defaultdict(dict)  # passage → assignment → judgement
+    assignment_ids = [column.assignment.pk for column in columns]
+    for judgement in Judgement.objects.not_withdrawn().filter(assignment__in=assignment_ids):
+        judgements[judgement.passage_id][judgement.assignment_id] = judgement
     shown = ShownPassage.objects.filter(ranking__query=review.query_id).values_list("passage_id", flat=True)
     settled = {row.passage_id: row for row in review.grades.all()}
-    before = consensus.decided_before(review) if review.state == Review.State.WAITING else {}
-    passages = Passage.objects.select_related("document").in_bulk({*shown, *by_passage, *settled, *before})
-    fresh = _new_texts(review, passages)
+    before = adjudication.earlier_decisions(review) if review.state == Review.State.WAITING else {}
+    passages = Passage.objects.select_related("document").in_bulk({*shown, *judgements, *settled, *before})
+    replacements = _replacements(review, passages)
     rows = [
-        _row(review, passage, columns, by_passage[pk], settled.get(pk), is_new=pk in fresh)
-        for pk, passage in (passages | fresh).items()
+        _row(review, passage, columns, judgements[pk], settled.get(pk), is_new=pk in replacements)
+        for pk, passage in (passages | replacements).items()
     ]
-    offers = _offers(review)
-    return [replace(row, decided_before=before.get(row.passage.pk), offer=offers.get(row.passage.pk)) for row in rows]
+    suggestions = _suggestions(review)
+    consensus_grades = _consensus_grades(review)
+    return [
+        replace(
+            row,
+            decided_before=before.get(row.passage.pk),
+            consensus=consensus_grades.get(row.passage.pk),
+            suggestion=suggestions.get(row.passage.pk),
+        )
+        for row in rows
+    ]
 
 
-def _offers(review: Review) -> dict[int, SuggestedGrade]:
-    """Passage → the grade that was passed on to it, waiting or confirmed."""
-    found = SuggestedGrade.objects.filter(query=review.query_id)
+def _consensus_grades(review: Review) -> dict[int, SettledGrade]:
+    """Return passage id → the unsaved consensus of a waiting review."""
+    if review.state != Review.State.WAITING:
+        return {}
+    grades = consensus.query_consensus(review.query).grades
+    return {pk: consensus.settled_grade(review, pk, grade) for pk, grade in grades.items()}
+
+
+def _suggestions(review: Review) -> dict[int, SuggestedGrade]:
+    """Return passage id → its suggested grade, waiting or confirmed."""
+    rows = SuggestedGrade.objects.filter(query=review.query_id)
     states = [SuggestedGrade.State.WAITING, SuggestedGrade.State.CONFIRMED]
-    return {offer.passage_id: offer for offer in found.filter(state__in=states)}
+    return {suggestion.passage_id: suggestion for suggestion in rows.filter(state__in=states)}
 
 
-def _new_texts(review: Review, passages: dict[int, Passage]) -> dict[int, Passage]:
-    """What stands now where passages of a waiting review were edited since, unless it is among them already."""
+def _replacements(review: Review, passages: dict[int, Passage]) -> dict[int, Passage]:
+    """Return the active passages that replace edited ones of a waiting review, without those it shows already."""
     edited = [passage.external_id for passage in passages.values() if passage.retired_at is not None]
     if review.state != Review.State.WAITING or not edited:
         return {}
-    now = Passage.objects.active().filter(corpus=review.query.project.corpus_id, external_id__in=edited)
-    return {passage.pk: passage for passage in now.select_related("document") if passage.pk not in passages}
+    active = Passage.objects.active().filter(corpus=review.query.project.corpus_id, external_id__in=edited)
+    return {passage.pk: passage for passage in active.select_related("document") if passage.pk not in passages}
 
 
 def _row(
     review: Review,
     passage: Passage,
     columns: list[Column],
-    given: dict[int, Judgement],
+    judgements: dict[int, Judgement],
     settled: SettledGrade | None,
     *,
     is_new: bool,
 ) -> Row:
-    grades = [judgement.grade for judgement in given.values() if judgement.grade is not None]
+    grades = [judgement.grade for judgement in judgements.values() if judgement.grade is not None]
     gap = max(grades) - min(grades) if grades else 0
     return Row(
         passage=passage,
         is_new=is_new,
         excerpt=excerpt(passage.text, review.query.text),
-        cells=[_cell(column, passage, given.get(column.assignment.pk)) for column in columns],
+        cells=[_cell(column, passage, judgements.get(column.assignment.pk)) for column in columns],
         gap=gap,
         is_disputed=gap >= review.query.project.review_gap,
         settled=settled,
@@ -165,4 +190,4 @@ def _row(
 def _cell(column: Column, passage: Passage, judgement: Judgement | None) -> Cell:
     spans = judgement.evidence if judgement else []
     quotes = [passage.text[start:end] for start, end in spans]
-    return Cell(column.letter, chosen(judgement), quotes, judgement.comment if judgement else "")
+    return Cell(column.letter, choice_value(judgement), quotes, judgement.comment if judgement else "")

@@ -1,4 +1,4 @@
-"""Pages: reviewing. What people disagree on, side by side; a reviewer settles it or returns it."""
+"""Pages of the review room: what annotators disagree on, and a reviewer's decision."""
 
 from __future__ import annotations
 
@@ -6,64 +6,67 @@ from collections.abc import Callable
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from curation.core.errors import CurationError
-from curation.core.permissions import require
+from curation.core.http import MemberRequest
+from curation.core.permissions import role_required
 from curation.models import Assignment, Membership, Project, Query, Review, SuggestedGrade
-from curation.review import consensus
-from curation.review.forms import ReopenForm, ReturnForm, SettleForm
-from curation.review.grade_table import SideBySide, side_by_side
+from curation.review import adjudication, gold
+from curation.review.forms import ReopenForm, ResolveForm, SendBackForm
+from curation.review.grade_table import GradeTable, grade_table
 
 Role = Membership.Role
 PER_PAGE = 25
-MOST_COUNTED = 1000
+MAX_COUNTED = 1000
 
 
 @require_safe
-@require(Role.REVIEWER)
-def reviews(request: HttpRequest, project: Project) -> HttpResponse:
-    found = Review.objects.filter(query__project=project).select_related("query", "reviewer")
+@role_required(Role.REVIEWER)
+def reviews(request: MemberRequest, project: Project) -> HttpResponse:
+    """List the reviews that wait, or those that a reviewer has decided."""
+    rows = Review.objects.filter(query__project=project).select_related("query", "reviewer")
     is_done = request.GET.get("state") == "decided"
-    waiting = found.waiting().order_by("pk")
-    decided = found.exclude(state=Review.State.WAITING).exclude(reviewer=None).order_by("-decided_at")
-    page = Paginator(decided if is_done else waiting, PER_PAGE).get_page(request.GET.get("page"))
-    offered = SuggestedGrade.objects.waiting().filter(project=project)
+    waiting = rows.waiting().order_by("pk")
+    decided = rows.exclude(state=Review.State.WAITING).exclude(reviewer=None).order_by("-decided_at")
+    suggestions = SuggestedGrade.objects.waiting().filter(project=project)
     context = {
         "project": project,
-        "page": page,
+        "page": Paginator(decided if is_done else waiting, PER_PAGE).get_page(request.GET.get("page")),
         "is_done": is_done,
-        "wanted": {"state": "decided" if is_done else ""},
-        "suggested": offered.order_by()[:MOST_COUNTED].count(),
+        "filters": {"state": "decided" if is_done else ""},
+        "suggested": suggestions.order_by()[:MAX_COUNTED].count(),
     }
     return render(request, "curation/review/reviews.html", context)
 
 
 @require_safe
-@require(Role.REVIEWER)
-def review(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
-    found = _review(project, pk)
-    if _is_judging(request, found):
-        messages.warning(request, _("You are judging this question yourself: submit your own work first."))
+@role_required(Role.REVIEWER)
+def review(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
+    """Show one review; not to a reviewer who holds a claim of its query."""
+    review = _get_review(project, pk)
+    if Assignment.objects.held_by(request.user).filter(query=review.query_id).exists():
+        messages.warning(request, _("You are grading this query yourself: submit your own work first."))
         return redirect("curation:reviews", project.slug)
-    return _page(request, project, side_by_side(found))
+    return _render_review(request, project, grade_table(review))
 
 
 @require_POST
-@require(Role.REVIEWER)
-def settle(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
-    found = _review(project, pk)
-    form = _settle_form(side_by_side(found), request.POST)
+@role_required(Role.REVIEWER)
+def resolve(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
+    """Settle the query as the reviewer decides."""
+    review = _get_review(project, pk)
+    form = _resolve_form(grade_table(review), request.POST)
     if not form.is_valid():
-        return _page(request, project, side_by_side(found), settle_form=form, status=422)
+        return _render_review(request, project, grade_table(review), resolve_form=form, status=422)
     fields = form.cleaned_data
 
     def act() -> object:
-        return consensus.settle(
-            found,
+        return adjudication.resolve(
+            review,
             request.user,
             form.grades(),
             fields["answer"],
@@ -71,79 +74,95 @@ def settle(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
             comment=fields["comment"],
         )
 
-    return _decided(request, project, act, _("Settled."))
+    return _decide(request, project, act, _("Resolved."))
 
 
 @require_POST
-@require(Role.REVIEWER)
-def return_review(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
-    found = _review(project, pk)
-    form = ReturnForm(request.POST)
+@role_required(Role.REVIEWER)
+def send_back(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
+    """Send one annotator's work back with a comment."""
+    review = _get_review(project, pk)
+    form = SendBackForm(request.POST)
     if not form.is_valid():
-        return _page(request, project, side_by_side(found), return_form=form, status=422)
-    work = get_object_or_404(Assignment, pk=form.cleaned_data["assignment"], query=found.query_id)
+        return _render_review(request, project, grade_table(review), send_back_form=form, status=422)
+    assignment = get_object_or_404(Assignment, pk=form.cleaned_data["assignment"], query=review.query_id)
     comment = form.cleaned_data["comment"]
-    return _decided(
+    return _decide(
         request,
         project,
-        lambda: consensus.return_to_curator(found, request.user, work, comment),
-        _("Returned with your comment."),
+        lambda: adjudication.send_back(review, request.user, assignment, comment),
+        _("Sent back with your comment."),
     )
 
 
 @require_POST
-@require(Role.REVIEWER)
-def reopen(request: HttpRequest, project: Project, pk: int) -> HttpResponse:
-    """A settled query before a reviewer again."""
+@role_required(Role.REVIEWER)
+def reopen(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
+    """Send a settled query to review again."""
     query = get_object_or_404(Query, project=project, pk=pk)
     form = ReopenForm(request.POST)
     comment = form.cleaned_data["comment"] if form.is_valid() else ""
     try:
-        opened = consensus.reopen(query, request.user, comment)
+        reopened = adjudication.reopen(query, request.user, comment)
     except CurationError as error:
         messages.error(request, str(error))
         return redirect("curation:query", project.slug, query.pk)
-    return redirect("curation:review", project.slug, opened.pk)
+    return redirect("curation:review", project.slug, reopened.pk)
 
 
-def _review(project: Project, pk: int) -> Review:
+@require_POST
+@role_required(Role.MANAGER)
+def toggle_gold(request: MemberRequest, project: Project, pk: int) -> HttpResponse:
+    """Make a settled query a gold question, or an ordinary query again."""
+    query = get_object_or_404(project.queries.select_related("project"), pk=pk)
+    try:
+        if query.gold is None:
+            gold.mark(query, request.user)
+        else:
+            gold.unmark(query, request.user)
+    except adjudication.NotSettled as error:
+        messages.error(request, str(error))
+    return redirect("curation:query", project.slug, pk)
+
+
+def _get_review(project: Project, pk: int) -> Review:
     rows = Review.objects.select_related("query__project", "reviewer")
     return get_object_or_404(rows, pk=pk, query__project=project)
 
 
-def _is_judging(request: HttpRequest, found: Review) -> bool:
-    return Assignment.objects.held_by(request.user).filter(query=found.query_id).exists()
-
-
-def _settle_form(shown: SideBySide, data: object = None) -> SettleForm:
-    review = shown.review
+def _resolve_form(table: GradeTable, data: object = None) -> ResolveForm:
+    review = table.review
     initial = {"answer": review.answer, "is_unanswerable": review.is_unanswerable}
-    passages = [row.passage.pk for row in (*shown.disputed, *shown.agreed)]
-    return SettleForm(data, passages=passages, initial=initial)
+    passages = [row.passage.pk for row in (*table.disputed, *table.agreed)]
+    return ResolveForm(data, passages=passages, initial=initial)
 
 
-def _page(
-    request: HttpRequest,
+def _render_review(
+    request: MemberRequest,
     project: Project,
-    shown: SideBySide,
+    table: GradeTable,
     *,
-    settle_form: SettleForm | None = None,
-    return_form: ReturnForm | None = None,
+    resolve_form: ResolveForm | None = None,
+    send_back_form: SendBackForm | None = None,
     status: int = 200,
 ) -> HttpResponse:
-    form = settle_form or _settle_form(shown)
-    context = {"project": project, "shown": shown, "form": form, "return_form": return_form or ReturnForm()}
+    context = {
+        "project": project,
+        "table": table,
+        "form": resolve_form or _resolve_form(table),
+        "send_back_form": send_back_form or SendBackForm(),
+    }
     return render(request, "curation/review/review.html", context, status=status)
 
 
-def _decided(request: HttpRequest, project: Project, act: Callable[[], object], said: str) -> HttpResponse:
-    """Do it, and go on with the next that waits."""
+def _decide(request: MemberRequest, project: Project, act: Callable[[], object], success_text: str) -> HttpResponse:
+    """Run the decision and show the next waiting review."""
     try:
         act()
     except CurationError as error:
         messages.error(request, str(error))
     else:
-        messages.success(request, said)
+        messages.success(request, success_text)
     following = Review.objects.waiting().filter(query__project=project).order_by("pk").first()
     if following is None:
         return redirect("curation:reviews", project.slug)

@@ -1,4 +1,4 @@
-"""The queue knows why it offers a query."""
+"""Priority: each signal moves a query up, with the reason that people read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from curation.annotation import assignments, judgements, priority
+from curation.annotation import assignments, claims, judgements, priority
 from curation.core import labels
 from curation.models import Assignment, Project, Query, Ranking, Release, ShownPassage
 from retrieval.models import Passage
@@ -19,87 +19,88 @@ from retrieval.models import Passage
 Wait = Callable[..., Query]
 
 
-def test_a_query_that_others_have_judged_is_worth_more(project: Project, alice: User, wait: Wait) -> None:
+def test_a_query_that_others_have_judged_gets_a_higher_priority(project: Project, alice: User, wait: Wait) -> None:
     query, sampled = wait("Who?", overlap=3), wait("How?", overlap=3, is_evaluation=True)
     wait("Why?", overlap=3)
     for one in (query, sampled):
-        claimed = assignments.claim(one, alice)
+        claimed = claims.claim(one, alice)
         judgements.mark_unanswerable(claimed)
         judgements.submit(claimed)
-    priority.revalue(project)
-    assert {(row.priority > 0.3, labels.why(row)) for row in query.assignments.open()} == {
-        (True, "1 of 3 people have judged it.")
+    priority.update_priorities(project)
+    assert {(row.priority > 0.3, labels.describe_reason(row)) for row in query.assignments.open()} == {
+        (True, "1 of 3 annotators have judged it.")
     }
     assert not project.assignments.exclude(query=query).filter(priority__gt=0).exists()
 
 
-def test_what_a_newer_build_ranks_and_nobody_judged_is_a_hole(
+def test_an_unjudged_passage_of_a_newer_build_raises_the_priority(
     project: Project, release: Release, passages: dict[str, Passage], alice: User, wait: Wait
 ) -> None:
     query = wait(overlap=2)
     query.rankings.update(build=release.build)
-    claimed = assignments.claim(query, alice)
+    claimed = claims.claim(query, alice)
     for passage_id in claimed.order:
         judgements.record(claimed, passage_id, 1)
     ranking = Ranking.objects.create(query=query, build=release.build)
     for rank, name in enumerate(("lion", "whale"), start=1):
         ShownPassage.objects.create(ranking=ranking, passage=passages[name], rank=rank)
-    assert priority.revalue(project, [query.pk]) == 1
-    assert labels.why(query.assignments.open().get()) == "Nobody has judged what build 1 ranks at place 2."
+    assert priority.update_priorities(project, [query.pk]) == 1
+    assert labels.describe_reason(query.assignments.open().get()) == "An unjudged passage has rank 2 in build 1."
 
 
-def test_what_is_asked_again_is_worth_more_once(project: Project, alice: User, wait: Wait) -> None:
+def test_a_repeated_text_raises_the_priority_of_its_first_query_only(project: Project, alice: User, wait: Wait) -> None:
     first, again, other = wait("Who sleeps?"), wait("who sleeps"), wait("Who swims?")
     project.queries.update(is_evaluation=False)
-    priority.revalue(project)
-    value = {row.query_id: (row.priority, labels.why(row)) for row in Assignment.objects.open()}
+    priority.update_priorities(project)
+    value = {row.query_id: (row.priority, labels.describe_reason(row)) for row in Assignment.objects.open()}
     assert value[first.pk] == (0.25, "It was asked 2 times.")
     assert value[again.pk] == value[other.pk] == (0, "")
     Query.objects.filter(pk=again.pk).update(state=Query.State.SETTLED)
-    priority.revalue(project, [first.pk])
-    assert Assignment.objects.open().get(query=first).priority == 0  # the other's answer serves
+    priority.update_priorities(project, [first.pk])
+    assert Assignment.objects.open().get(query=first).priority == 0  # the settled answer serves both
 
 
-def test_people_who_disagree_before_the_last_has_judged_move_a_query_up(
+def test_a_disagreement_of_the_first_annotators_raises_the_priority(
     project: Project, alice: User, bob: User, wait: Wait
 ) -> None:
     query = wait(overlap=3, shown="lion")
     project.queries.update(is_evaluation=False)
     for person, grade in ((alice, 0), (bob, 3)):
-        claimed = assignments.claim(query, person)
+        claimed = claims.claim(query, person)
         judgements.record(claimed, claimed.order[0], grade)
         judgements.submit(claimed)
-    priority.revalue(project)
-    left = query.assignments.open().get()
-    assert left.priority == pytest.approx(1 + 2 / 3, abs=0.001)
-    assert labels.why(left) == "Two people's grades of one passage lie 3 apart."
+    priority.update_priorities(project)
+    remaining = query.assignments.open().get()
+    assert remaining.priority == pytest.approx(1 + 2 / 3, abs=0.001)
+    assert labels.describe_reason(remaining) == "Annotators differ by 3 grades on a passage."
 
 
-def test_what_has_waited_long_moves_up_and_a_persons_wish_is_not_moved_back(project: Project, wait: Wait) -> None:
-    old, wished = wait("Who hunts?"), wait("Who sings?")
+def test_an_old_query_moves_up_and_a_requeued_one_is_not_moved_back(project: Project, wait: Wait) -> None:
+    old, requeued = wait("Who hunts?"), wait("Who sings?")
     project.queries.update(is_evaluation=False, asked_at=timezone.now() - timedelta(days=15, hours=1))
-    assignments.prefer(Query.objects.get(pk=wished.pk), 1.0, [labels.because("worse", release=2)])
-    priority.revalue(project)
+    assignments.set_priority(Query.objects.get(pk=requeued.pk), 1.0, [labels.make_reason("worse", release=2)])
+    priority.update_priorities(project)
     rows = {row.query_id: row for row in Assignment.objects.open()}
-    assert (rows[old.pk].priority, labels.why(rows[old.pk])) == (0.125, "It was asked 15 days ago.")
-    assert (rows[wished.pk].priority, labels.why(rows[wished.pk])) == (1.0, "It got worse with release 2.")
+    assert (rows[old.pk].priority, labels.describe_reason(rows[old.pk])) == (0.125, "It was asked 15 days ago.")
+    assert (rows[requeued.pk].priority, labels.describe_reason(rows[requeued.pk])) == (
+        1.0,
+        "It got worse with release 2.",
+    )
 
 
-def test_valuing_reads_as_often_for_many_queries_as_for_few_and_writes_what_changed(
-    project: Project, wait: Wait
-) -> None:
+def test_the_number_of_reads_is_fixed_and_only_changes_are_written(project: Project, wait: Wait) -> None:
     def reads() -> int:
-        with CaptureQueriesContext(connection) as asked:
-            priority.revalue(project)
-        return len(asked)
+        with CaptureQueriesContext(connection) as captured:
+            priority.update_priorities(project)
+        return len(captured)
 
     wait("Who?"), wait("How?")
-    lain = {"asked_at": timezone.now() - timedelta(days=3), "is_evaluation": False}
-    project.queries.update(**lain)
+    waited = {"asked_at": timezone.now() - timedelta(days=3), "is_evaluation": False}
+    project.queries.update(**waited)
     reads()
     few = reads()
     for number in range(12):
         wait(f"Who is it, {number}?")
-    project.queries.update(**lain)
+    project.queries.update(**waited)
     assert reads() > few  # the first time writes
     assert reads() == few

@@ -16,7 +16,7 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.utils import timezone
 
-from curation.annotation import assignments, judgements
+from curation.annotation import assignments, claims, judgements, leases
 from curation.models import Assignment, Event, Judgement, Membership, Project, Query
 from curation.queries import intake
 from retrieval.models import Corpus, Document, Passage
@@ -43,7 +43,7 @@ class Client:
     def work(self, ends: float) -> None:
         try:
             while time.monotonic() < ends:
-                claimed = assignments.claim_next(self.project, self.user)
+                claimed = claims.claim_next(self.project, self.user)
                 if claimed is not None:
                     self.judge(claimed)
                 elif self.left:
@@ -114,7 +114,7 @@ def crowd() -> Iterator[list[Client]]:
     )
     hits = [Hit(passage.pk, rank, 1 / rank) for rank, passage in enumerate(passages, start=1)]
     intake.freeze_hits(queries, None, [hits] * QUERIES)
-    intake.open_slots_of(project, queries)
+    assignments.create_open(project, queries)
     people = User.objects.bulk_create(User(username=f"p{n}") for n in range(16 if connection.vendor != "sqlite" else 8))
     Membership.objects.bulk_create(Membership(project=project, user=person) for person in people)
     yield [Client(person, project, random.Random(number)) for number, person in enumerate(people)]
@@ -125,7 +125,7 @@ def test_many_people_at_once(crowd: list[Client]) -> None:
 
     def sweep() -> None:
         while not over.wait(0.02):
-            assignments.expire()
+            leases.expire_overdue()
         connection.close()
 
     threads = [threading.Thread(target=client.work, args=(ends,)) for client in crowd]
@@ -146,7 +146,7 @@ def test_many_people_at_once(crowd: list[Client]) -> None:
     turns = Counter(Assignment.objects.filter(curator__isnull=False).values_list("query_id", "curator_id"))
     assert max(turns.values()) == 1, "somebody had a query twice"
 
-    kept = {(j.assignment_id, j.passage_id): j.grade for j in Judgement.objects.standing()}
+    kept = {(j.assignment_id, j.passage_id): j.grade for j in Judgement.objects.not_withdrawn()}
     saved = {place: grade for client in crowd for place, grade in client.saved.items()}
     assert {place: kept.get(place) for place in saved} == saved, "a grade was lost"
     assert set(project.queries.values_list("state", flat=True)) <= {Query.State.SETTLED, Query.State.IN_REVIEW}
@@ -157,15 +157,15 @@ def test_many_people_at_once(crowd: list[Client]) -> None:
 @pytest.mark.skipif(connection.vendor == "sqlite", reason="writers queue for the whole database")
 def test_nobody_waits_for_a_slot_that_is_being_taken(crowd: list[Client]) -> None:
     client, lost = crowd[0], []
-    claimed = assignments.claim_next(client.project, client.user)
+    claimed = claims.claim_next(client.project, client.user)
     assert claimed is not None
     client.vanish(claimed)
-    assignments.expire()
+    leases.expire_overdue()
 
     def come_back() -> None:
         try:
-            assignments.renew(claimed)
-        except assignments.LeaseLost:
+            leases.renew(claimed)
+        except leases.LeaseLost:
             lost.append(claimed)
         finally:
             connection.close()

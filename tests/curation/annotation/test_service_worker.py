@@ -1,4 +1,4 @@
-"""The copies a browser may keep of the judge page: of one's own open questions, with every file the page loads."""
+"""Service worker: the browser may keep copies of a person's open assignments, with every file of the page."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from curation.annotation import assignments, judgements
-from curation.annotation.service_worker import FILES
+from curation.annotation import claims, judgements
+from curation.annotation.judge_page.script_messages import MESSAGES
+from curation.annotation.judge_page.service_worker import FILES
 from curation.models import Assignment, Project
 from tests.curation.annotation.test_judge_page import Wait
 
 STATIC = Path(__file__).resolve().parents[3] / "static"
 
 
-def test_the_worker_knows_its_files_and_a_version(client: Client) -> None:
+def test_the_worker_has_its_files_and_a_version(client: Client) -> None:
     response = client.get("/service-worker.js")
     assert response["Content-Type"].startswith("text/javascript") and "no-cache" in response["Cache-Control"]
     version, files = response.content.decode().splitlines()[:2]
@@ -27,7 +28,9 @@ def test_the_worker_knows_its_files_and_a_version(client: Client) -> None:
         assert client.get(address).status_code == 200
 
 
-def test_every_file_the_judge_page_loads_is_kept(client: Client, project: Project, alice: User, wait: Wait) -> None:
+def test_the_worker_caches_every_file_the_judge_page_loads(
+    client: Client, project: Project, alice: User, wait: Wait
+) -> None:
     wait()
     client.force_login(alice)
     html = client.get(reverse("curation:judge", args=[project.slug]), follow=True).content.decode()
@@ -40,17 +43,17 @@ def test_every_file_the_judge_page_loads_is_kept(client: Client, project: Projec
     assert named == set(FILES)
 
 
-def test_a_copy_is_kept_of_ones_own_open_question_only(
+def test_only_open_assignments_of_the_person_may_be_copied(
     client: Client, project: Project, alice: User, wait: Wait
 ) -> None:
     wait()
-    mine = assignments.claim_next(project, alice)
+    mine = claims.claim_next(project, alice)
     assert mine is not None
     client.force_login(alice)
     page = reverse("curation:assignment", args=[project.slug, mine.pk])
     for headers in ({}, {"HX-Request": "true"}):
         assert client.get(page, headers=headers)["X-Owner"] == str(alice.pk)
-    assert client.get(page).content.count(b"<!--work-->") == 2  # where the worker cuts the question out
+    assert client.get(page).content.count(b"<!--work-->") == 2  # where the worker cuts the assignment out
     assert b"<!--work-->" not in client.get(page, headers={"HX-Request": "true"}).content
     for passage_id in mine.order:
         judgements.record(mine, passage_id, 1)
@@ -58,3 +61,10 @@ def test_a_copy_is_kept_of_ones_own_open_question_only(
     assert Assignment.objects.get().state == "submitted"
     for address in (page, reverse("curation:project", args=[project.slug]), reverse("home")):
         assert "X-Owner" not in client.get(address)
+
+
+def test_the_messages_are_those_that_the_scripts_use() -> None:
+    scripts = [*STATIC.glob("js/annotation/*.js"), *STATIC.glob("js/offline/*.js")]
+    text = "".join(path.read_text() for path in scripts)
+    assert set(re.findall(r"\bmessages\.(\w+)", text)) <= set(MESSAGES)
+    assert [name for name in MESSAGES if not re.search(rf"\.{name}\b|'{name}'", text)] == []

@@ -9,9 +9,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from curation.annotation import assignments, judgements
+from curation.annotation import claims, judgements
 from curation.models import Assignment, Membership, Project, Query, Review, SettledGrade
-from curation.review import consensus
+from curation.review import adjudication
 from retrieval.documents import ingest
 
 Wait = Callable[..., Query]
@@ -29,11 +29,11 @@ def review(wait: Wait, alice: User, dave: User) -> Review:
     """Alice and Dave three grades apart on the first passage, agreed on the others."""
     query = wait(overlap=2)
     for person, first in ((alice, 3), (dave, 0)):
-        work = assignments.claim(query, person)
-        for passage_id in work.order:
-            judgements.record(work, passage_id, first if passage_id == min(work.order) else 1)
-        judgements.write_answer(work, f"It is the lion, says {first}.")
-        judgements.submit(work)
+        assignment = claims.claim(query, person)
+        for passage_id in assignment.order:
+            judgements.record(assignment, passage_id, first if passage_id == min(assignment.order) else 1)
+        judgements.write_answer(assignment, f"It is the lion, says {first}.")
+        judgements.submit(assignment)
     return Review.objects.waiting().get(query=query)
 
 
@@ -49,22 +49,25 @@ def address(name: str, review: Review) -> str:
 
 def test_waiting_reviews_are_listed_with_the_reason(reviewer: Client, review: Review) -> None:
     html = reviewer.get(reverse("curation:reviews", args=["zoo"])).content.decode()
-    assert "Who sleeps?" in html and "3 apart" in html
+    assert "Who sleeps?" in html and "Annotators differ by 3 grades" in html
 
 
 def test_names_are_hidden_until_decided(reviewer: Client, review: Review, bob: User) -> None:
     html = reviewer.get(address("review", review)).content.decode()
     assert "alice" not in html and "dave" not in html
     assert "It is the lion, says 3." in html and "It is the lion, says 0." in html
-    consensus.settle(review, bob, {}, "The lion.")
+    assert "Consensus: 1 (median)" in html and "Consensus: 1.5 (median)" in html
+    adjudication.resolve(review, bob, {}, "The lion.")
     html = reviewer.get(address("review", review)).content.decode()
     assert "alice" in html and "dave" in html
 
 
-def test_a_reviewer_settles_what_differs_and_leaves_the_rest(reviewer: Client, review: Review, bob: User) -> None:
+def test_a_reviewer_resolves_the_disputed_passage_and_keeps_the_consensus_elsewhere(
+    reviewer: Client, review: Review, bob: User
+) -> None:
     first = min(review.query.rankings.get().shown.values_list("passage_id", flat=True))
     fields = {f"grade-{first}": "2", "answer": "The lion.", "comment": "Both half right."}
-    response = reviewer.post(address("settle", review), fields)
+    response = reviewer.post(address("resolve", review), fields)
     assert response["Location"] == reverse("curation:reviews", args=["zoo"])
     review.refresh_from_db()
     assert (review.state, review.reviewer, review.answer) == (Review.State.SETTLED, bob, "The lion.")
@@ -73,43 +76,45 @@ def test_a_reviewer_settles_what_differs_and_leaves_the_rest(reviewer: Client, r
     assert set(grades.values()) == {(1, "median")}
 
 
-def test_a_reviewer_returns_one_persons_work_with_a_comment(
+def test_a_reviewer_sends_one_persons_work_back_with_a_comment(
     reviewer: Client, review: Review, alice: User, client: Client
 ) -> None:
-    work = Assignment.objects.get(query=review.query, curator=alice)
-    reviewer.post(address("return_review", review), {"assignment": work.pk, "comment": "Read the first again."})
-    work.refresh_from_db()
-    assert (work.state, work.comment) == (Assignment.State.CLAIMED, "Read the first again.")
+    assignment = Assignment.objects.get(query=review.query, curator=alice)
+    reviewer.post(address("send_back", review), {"assignment": assignment.pk, "comment": "Read the first again."})
+    assignment.refresh_from_db()
+    assert (assignment.state, assignment.comment) == (Assignment.State.CLAIMED, "Read the first again.")
     client.force_login(alice)
     assert "Read the first again." in client.get(reverse("curation:judge", args=["zoo"]), follow=True).content.decode()
 
 
 @pytest.mark.parametrize("fields", [{}, {"assignment": "x", "comment": "Why."}, {"assignment": "1", "comment": ""}])
-def test_a_return_without_whose_or_why_is_refused(reviewer: Client, review: Review, fields: dict[str, str]) -> None:
-    response = reviewer.post(address("return_review", review), fields)
-    assert response.status_code == 422 and "To return work" in response.content.decode()
+def test_sending_back_needs_an_assignment_and_a_comment(
+    reviewer: Client, review: Review, fields: dict[str, str]
+) -> None:
+    response = reviewer.post(address("send_back", review), fields)
+    assert response.status_code == 422 and "To send work back" in response.content.decode()
     review.refresh_from_db()
     assert review.state == Review.State.WAITING
 
 
-def test_a_grade_that_is_none_is_refused(reviewer: Client, review: Review) -> None:
+def test_a_grade_outside_the_scale_is_refused(reviewer: Client, review: Review) -> None:
     first = min(review.query.rankings.get().shown.values_list("passage_id", flat=True))
-    assert reviewer.post(address("settle", review), {f"grade-{first}": "9"}).status_code == 422
+    assert reviewer.post(address("resolve", review), {f"grade-{first}": "9"}).status_code == 422
 
 
 def test_a_decided_review_is_not_decided_again(reviewer: Client, review: Review, bob: User, mona: User) -> None:
-    consensus.settle(review, mona, {}, "The lion.")
-    response = reviewer.post(address("settle", review), {"answer": "The otter."}, follow=True)
+    adjudication.resolve(review, mona, {}, "The lion.")
+    response = reviewer.post(address("resolve", review), {"answer": "The otter."}, follow=True)
     assert "decided already" in response.content.decode()
     review.refresh_from_db()
     assert review.answer == "The lion."
 
 
-def test_a_settled_query_is_opened_again(reviewer: Client, review: Review, bob: User) -> None:
-    consensus.settle(review, bob, {}, "The lion.")
-    opened = reviewer.post(reverse("curation:reopen", args=["zoo", review.query_id]), {"comment": "New text."})
+def test_a_settled_query_is_reopened(reviewer: Client, review: Review, bob: User) -> None:
+    adjudication.resolve(review, bob, {}, "The lion.")
+    reopened = reviewer.post(reverse("curation:reopen", args=["zoo", review.query_id]), {"comment": "New text."})
     fresh = Review.objects.waiting().get(query=review.query)
-    assert opened["Location"] == address("review", fresh)
+    assert reopened["Location"] == address("review", fresh)
     reviewer.post(reverse("curation:reopen", args=["zoo", review.query_id]), {})
     assert Review.objects.filter(query=review.query).count() == 2
 
@@ -117,46 +122,46 @@ def test_a_settled_query_is_opened_again(reviewer: Client, review: Review, bob: 
 def test_a_reviewer_grades_the_new_text_of_an_edited_passage(
     reviewer: Client, review: Review, bob: User, project: Project
 ) -> None:
-    consensus.settle(review, bob, {}, "The lion.")
-    ingest.ingest(project.corpus, [ingest.Source("lion", "Lion", "The lion never sleeps.")], whole=True)
-    opened = consensus.reopen(review.query, bob, "The lion was edited.")
-    page = reviewer.get(address("review", opened)).content.decode()
-    assert "nobody has judged this text" in page and "no longer in the corpus" in page
+    adjudication.resolve(review, bob, {}, "The lion.")
+    ingest.ingest(project.corpus, [ingest.SourceDocument("lion", "Lion", "The lion never sleeps.")], whole=True)
+    reopened = adjudication.reopen(review.query, bob, "The lion was edited.")
+    page = reviewer.get(address("review", reopened)).content.decode()
+    assert "this text is not judged yet" in page and "no longer in the corpus" in page
     lion = project.corpus.passages.active().get(external_id="lion")
-    reviewer.post(address("settle", opened), {f"grade-{lion.pk}": "0", "answer": "The otter."})
-    kept = SettledGrade.objects.filter(review=opened, passage__retired_at=None)
+    reviewer.post(address("resolve", reopened), {f"grade-{lion.pk}": "0", "answer": "The otter."})
+    kept = SettledGrade.objects.filter(review=reopened, passage__retired_at=None)
     graded = {row.passage.external_id: (row.grade, row.method) for row in kept.select_related("passage")}
     assert graded == {"lion": (0, "reviewer"), "otter": (1, "median"), "snail": (1, "median")}
 
 
-def test_what_a_reviewer_decided_stands_when_the_query_is_opened_again(
+def test_a_reviewers_earlier_grade_stands_when_the_query_is_reopened(
     reviewer: Client, review: Review, bob: User
 ) -> None:
     first = min(review.query.rankings.get().shown.values_list("passage_id", flat=True))
-    consensus.settle(review, bob, {first: 2}, "The lion.")
-    opened = consensus.reopen(review.query, bob)
-    assert "as a reviewer decided: 2" in reviewer.get(address("review", opened)).content.decode()
-    reviewer.post(address("settle", opened), {f"grade-{first}": "", "answer": "The lion."})
-    assert opened.grades.get(passage=first).grade == 2
-    consensus.reopen(review.query, bob)
+    adjudication.resolve(review, bob, {first: 2}, "The lion.")
+    reopened = adjudication.reopen(review.query, bob)
+    assert "Earlier decision: 2" in reviewer.get(address("review", reopened)).content.decode()
+    reviewer.post(address("resolve", reopened), {f"grade-{first}": "", "answer": "The lion."})
+    assert reopened.grades.get(passage=first).grade == 2
+    adjudication.reopen(review.query, bob)
     again = Review.objects.waiting().get(query=review.query)
-    consensus.settle(again, bob, {first: 1}, "The lion.")
+    adjudication.resolve(again, bob, {first: 1}, "The lion.")
     assert again.grades.get(passage=first).grade == 1
 
 
-def test_returned_work_goes_to_the_consensus_anew(review: Review, bob: User) -> None:
-    """What was decided before a curator was asked to look again does not stand in their way."""
+def test_work_sent_back_goes_to_the_consensus_again(review: Review, bob: User) -> None:
+    """A reviewer's earlier grades do not outlast work that was sent back."""
     first = min(review.query.rankings.get().shown.values_list("passage_id", flat=True))
-    consensus.settle(review, bob, {first: 2}, "The lion.")
-    opened = consensus.reopen(review.query, bob)
-    work = Assignment.objects.submitted().filter(query=review.query).earliest("pk")
-    consensus.return_to_curator(opened, bob, work, "Look again.")
-    work.refresh_from_db()
-    judgements.submit(work)
-    assert consensus.decided_before(Review.objects.waiting().get(query=review.query)) == {}
+    adjudication.resolve(review, bob, {first: 2}, "The lion.")
+    reopened = adjudication.reopen(review.query, bob)
+    assignment = Assignment.objects.submitted().filter(query=review.query).earliest("pk")
+    adjudication.send_back(reopened, bob, assignment, "Look again.")
+    assignment.refresh_from_db()
+    judgements.submit(assignment)
+    assert adjudication.earlier_decisions(Review.objects.waiting().get(query=review.query)) == {}
 
 
-def test_who_judges_a_query_does_not_see_the_others(reviewer: Client, review: Review, bob: User) -> None:
+def test_a_reviewer_who_judges_the_query_does_not_see_its_review(reviewer: Client, review: Review, bob: User) -> None:
     Assignment.objects.filter(query=review.query, curator__username="dave").update(
         state=Assignment.State.CLAIMED, curator=bob
     )
@@ -164,8 +169,8 @@ def test_who_judges_a_query_does_not_see_the_others(reviewer: Client, review: Re
     assert response["Location"] == reverse("curation:reviews", args=["zoo"])
 
 
-@pytest.mark.parametrize("name", ["review", "settle", "return_review"])
-def test_strangers_find_nothing_and_annotators_are_refused(
+@pytest.mark.parametrize("name", ["review", "resolve", "send_back"])
+def test_strangers_get_404_and_annotators_403(
     client: Client, carol: User, alice: User, review: Review, name: str
 ) -> None:
     send = client.get if name == "review" else client.post
@@ -175,6 +180,6 @@ def test_strangers_find_nothing_and_annotators_are_refused(
     assert send(address(name, review)).status_code == 403
 
 
-@pytest.mark.parametrize(("name", "method"), [("review", "post"), ("settle", "get"), ("return_review", "get")])
+@pytest.mark.parametrize(("name", "method"), [("review", "post"), ("resolve", "get"), ("send_back", "get")])
 def test_the_wrong_method_is_refused(reviewer: Client, review: Review, name: str, method: str) -> None:
     assert getattr(reviewer, method)(address(name, review)).status_code == 405
