@@ -1,63 +1,62 @@
-"""Celery's side of curation: fetch by id, do one act."""
+"""Celery tasks of curation: fetch a row by id, do one act."""
 
 from __future__ import annotations
 
 from celery import shared_task
 
 from common.jobs import enqueue
-from curation.annotation import assignments, priority
-from curation.models import Project, Ranking
-from curation.projects import project_settings
+from curation.annotation import leases, priority
+from curation.models import Project, Ranking, Release
+from curation.projects import overlap
 from curation.propagation import label_propagation
-from curation.queries import intake
+from curation.queries import drafts, intake
 from curation.releases import lifecycle
 
 DRAFTS_AHEAD = 5
-FROZEN_AT_ONCE = 200
+MAX_FROZEN = 200
 
 
 @shared_task
 def draft(ranking_id: int) -> None:
-    """Write the draft of a ranking; nothing when the ranking is gone or has one."""
-    ranking = Ranking.objects.select_related("query__project", "release__build__encoder", "release__generator")
-    found = ranking.filter(pk=ranking_id).first()
-    if found is not None:
-        intake.draft(found)
+    """Write the draft of a ranking, unless it has one or was deleted."""
+    rankings = Ranking.objects.select_related("query__project", "release__build__encoder", "release__generator")
+    ranking = rankings.filter(pk=ranking_id).first()
+    if ranking is not None:
+        drafts.write_draft(ranking)
 
 
 @shared_task
-def take_up(project_id: int) -> None:
-    """What a project's queue needs every little while.
+def update_queue(project_id: int) -> None:
+    """Update a project's queue: suggest grades, set priorities, freeze waiting queries, and enqueue the next drafts.
 
-    Pass grades on, value what has a reason to be, freeze queries that came before anything served, and have the next
-    drafts written.
+    Waiting queries are those that were imported before a release was live.
     """
     project = Project.objects.filter(pk=project_id).first()
     if project is None:
         return
-    label_propagation.offer_all(project)
-    priority.revalue(project)
+    label_propagation.propagate_grades(project)
+    priority.update_priorities(project)
     try:
-        intake.take_up(project, FROZEN_AT_ONCE)
-    except lifecycle.NothingServes:
+        intake.freeze_waiting(project, MAX_FROZEN)
+    except lifecycle.NoLiveRelease:
         return
-    for ranking_id in intake.undrafted(project, DRAFTS_AHEAD):
+    for ranking_id in drafts.rankings_to_draft(project, DRAFTS_AHEAD):
         enqueue(draft, ranking_id, queue="compute")
 
 
 @shared_task
-def follow_overlap(project_id: int) -> None:
-    """Open and close the slots of a project's open queries, after its overlap was changed."""
+def adjust_slots(project_id: int) -> None:
+    """Open and close slots of a project's open queries after its overlap was changed."""
     project = Project.objects.filter(pk=project_id).first()
     if project is not None:
-        project_settings.follow_overlap(project)
+        overlap.adjust_slots(project)
 
 
 @shared_task
 def expire() -> None:
-    """The sweep: free what lapsed, and take up what no message announced."""
-    assignments.expire()
-    for project_id in Project.objects.with_other_slots().values_list("pk", flat=True):
-        enqueue(follow_overlap, project_id)
-    for project_id in Project.objects.filter(releases__state="serving").values_list("pk", flat=True):
-        enqueue(take_up, project_id, queue="compute")
+    """Sweep: free the slots of expired leases, and enqueue work whose message may be lost."""
+    leases.expire_overdue()
+    for project_id in Project.objects.with_outdated_slots().values_list("pk", flat=True):
+        enqueue(adjust_slots, project_id)
+    for project_id in Project.objects.filter(releases__state=Release.State.LIVE).values_list("pk", flat=True):
+        enqueue(update_queue, project_id, queue="compute")

@@ -1,28 +1,28 @@
-"""The base of every API view of a project."""
+"""Base class of the API views of a project."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rest_framework.request import Request
+from curation.core.permissions import authorize
+from curation.models import Membership, Project
 
-from curation.core.permissions import project_for
-from curation.models import (
-    Membership,
-    Project,
-)
+if TYPE_CHECKING:
+    from rest_framework.views import APIView
+else:
+    APIView = object
 
 
-class ProjectMixin:
-    """Finds the project of the address: 404 for a stranger, 403 for too low a role."""
+class ProjectMixin(APIView):
+    """Find the project of the URL: 404 for a stranger, 403 for a role that is too low."""
 
     role: str = Membership.Role.ANNOTATOR
     kwargs: dict[str, Any]
-    request: Request
 
     def project(self) -> Project:
-        return project_for(self.request.user, self.kwargs["slug"], self.role)[0]
+        """Return the project of the URL."""
+        return authorize(self.request.user, self.kwargs["slug"], self.role)[0]
 
     def membership(self) -> Membership:
-        """The person's own, with the project."""
-        return project_for(self.request.user, self.kwargs["slug"], self.role)[1]
+        """Return the person's membership, with the project."""
+        return authorize(self.request.user, self.kwargs["slug"], self.role)[1]

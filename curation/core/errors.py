@@ -1,5 +1,8 @@
-"""The one family of errors that the acts of curation raise: each says, in words a curator can read, why not."""
+"""Base class of the errors that the acts of curation raise."""
 
 
 class CurationError(Exception):
-    """An act that cannot be done as things stand. Pages answer with 409, commands with status 1."""
+    """An act that is not possible in the current state; the message is for the person.
+
+    Pages and the API answer with status 409, commands with exit status 1.
+    """

@@ -1,4 +1,4 @@
-"""The request as a view of members gets it."""
+"""The request that views of project members get."""
 
 from django.contrib.auth.models import User
 from django.http import HttpRequest
@@ -8,7 +8,7 @@ from curation.models import Membership
 
 
 class MemberRequest(HttpRequest):
-    """Signed in; of a member of the project on the page. permissions.require and the middleware fill it."""
+    """Request of a signed-in member. `permissions.role_required` and the htmx middleware set the attributes."""
 
     user: User
     membership: Membership

@@ -1,4 +1,4 @@
-"""Who may do what in a project. A stranger is never told that it exists."""
+"""Permissions: which role in a project allows what. A stranger cannot learn that a project exists."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponseBase
 from django.utils.translation import gettext as _
 
-from config.compiled import Compiled
+from common.raw_query import RawQuery
 from curation.models import Membership, Project
 
 Person = AbstractBaseUser | AnonymousUser
@@ -21,80 +21,87 @@ ProjectView = Callable[Concatenate[Any, Project, ...], HttpResponseBase]
 
 Role = Membership.Role
 _RANK = {role: rank for rank, role in enumerate(Role.values)}
-_by_slug = Compiled(
-    lambda slug, user: Membership.objects.select_related("project__corpus").filter(project__slug=slug, user_id=user)
+
+# project id, user id → the membership; slug → the project: every request reads both
+membership_of_project = RawQuery(
+    Membership,
+    'SELECT {columns} FROM "curation_membership" '
+    'WHERE ("curation_membership"."project_id" = %s AND "curation_membership"."user_id" = %s)',
+    lambda project_id, user_id: Membership.objects.filter(project_id=project_id, user_id=user_id),
+)
+project_by_slug = RawQuery(
+    Project,
+    'SELECT {columns} FROM "curation_project" WHERE "curation_project"."slug" = %s',
+    lambda slug: Project.objects.filter(slug=slug),
 )
 
 
-def membership_of(user: Person, project: Project) -> Membership | None:
-    """The person's membership; none for a stranger. A superuser is always a manager, if need be unsaved."""
+def find_membership(user: Person, project: Project) -> Membership | None:
+    """Return the person's membership in the project; None for a stranger.
+
+    A superuser is a manager of every project; the row is unsaved where they are not a member.
+    """
     if not user.is_authenticated:
         return None
-    found = Membership.objects.filter(project=project, user_id=user.pk).first()
+    membership = membership_of_project.first(project.pk, user.pk)
+    if membership is not None:
+        membership.project = project
     if getattr(user, "is_superuser", False):
-        found = found or Membership(project=project, user_id=user.pk)
-        found.role = Role.MANAGER
-    return found
+        membership = membership or Membership(project=project, user_id=user.pk)
+        membership.role = Role.MANAGER
+    return membership
 
 
-def may(user: Person, project: Project, role: str) -> bool:
+def has_role(user: Person, project: Project, role: str) -> bool:
     """Whether the person's role in the project is this one or a higher one."""
-    membership = membership_of(user, project)
-    return membership is not None and reaches(membership, role)
+    membership = find_membership(user, project)
+    return membership is not None and is_at_least(membership, role)
 
 
-def reaches(membership: Membership, role: str) -> bool:
+def is_at_least(membership: Membership, role: str) -> bool:
     """Whether the membership's role is this one or a higher one."""
     return _RANK[membership.role] >= _RANK[role]
 
 
-def project_for(user: Person, slug: str, role: str) -> tuple[Project, Membership]:
-    """The project of that name with the person's membership in it: the one check behind pages and API.
+def authorize(user: Person, slug: str, role: str) -> tuple[Project, Membership]:
+    """Return the project with the person's membership: the one permission check of pages and API.
 
-    Raises Http404 when there is no such project or the person is not of it, PermissionDenied when the
-    role is too low.
+    Raises Http404 where the project does not exist or the person is not a member, PermissionDenied where the role
+    is too low.
     """
-    membership = _membership_in(user, slug)
+    membership = _find_membership_by_slug(user, slug)
     if membership is None:
         raise Http404(_("There is no such project."))
-    if not reaches(membership, role):
-        raise PermissionDenied(_("Your role in this project does not allow that."))
+    if not is_at_least(membership, role):
+        raise PermissionDenied(_("You need the %(role)s role.") % {"role": Role(role).label})
     return membership.project, membership
 
 
-def _membership_in(user: Person, slug: str) -> Membership | None:
-    """The person's membership in the project of that name, both in one statement: every request asks for them."""
-    if not user.is_authenticated:
-        return None
-    found = _by_slug.first(slug, user.pk)
-    if getattr(user, "is_superuser", False):
-        if found is None:
-            project = Project.objects.select_related("corpus").filter(slug=slug).first()
-            found = Membership(project=project, user_id=user.pk) if project else None
-        if found is not None:
-            found.role = Role.MANAGER
-    return found
+def _find_membership_by_slug(user: Person, slug: str) -> Membership | None:
+    """Return the person's membership with its project; None for a stranger and for a slug of no project."""
+    project = project_by_slug.first(slug) if user.is_authenticated else None
+    return find_membership(user, project) if project is not None else None
 
 
-def require(role: str) -> Callable[[ProjectView], View]:
-    """Let a view in only with this role or a higher one.
+def role_required(role: str) -> Callable[[ProjectView], View]:
+    """Decorate a view that only members with this role or a higher one may open.
 
-    The URL gives `slug`; the view gets the Project in its place, and `request.membership`. Who is not
-    signed in goes to the login page, a stranger gets 404, a member of too low a role 403.
+    The URL gives `slug`; the view gets the Project in its place, and `request.membership`. Anonymous visitors are
+    redirected to the login page, strangers get 404, members with a lower role 403.
 
-        @require(Membership.Role.REVIEWER)
-        def reviews(request: HttpRequest, project: Project) -> HttpResponse: ...
+        @role_required(Membership.Role.REVIEWER)
+        def reviews(request: MemberRequest, project: Project) -> HttpResponse: ...
     """
 
-    def guard(view: ProjectView) -> View:
+    def decorator(view: ProjectView) -> View:
         @wraps(view)
-        def guarded(request: HttpRequest, slug: str, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        def wrapper(request: HttpRequest, slug: str, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if not request.user.is_authenticated:
                 return redirect_to_login(request.get_full_path())
-            project, membership = project_for(request.user, slug, role)
+            project, membership = authorize(request.user, slug, role)
             request.membership = membership  # type: ignore[attr-defined]
             return view(request, project, *args, **kwargs)
 
-        return guarded
+        return wrapper
 
-    return guard
+    return decorator

@@ -1,4 +1,4 @@
-"""What the commands about one project share."""
+"""Base class of the management commands that work on one project."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from curation.models import Project
 
 
 class ProjectCommand(TandemCommand):
-    """A command about one project, which --project names."""
+    """A command with the option --project."""
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--project", required=True, metavar="SLUG")
 
     def project(self, slug: str) -> Project:
-        """The project with its corpus. Ends the command with status 2 where there is none."""
-        found = Project.objects.select_related("corpus").filter(slug=slug).first()
-        if found is None:
+        """Return the project with its corpus. Ends the command with status 2 where it does not exist."""
+        project = Project.objects.select_related("corpus").filter(slug=slug).first()
+        if project is None:
             self.usage(f"there is no project {slug}")
-        return found
+        return project

@@ -1,10 +1,11 @@
-"""Pages: the record of a project, who did what when; newest first, read only."""
+"""Page of a project's audit log, newest event first, read only."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django import forms
 from django.contrib.auth import get_user_model
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
@@ -12,71 +13,83 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from curation.core.audit_log import gathered
-from curation.core.forms import FORMS, RecordForm
-from curation.core.permissions import require
+from common.renamed_keys import with_current_keys
+from curation.core.audit_log import merge_grades
+from curation.core.forms import FORMS_BY_VERB, AuditLogForm
+from curation.core.permissions import role_required
 from curation.models import Event, Membership, Project
 
 PER_PAGE = 50
-LONGEST = 60
+MAX_VALUE_CHARS = 60
+
+# Event verb → kind of its data in common.renamed_keys: events of earlier versions name fields by their old names.
+RENAMED_KINDS = {"settings_changed": "project", "policy_changed": "policy", "guard_changed": "policy"}
 
 
 @require_safe
-@require(Membership.Role.MANAGER)
+@role_required(Membership.Role.MANAGER)
 def audit_log(request: HttpRequest, project: Project) -> HttpResponse:
-    """Pages go by the last line seen: a record of millions is never counted.
+    """List the events. Pages continue after the last event shown, because a log of millions is slow to count.
 
-    A line says that a passage was graded and not how: who reads it may have to judge the same query, blind.
+    A line does not tell the grade that was given: the reader may have to judge the same query, blind.
     """
-    form = RecordForm(request.GET, project=project)
-    wanted = form.cleaned_data if form.is_valid() else {}
+    form = AuditLogForm(request.GET, project=project)
+    filters = form.cleaned_data if form.is_valid() else {}
     rows = Event.objects.filter(project=project).select_related("actor", "query").order_by("-at", "-pk")
-    if wanted.get("person"):
-        rows = rows.filter(actor=wanted["person"])
-    if wanted.get("verb"):
-        rows = rows.filter(verb=wanted["verb"])
-    last = Event.objects.filter(project=project, pk=wanted.get("before") or 0).first()
+    if filters.get("person"):
+        rows = rows.filter(actor=filters["person"])
+    if filters.get("verb"):
+        rows = rows.filter(verb=filters["verb"])
+    last = Event.objects.filter(project=project, pk=filters.get("before") or 0).first()
     if last is not None:
         rows = rows.filter(Q(at__lt=last.at) | Q(at=last.at, pk__lt=last.pk))
-    found = list(rows[: PER_PAGE + 1])
-    shown = found[:PER_PAGE]
+    events = list(rows[: PER_PAGE + 1])
+    shown = events[:PER_PAGE]
     context = {
         "project": project,
         "form": form,
         "lines": _lines(shown),
-        "wanted": {name: request.GET[name] for name in ("person", "verb") if wanted.get(name)},
-        "older": shown[-1].pk if len(found) > PER_PAGE else None,
+        "filters": {name: request.GET[name] for name in ("person", "verb") if filters.get(name)},
+        "older": shown[-1].pk if len(events) > PER_PAGE else None,
     }
     return render(request, "curation/core/audit_log.html", context)
 
 
 def _lines(events: Sequence[Event]) -> list[tuple[Event, int, list[str]]]:
-    """Each event with what it changed, where it is of the project itself or of its people."""
+    """Return (event, count, details): details of events that changed the project, its policy or its members."""
     ids = [event.data["user"] for event in events if "user" in event.data]
     names = dict(get_user_model().objects.filter(pk__in=ids).values_list("pk", "username"))
-    return [(event, times, _details(event, names)) for event, times in gathered(events)]
+    return [(event, count, _details(event, names)) for event, count in merge_grades(events)]
 
 
-def _details(event: Event, names: dict[int, str]) -> list[str]:
+def _details(event: Event, names: Mapping[int, str]) -> list[str]:
     data = event.data
     if event.verb == "overlap_changed":
         return [_arrow(data["was"], data["now"])]
-    if event.verb in FORMS:
-        fields = FORMS[event.verb].base_fields
-        changes = [_change(fields.get(name), name, was, data["now"][name]) for name, was in data["was"].items()]
+    if event.verb in FORMS_BY_VERB:
+        changes = _changed_fields(event.verb, data)
         return [data["guard"], *changes] if "guard" in data else changes
     if "guard" in data:
         return [data["guard"]]
     if "user" in data:
-        changed = [
-            _arrow(was, data["now"][name]) for name, was in data.get("was", {}).items() if was != data["now"][name]
-        ]
-        return [names.get(data["user"], "?"), *changed]
+        was, now = data.get("was", {}), data.get("now", {})
+        changes = [_arrow(value, now[name]) for name, value in was.items() if value != now[name]]
+        return [names.get(data["user"], "?"), *changes]
     return []
 
 
-def _change(field: Any, name: str, was: Any, now: Any) -> str:
-    """What a field is called, with what was and what is where both are short."""
+def _changed_fields(verb: str, data: Mapping[str, Any]) -> list[str]:
+    """Return one text per field that the event changed, under the labels that the fields have now."""
+    was, now = data["was"], data["now"]
+    if verb in RENAMED_KINDS:
+        was, now = (with_current_keys(RENAMED_KINDS[verb], values) for values in (was, now))
+    form: Any = FORMS_BY_VERB[verb]
+    fields = form.base_fields
+    return [_change(fields.get(name), name, value, now[name]) for name, value in was.items()]
+
+
+def _change(field: forms.Field | None, name: str, was: Any, now: Any) -> str:
+    """Return the field's label, with both values where they are short."""
     label = str(getattr(field, "label", None) or name)
     if not _is_short(was, now):
         return label
@@ -86,14 +99,14 @@ def _change(field: Any, name: str, was: Any, now: Any) -> str:
 
 
 def _is_short(*values: Any) -> bool:
-    return all(isinstance(value, (str, int, float)) and len(str(value)) <= LONGEST for value in values)
+    return all(isinstance(value, (str, int, float)) and len(str(value)) <= MAX_VALUE_CHARS for value in values)
 
 
 def _arrow(was: object, now: object) -> str:
-    return f"{_said(was)} → {_said(now)}"
+    return f"{_value_text(was)} → {_value_text(now)}"
 
 
-def _said(value: object) -> str:
+def _value_text(value: object) -> str:
     if isinstance(value, bool):
         return _("yes") if value else _("no")
     return "–" if value in (None, "") else str(value)

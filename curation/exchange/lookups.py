@@ -1,79 +1,96 @@
-"""What the names in other people's files stand for here."""
+"""Lookups: the rows that the names in imported files stand for."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
 
 from django.contrib.auth.models import User
 from django.utils.translation import gettext as _
 
+from common.batches import batches
 from common.text_files import BadInput
-from curation.exchange.file_formats import Pair
+from curation.exchange.file_formats import JudgementRow
 from curation.models import Assignment, Membership, Project, Query
-from curation.review import consensus
-from retrieval.models import Document, Passage
+from retrieval.models import Corpus, Document, Passage
 
 
-def queries_of(project: Project, pairs: Sequence[Pair]) -> dict[str, Query]:
-    """External id → query, of those the pairs name. Raises BadInput for one that is not there."""
-    known = queries_named(project, {pair.query_id for pair in pairs})
-    for pair in pairs:
-        if pair.query_id not in known:
-            raise BadInput(pair.file, pair.line, _("there is no query “%(id)s”") % {"id": pair.query_id})
-    return known
+class PassageId(NamedTuple):
+    """A passage and the hash of its text."""
+
+    pk: int
+    content_hash: str
+
+
+def queries_of(project: Project, rows: Sequence[JudgementRow]) -> dict[str, Query]:
+    """Return external id → query for the rows. Raises BadInput for an unknown query."""
+    queries = queries_by_name(project, {row.query_id for row in rows})
+    for row in rows:
+        if row.query_id not in queries:
+            raise BadInput(row.file, row.line, _("there is no query “%(id)s”") % {"id": row.query_id})
+    return queries
 
 
 def passages_of(
-    project: Project, pairs: Sequence[Pair], without_text: Collection[str] = ()
-) -> tuple[dict[str, tuple[int, str]], int]:
-    """The passages that the pairs name, and how many pairs name a document that was cut instead.
+    project: Project, rows: Sequence[JudgementRow], without_text: Collection[str] = ()
+) -> tuple[dict[str, PassageId], int]:
+    """Return external id → passage, and the number of rows that name a chunked document instead of a passage.
 
-    without_text: names that may be missing. Raises BadInput for any other.
+    without_text: names that may be missing. Raises BadInput for any other unknown name.
     """
-    known = passages_named(project, {pair.corpus_id for pair in pairs})
-    missing = {pair.corpus_id for pair in pairs} - known.keys() - set(without_text)
+    passages = passages_by_name(project, {row.corpus_id for row in rows})
+    missing = {row.corpus_id for row in rows} - passages.keys() - set(without_text)
     documents = Document.objects.active().filter(corpus=project.corpus)
-    cut = set()
-    for some in consensus.chunks(sorted(missing)):
-        cut |= set(documents.filter(external_id__in=some).values_list("external_id", flat=True))
-    for pair in pairs:
-        if pair.corpus_id in missing - cut:
-            raise BadInput(pair.file, pair.line, _("there is no passage “%(id)s”") % {"id": pair.corpus_id})
-    return known, sum(pair.corpus_id in cut for pair in pairs)
+    chunked: set[str] = set()
+    for names in batches(sorted(missing)):
+        chunked |= set(documents.filter(external_id__in=names).values_list("external_id", flat=True))
+    for row in rows:
+        if row.corpus_id in missing - chunked:
+            raise BadInput(row.file, row.line, _("there is no passage “%(id)s”") % {"id": row.corpus_id})
+    return passages, sum(row.corpus_id in chunked for row in rows)
 
 
-def queries_named(project: Project, names: Collection[str]) -> dict[str, Query]:
-    """External id → query, of those that are there."""
-    rows: dict[str, Query] = {}
-    for some in consensus.chunks(sorted(names)):
-        rows |= {query.external_id: query for query in project.queries.filter(external_id__in=some)}
-    return rows
+def queries_by_name(project: Project, names: Collection[str]) -> dict[str, Query]:
+    """Return external id → query; unknown names are left out."""
+    queries: dict[str, Query] = {}
+    for batch in batches(sorted(names)):
+        queries |= {query.external_id: query for query in project.queries.filter(external_id__in=batch)}
+    return queries
 
 
-def passages_named(project: Project, names: Collection[str]) -> dict[str, tuple[int, str]]:
-    """External id → (pk, content hash) of the active passages."""
-    rows: dict[str, tuple[int, str]] = {}
+def passages_by_name(project: Project, names: Collection[str]) -> dict[str, PassageId]:
+    """Return external id → active passage; unknown names are left out."""
+    passages: dict[str, PassageId] = {}
     active = Passage.objects.active().filter(corpus=project.corpus)
-    for some in consensus.chunks(sorted(names)):
-        found = active.filter(external_id__in=some).values_list("external_id", "pk", "content_hash")
-        rows |= {name: (pk, content_hash) for name, pk, content_hash in found}
-    return rows
+    for batch in batches(sorted(names)):
+        rows = active.filter(external_id__in=batch).values_list("external_id", "pk", "content_hash")
+        passages |= {name: PassageId(pk, content_hash) for name, pk, content_hash in rows}
+    return passages
 
 
-def begun(queries: Iterable[Query]) -> set[int]:
-    """Those that are past judging, or that somebody holds or has submitted."""
+def started_queries(queries: Iterable[Query]) -> set[int]:
+    """Return the pks of queries that are no longer open, or that somebody holds or has submitted."""
     queries = list(queries)
-    found = {query.pk for query in queries if query.state != Query.State.OPEN}
+    started = {query.pk for query in queries if query.state != Query.State.OPEN}
     held = Assignment.objects.filter(curator__isnull=False)
-    for some in consensus.chunks([query.pk for query in queries]):
-        found |= set(held.filter(query__in=some).values_list("query_id", flat=True))
-    return found
+    for ids in batches(query.pk for query in queries):
+        started |= set(held.filter(query__in=ids).values_list("query_id", flat=True))
+    return started
 
 
-def person_named(project: Project, name: str) -> User:
-    """The curator of that name, an annotator of the project; who is new cannot sign in until given a password."""
-    person = User.objects.filter(username=name).first()
-    if person is None:
-        person = User.objects.create_user(name)
-    Membership.objects.get_or_create(project=project, user=person)
-    return person
+def get_or_create_curator(project: Project, name: str) -> User:
+    """Return the user of that name, as a member of the project. A new user has no password and cannot sign in."""
+    user = User.objects.filter(username=name).first()
+    if user is None:
+        user = User.objects.create_user(name)
+    Membership.objects.get_or_create(project=project, user=user)
+    return user
+
+
+def get_or_create_project(slug: str) -> Project:
+    """Return the project of that slug; a new one gets the corpus of the same slug."""
+    project = Project.objects.select_related("corpus").filter(slug=slug).first()
+    if project is not None:
+        return project
+    corpus, _is_new = Corpus.objects.get_or_create(slug=slug, defaults={"name": slug})
+    return Project.objects.create(slug=slug, name=slug, corpus=corpus)

@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from curation.engine.text.similarity import name_of
+from curation.engine.text.similarity import text_key
 
 AT_ONCE = 500
 
@@ -13,7 +13,7 @@ def fill(apps, schema_editor):
     last = 0
     while rows := list(nameless.filter(pk__gt=last).only("pk", "text")[:AT_ONCE]):
         for row in rows:
-            row.text_key = name_of(row.text)
+            row.text_key = text_key(row.text)
         Query.objects.bulk_update(rows, ["text_key"])
         last = rows[-1].pk
 

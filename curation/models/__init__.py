@@ -1,11 +1,15 @@
-"""People, and what they think of the passages."""
+"""Rows of curation: projects and members, queries and rankings, assignments and judgements, reviews, releases."""
 
+from curation.models.assignments import Assignment, AssignmentQuerySet
 from curation.models.events import Event, Unchangeable
-from curation.models.projects import Guidelines, Membership, Preferences, Project, default_grades
-from curation.models.queries import Draft, Query, QueryVector, Ranking, ShownPassage
+from curation.models.judgements import Answer, Judgement
+from curation.models.members import Membership, Preferences
+from curation.models.projects import Guidelines, Project, default_grades
+from curation.models.queries import Query, QueryVector
+from curation.models.rankings import Draft, Ranking, ShownPassage
 from curation.models.releases import Generator, Release, ReleaseQuerySet
-from curation.models.reviews import Review, SettledGrade, SuggestedGrade
-from curation.models.work import Answer, Assignment, AssignmentQuerySet, Judgement
+from curation.models.reviews import Review, SettledGrade
+from curation.models.suggested_grades import SuggestedGrade
 
 __all__ = [
     "Answer",
@@ -19,7 +23,6 @@ __all__ = [
     "Membership",
     "Preferences",
     "Project",
-    "SuggestedGrade",
     "Query",
     "QueryVector",
     "Ranking",
@@ -28,6 +31,7 @@ __all__ = [
     "Review",
     "SettledGrade",
     "ShownPassage",
+    "SuggestedGrade",
     "Unchangeable",
     "default_grades",
 ]

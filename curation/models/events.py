@@ -1,4 +1,4 @@
-"""Who did what when: appended to, never edited."""
+"""Events of the audit log: rows are added, never changed or removed."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from curation.models.assignments import Assignment
 from curation.models.projects import Project
 from curation.models.queries import Query
-from curation.models.work import Assignment
 from retrieval.models import Passage
 
 
 class Unchangeable(TypeError):
-    """A row of the record was about to be changed or removed."""
+    """Raised where code tries to change or remove an event."""
 
 
 class EventQuerySet(models.QuerySet["Event"]):
-    """Reading and adding; rows go only together with their whole project."""
+    """Read and add events. Events are removed only together with their project."""
 
     def update(self, **changes: object) -> int:
-        raise Unchangeable(_("The record is only ever added to."))
+        raise Unchangeable(_("Events of the audit log cannot be changed."))
 
     def delete(self) -> tuple[int, dict[str, int]]:
-        raise Unchangeable(_("The record is only ever added to."))
+        raise Unchangeable(_("Events of the audit log cannot be removed."))
 
 
 class Event(models.Model):
-    """Who did what when. Rows are only ever added."""
+    """One act of a person or of the program: who did what, when."""
 
     project = models.ForeignKey(Project, null=True, on_delete=models.CASCADE, related_name="events")
     actor = models.ForeignKey(
@@ -41,7 +41,9 @@ class Event(models.Model):
     assignment = models.ForeignKey(Assignment, null=True, blank=True, on_delete=models.CASCADE, related_name="events")
     passage = models.ForeignKey(Passage, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
     data = models.JSONField(default=dict, blank=True)
-    idempotency_key = models.CharField(max_length=80, blank=True, help_text=_("A repeated key changes nothing."))
+    idempotency_key = models.CharField(
+        max_length=80, blank=True, help_text=_("A second act with the same key has no effect.")
+    )
     at = models.DateTimeField(auto_now_add=True)
 
     objects = EventQuerySet.as_manager()
@@ -59,8 +61,8 @@ class Event(models.Model):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if not self._state.adding:
-            raise Unchangeable(_("The record is only ever added to."))
+            raise Unchangeable(_("Events of the audit log cannot be changed."))
         super().save(*args, **kwargs)
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        raise Unchangeable(_("The record is only ever added to."))
+        raise Unchangeable(_("Events of the audit log cannot be removed."))

@@ -1,4 +1,4 @@
-"""What answers: an index and a generator, measured as a pair."""
+"""Releases: an index and a generator that are evaluated and promoted together."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from retrieval.models import IndexBuild, Reranker
 
 
 class Generator(models.Model):
-    """Weights that write answers: a folder or hub name with an optional adapter, or a server elsewhere."""
+    """A language model that writes answers: local weights with an optional adapter, or a server."""
 
     class Kind(models.TextChoices):
         LOCAL = "local", _("local")
@@ -23,8 +23,8 @@ class Generator(models.Model):
 
     name = models.CharField(max_length=200)
     kind = models.CharField(max_length=10, choices=Kind, default=Kind.LOCAL)
-    base_path = models.TextField(help_text=_("Folder or hub name of the base weights; the address of a server."))
-    adapter_path = models.TextField(blank=True, help_text=_("LoRA folder under DATA_DIR."))
+    base_path = models.TextField(help_text=_("Folder or hub name of the base weights, or the address of a server."))
+    adapter_path = models.TextField(blank=True, help_text=_("Folder of the LoRA adapter, under DATA_DIR."))
     sha256 = models.CharField(max_length=64, unique=True)
     parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="children")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -34,33 +34,34 @@ class Generator(models.Model):
 
 
 class ReleaseQuerySet(models.QuerySet["Release"]):
-    def serving(self) -> Self:
-        return self.filter(state=Release.State.SERVING)
+    def live(self) -> Self:
+        """The release that answers, at most one per project."""
+        return self.filter(state=Release.State.LIVE)
 
 
 class Release(models.Model):
-    """What answers: a build and a generator that were measured as a pair, switched and rolled back as one.
+    """One version of a project's assistant: index build, reranker, generator and prompt. One of them is live.
 
-    candidate ──switch──► serving ──switch to another──► retired ──roll back──► serving
-        └────────decline────► declined ──switch, where a person overrules the gate──► serving
+    candidate ──promote──► serving ──another is promoted──► retired ──roll back──► serving
+        └───────decline────► declined ──promote, where a person overrules the gate──► serving
     """
 
     class State(models.TextChoices):
         CANDIDATE = "candidate", _("candidate")
-        SERVING = "serving", _("serving")
+        LIVE = "serving", _("live")
         RETIRED = "retired", _("retired")
         DECLINED = "declined", _("declined")
 
     class AnswerMode(models.TextChoices):
-        TOGETHER = "together", _("one prompt with the best passages")
-        PARALLEL = "parallel", _("one prompt per passage, mixed by p_R")
+        TOGETHER = "together", _("one prompt with the first passages")
+        PARALLEL = "parallel", _("one prompt per passage, ensemble weighted by p_R")
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="releases")
-    number = models.PositiveIntegerField(help_text=_("1, 2, 3 … within the project; 1 is the untuned base."))
+    number = models.PositiveIntegerField(help_text=_("1, 2, 3 … in the project; 1 is the untuned base release."))
     build = models.ForeignKey(IndexBuild, on_delete=models.PROTECT, related_name="releases")
     generator = models.ForeignKey(Generator, on_delete=models.PROTECT, related_name="releases")
     fusion_weight = models.FloatField(
-        default=DEFAULT_WEIGHT, validators=SHARE, help_text=_("Share of the dense score.")
+        _("dense weight"), default=DEFAULT_WEIGHT, validators=SHARE, help_text=_("Weight of the dense score, 0–1.")
     )
     reranker = models.ForeignKey(
         Reranker,
@@ -68,21 +69,23 @@ class Release(models.Model):
         blank=True,
         on_delete=models.PROTECT,
         related_name="releases",
-        help_text=_("Empty: the fused order is the last word."),
+        help_text=_("Empty: the hybrid ranking is final."),
     )
     rerank_depth = models.PositiveSmallIntegerField(
-        default=DEFAULT_DEPTH, help_text=_("How many passages of the fused ranking are put in another order.")
+        default=DEFAULT_DEPTH, help_text=_("How many passages of the hybrid ranking are reranked.")
     )
     rerank_share = models.FloatField(
-        default=DEFAULT_SHARE, validators=SHARE, help_text=_("Share of the reranker's score beside the fused one.")
+        default=DEFAULT_SHARE,
+        validators=SHARE,
+        help_text=_("Weight of the reranker's score against the hybrid score, 0–1."),
     )
-    prompt = models.TextField(help_text=_("With {passages} and {question}."))
-    refusal = models.CharField(max_length=300, help_text=_("The answer when the passages hold none."))
+    prompt = models.TextField(help_text=_("Template with {passages} and {question}."))
+    refusal = models.CharField(max_length=300, help_text=_("The answer when the passages contain none."))
     answer_passages = models.PositiveSmallIntegerField(default=1, help_text=_("Passages in the prompt."))
     answer_mode = models.CharField(max_length=10, choices=AnswerMode, default=AnswerMode.TOGETHER)
     state = models.CharField(max_length=10, choices=State, default=State.CANDIDATE)
     judged_share = models.FloatField(
-        null=True, blank=True, validators=SHARE, help_text=_("judged@10 on the questions it was measured on.")
+        null=True, blank=True, validators=SHARE, help_text=_("judged@10 on the test split.")
     )
     previous = models.ForeignKey(
         "self",
@@ -90,7 +93,7 @@ class Release(models.Model):
         blank=True,
         on_delete=models.SET_NULL,
         related_name="+",
-        help_text=_("Served before this one."),
+        help_text=_("The release that was live before this one."),
     )
     created_at = models.DateTimeField(auto_now_add=True)
     served_at = models.DateTimeField(null=True, blank=True)

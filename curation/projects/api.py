@@ -1,13 +1,11 @@
-"""The API of projects."""
+"""API of projects."""
 
 from __future__ import annotations
 
 from django.db.models import QuerySet
 from rest_framework import generics, serializers
 
-from curation.models import (
-    Project,
-)
+from curation.models import Project
 
 
 class ProjectSerializer(serializers.ModelSerializer[Project]):

@@ -1,7 +1,7 @@
-"""The picture for managers: how far, how fast, how much people agree, what is covered.
+"""Quality statistics: progress, speed, inter-annotator agreement, coverage and gold accuracy of a project.
 
-Reading only, with a number of queries that does not grow with the project. What needs single grades looks at
-the newest NEWEST of them, and says so.
+Read only, with a number of database queries that does not grow with the project. Statistics of single grades use
+the newest MAX_GRADES of them.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from django.utils.translation import gettext as _
 
 from curation.engine.statistics import agreement
 from curation.engine.statistics.agreement import Vote
-from curation.models import Assignment, Event, Judgement, Project, Query, SettledGrade, ShownPassage
+from curation.models import Assignment, Event, Judgement, Project, Query, Release, SettledGrade, ShownPassage
 
-NEWEST = 20_000  # judgements looked at one by one
+MAX_GRADES = 20_000
 DAYS = 28
-PACE_DAYS = 7
+RATE_DAYS = 7
 WEEKS = 8
-DEPTH = 10
+COVERAGE_DEPTH = 10
 
 Cell = str | int | float | None
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows that a page shows, a chart draws and a CSV carries. The first column names the row."""
+    """A table of the page, its chart and its CSV file. The first column is the name of the row."""
 
     name: str
     title: str
@@ -45,9 +45,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Progress:
-    """per_day: submits over the last PACE_DAYS, or since the first where that is less.
+    """Progress of a project.
 
-    forecast: days to the last open slot at that pace; None at a standstill.
+    per_day: mean submissions per day over the last RATE_DAYS, or since the first submission where that is shorter.
+    forecast: days until no slot is open at this rate, rounded up; None without submissions.
     """
 
     settled: int
@@ -61,7 +62,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Krippendorff's ordinal α with its 95 % interval, over passages that two and more judged; None: undefined."""
+    """Krippendorff's ordinal α with its 95 % interval, over passages with two or more grades. None: undefined."""
 
     alpha: float | None
     low: float | None
@@ -70,8 +71,8 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class Grade:
-    """One submitted judgement, as the measures see it; grade None is can't tell."""
+class GradeRow:
+    """One submitted judgement. grade: None for can't tell."""
 
     query_id: int
     passage_id: int
@@ -83,8 +84,8 @@ class Grade:
 
 
 @dataclass(frozen=True)
-class Gold:
-    """One gold question as one person did it: how many passages had a known grade, and how many got it."""
+class GoldResult:
+    """One person's grades of one gold question: passages with a known grade, and how many of them got it."""
 
     person: str
     at: datetime
@@ -93,13 +94,13 @@ class Gold:
 
 
 def progress(project: Project) -> Progress:
-    """How far the project is, and when it would be done."""
+    """Return the progress of the project, and the forecast of its end."""
     states = dict(project.queries.values_list("state").annotate(Count("pk")).order_by())
     work = Assignment.objects.filter(project=project, is_extra=False)
     now = timezone.now()
-    since = now - timedelta(days=PACE_DAYS)
+    since = now - timedelta(days=RATE_DAYS)
     first = work.submitted().order_by("submitted_at").values_list("submitted_at", flat=True).first()
-    days = min(PACE_DAYS, max(1, math.ceil((now - first) / timedelta(days=1)))) if first else PACE_DAYS
+    days = min(RATE_DAYS, max(1, math.ceil((now - first) / timedelta(days=1)))) if first else RATE_DAYS
     per_day = work.submitted().filter(submitted_at__gte=since).count() / days
     left = work.filter(state__in=[Assignment.State.OPEN, Assignment.State.CLAIMED]).count()
     last = work.submitted().order_by("-submitted_at").values_list("submitted_at", flat=True).first()
@@ -114,39 +115,44 @@ def progress(project: Project) -> Progress:
     )
 
 
-def newest_grades(project: Project) -> list[Grade]:
-    """The newest submitted judgements, newest first; extras and gold questions too, as they are work as well.
+def newest_grades(project: Project) -> list[GradeRow]:
+    """Return the newest submitted judgements, newest first, extras and gold questions included.
 
-    Without grades that were passed on: who confirmed one had seen it, so it tells nothing of how people agree.
+    Confirmed suggested grades are left out: the person has seen the suggestion, so it is no independent grade.
     """
     rows = Judgement.objects.submitted().filter(query__project=project, origin=None).order_by("-pk")
     fields = ("query_id", "passage_id", "curator_id", "curator__username", "grade", "active_seconds", "created_at")
-    return [Grade(*row) for row in rows.values_list(*fields)[:NEWEST]]
+    return [GradeRow(*row) for row in rows.values_list(*fields)[:MAX_GRADES]]
 
 
-def median_seconds(grades: Iterable[Grade]) -> float | None:
-    """Median active seconds of a passage; passages whose time is not known are left out."""
+def median_seconds(grades: Iterable[GradeRow]) -> float | None:
+    """Return the median of the active seconds per passage; None where no time is known."""
     known = [grade.seconds for grade in grades if grade.seconds > 0]
     return median(known) if known else None
 
 
-def agreement_of(grades: Sequence[Grade], *, resamples: int = 200) -> Agreement:
-    """α of these grades; can't tell is no grade."""
-    _judges, _items, ratings = agreement.matrix(_votes(grades))
+def agreement_of(grades: Sequence[GradeRow], *, resamples: int = 200) -> Agreement:
+    """Return α of these grades. Can't tell counts as no grade."""
+    _judges, _items, ratings = agreement.rating_matrix(_votes(grades))
     paired = int(((~np.isnan(ratings)).sum(axis=0) >= 2).sum()) if ratings.size else 0
     if not paired:
         return Agreement(None, None, None, 0)
-    low, high = agreement.alpha_interval(ratings, resamples=resamples) if resamples else (math.nan, math.nan)
-    return Agreement(_number(agreement.alpha(ratings)), _number(low), _number(high), paired)
+    low, high = (
+        agreement.krippendorff_alpha_interval(ratings, resamples=resamples) if resamples else (math.nan, math.nan)
+    )
+    return Agreement(_number(agreement.krippendorff_alpha(ratings)), _number(low), _number(high), paired)
 
 
 def coverage(project: Project) -> float | None:
-    """judged@10 of the release in service: the share of its frozen top ten that somebody has judged or settled.
+    """Return judged@10 of the live release: the share of its first ten passages that have a grade.
 
-    Until it was asked something: what it was measured to have when it came into service. None without either.
+    Before its first query: the judged@10 of its evaluation. None without either.
     """
     top = ShownPassage.objects.filter(
-        ranking__release__project=project, ranking__release__state="serving", rank__lte=DEPTH, added_by=None
+        ranking__release__project=project,
+        ranking__release__state=Release.State.LIVE,
+        rank__lte=COVERAGE_DEPTH,
+        added_by=None,
     )
     pair = {"passage_id": OuterRef("passage_id")}
     submitted = Judgement.objects.submitted().filter(query_id=OuterRef("ranking__query_id"), **pair)
@@ -156,11 +162,11 @@ def coverage(project: Project) -> float | None:
     total = top.count()
     if total:
         return top.filter(Exists(submitted) | Exists(settled)).count() / total
-    return project.releases.serving().values_list("judged_share", flat=True).first()
+    return project.releases.live().values_list("judged_share", flat=True).first()
 
 
-def throughput(project: Project) -> Table:
-    """Submits of each of the last DAYS days."""
+def submissions_per_day(project: Project) -> Table:
+    """Return the number of submissions on each of the last DAYS days; 0 on a day without any."""
     today = timezone.localdate()
     days = [today - timedelta(days=back) for back in range(DAYS - 1, -1, -1)]
     since = timezone.now() - timedelta(days=DAYS)
@@ -168,11 +174,11 @@ def throughput(project: Project) -> Table:
     rows = rows.exclude(selection=Assignment.Selection.CONFIRMED)
     counted = dict(rows.annotate(day=TruncDate("submitted_at")).values_list("day").annotate(Count("pk")).order_by())
     table: list[list[Cell]] = [[day.isoformat(), counted.get(day, 0)] for day in days]
-    return Table("throughput", _("Submits a day"), [_("Day"), _("Submits")], table)
+    return Table("throughput", _("Submissions per day"), [_("Day"), _("Submissions")], table)
 
 
-def histogram(project: Project, grades: Sequence[Grade]) -> Table:
-    """How often each grade was given, by each person and by all."""
+def grade_histogram(project: Project, grades: Sequence[GradeRow]) -> Table:
+    """Return how often each grade was given, by all and by each person."""
     people = sorted({grade.curator for grade in grades})
     counted = Counter((grade.curator, grade.grade) for grade in grades)
     labels: list[tuple[int | None, str]] = [(int(g["grade"]), f"{g['grade']} {_(g['label'])}") for g in project.grades]
@@ -184,27 +190,27 @@ def histogram(project: Project, grades: Sequence[Grade]) -> Table:
     return Table("grades", _("Grades given"), [_("Grade"), _("All"), *people], rows)
 
 
-def people(project: Project, grades: Sequence[Grade]) -> Table:
-    """Each person's work: how much, how fast, how far it agrees with the others', gold, when last."""
-    mine = defaultdict(list)
+def annotator_statistics(project: Project, grades: Sequence[GradeRow]) -> Table:
+    """Return for each person: judgements, median seconds, agreement with the others, gold accuracy, last day."""
+    by_person = defaultdict(list)
     for grade in grades:
-        mine[grade.curator].append(grade)
-    gold = _shares(_gold(project))
+        by_person[grade.curator].append(grade)
+    gold = _accuracy_by_person(_gold_results(project))
     rows: list[list[Cell]] = []
-    for person, own in sorted(mine.items()):
+    for person, own in sorted(by_person.items()):
         pairs = {(grade.query_id, grade.passage_id) for grade in own}
         shared = [grade for grade in grades if (grade.query_id, grade.passage_id) in pairs]
         seconds = median_seconds(own)
         last = timezone.localtime(max(grade.at for grade in own)).date().isoformat()
         figures = [_round(seconds, 1), *_figures(agreement_of(shared)), _round(gold.get(person), 2)]
         rows.append([person, len(own), *figures, last])
-    columns = [_("Person"), _("Judgements"), _("Median seconds"), _("α with the others"), _("Low"), _("High")]
-    columns += [_("Gold right"), _("Last judged")]
-    return Table("people", _("People"), columns, rows)
+    columns = [_("Annotator"), _("Judgements"), _("Median seconds"), _("α with the others"), _("Low"), _("High")]
+    columns += [_("Gold accuracy"), _("Last judged")]
+    return Table("people", _("Annotators"), columns, rows)
 
 
-def pairs(grades: Sequence[Grade]) -> Table:
-    """Quadratic-weighted κ of every two people on the passages both judged."""
+def pairwise_agreement(grades: Sequence[GradeRow]) -> Table:
+    """Return the quadratic-weighted κ of every two people on the passages that both graded."""
     by_person: dict[str, dict[tuple[int, int], int]] = defaultdict(dict)
     for grade in grades:
         if grade.grade is not None:
@@ -215,49 +221,49 @@ def pairs(grades: Sequence[Grade]) -> Table:
         if both:
             first = np.array([by_person[one][item] for item in both])
             second = np.array([by_person[other][item] for item in both])
-            figures = [agreement.kappa(first, second), *agreement.kappa_interval(first, second)]
+            figures = [agreement.cohen_kappa(first, second), *agreement.cohen_kappa_interval(first, second)]
             rows.append([f"{one} · {other}", len(both), *[_round(_number(value), 2) for value in figures]])
     columns = [_("Pair"), _("Passages"), _("Weighted κ"), _("Low"), _("High")]
-    return Table("pairs", _("Agreement of every two"), columns, rows)
+    return Table("pairs", _("Pairwise agreement"), columns, rows)
 
 
-def weeks(grades: Sequence[Grade]) -> Table:
-    """α of each of the last WEEKS weeks, with its interval."""
-    by_week: dict[date, list[Grade]] = defaultdict(list)
+def weekly_agreement(grades: Sequence[GradeRow]) -> Table:
+    """Return α of each of the last WEEKS weeks with grades, with its interval."""
+    by_week: dict[date, list[GradeRow]] = defaultdict(list)
     for grade in grades:
         by_week[_week(grade.at)].append(grade)
     rows: list[list[Cell]] = []
     for week in sorted(by_week)[-WEEKS:]:
-        found = agreement_of(by_week[week])
-        rows.append([week.isoformat(), *_figures(found), found.passages])
+        agreement = agreement_of(by_week[week])
+        rows.append([week.isoformat(), *_figures(agreement), agreement.passages])
     columns = [_("Week of"), _("α"), _("Low"), _("High"), _("Passages")]
     return Table("weeks", _("Agreement by week"), columns, rows)
 
 
-def gold(project: Project) -> Table:
-    """The share of known grades that each person gave as known, week by week."""
-    by_week: dict[date, list[Gold]] = defaultdict(list)
-    for result in _gold(project):
+def gold_accuracy(project: Project) -> Table:
+    """Return the share of known grades that all and each person gave right, week by week."""
+    by_week: dict[date, list[GoldResult]] = defaultdict(list)
+    for result in _gold_results(project):
         by_week[_week(result.at)].append(result)
     names = sorted({result.person for results in by_week.values() for result in results})
     rows: list[list[Cell]] = []
     for week in sorted(by_week)[-WEEKS:]:
-        share, known = _shares(by_week[week]), sum(result.known for result in by_week[week])
-        everybody = sum(result.right for result in by_week[week]) / known if known else None
-        each = [_round(share.get(name), 2) for name in names]
-        rows.append([week.isoformat(), _round(everybody, 2), *each])
-    return Table("gold", _("Gold right by week"), [_("Week of"), _("All"), *names], rows)
+        accuracy, known = _accuracy_by_person(by_week[week]), sum(result.known for result in by_week[week])
+        overall = sum(result.right for result in by_week[week]) / known if known else None
+        each = [_round(accuracy.get(name), 2) for name in names]
+        rows.append([week.isoformat(), _round(overall, 2), *each])
+    return Table("gold", _("Gold accuracy by week"), [_("Week of"), _("All"), *names], rows)
 
 
-def _gold(project: Project) -> list[Gold]:
-    """Every submit of a gold question."""
+def _gold_results(project: Project) -> list[GoldResult]:
+    """Return the result of every submitted gold question."""
     events = Event.objects.filter(project=project, verb="submitted", data__has_key="gold")
     rows = events.values_list("actor__username", "at", "data")
-    return [Gold(person, at, data["gold"]["known"], data["gold"]["right"]) for person, at, data in rows]
+    return [GoldResult(person, at, data["gold"]["known"], data["gold"]["right"]) for person, at, data in rows]
 
 
-def _shares(results: Iterable[Gold]) -> dict[str, float]:
-    """Person → share of known grades they gave as known."""
+def _accuracy_by_person(results: Iterable[GoldResult]) -> dict[str, float]:
+    """Return person → share of the known grades that they gave right."""
     known: Counter[str] = Counter()
     right: Counter[str] = Counter()
     for result in results:
@@ -267,16 +273,16 @@ def _shares(results: Iterable[Gold]) -> dict[str, float]:
 
 
 def _week(at: datetime) -> date:
-    """The Monday of its week."""
+    """Return the Monday of the week of `at`."""
     day = timezone.localtime(at).date()
     return day - timedelta(days=day.weekday())
 
 
-def _figures(found: Agreement) -> list[Cell]:
-    return [_round(found.alpha, 2), _round(found.low, 2), _round(found.high, 2)]
+def _figures(result: Agreement) -> list[Cell]:
+    return [_round(result.alpha, 2), _round(result.low, 2), _round(result.high, 2)]
 
 
-def _votes(grades: Iterable[Grade]) -> list[Vote]:
+def _votes(grades: Iterable[GradeRow]) -> list[Vote]:
     numbers: dict[tuple[int, int], int] = {}
     return [
         Vote(numbers.setdefault((one.query_id, one.passage_id), len(numbers)), one.curator_id, one.grade)
@@ -289,5 +295,5 @@ def _number(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _round(value: float | None, places: int) -> float | None:
-    return None if value is None else round(value, places)
+def _round(value: float | None, decimals: int) -> float | None:
+    return None if value is None else round(value, decimals)

@@ -1,4 +1,4 @@
-"""Pages: the picture for managers. Each chart has its table, each table its CSV."""
+"""Quality page of a project. Each chart has a table, each table a CSV file."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from curation.core.permissions import require
+from curation.core.permissions import role_required
 from curation.models import Membership, Project
 from curation.quality import quality_statistics
 
-TABLES: dict[str, Callable[[Project, list[quality_statistics.Grade]], quality_statistics.Table]] = {
-    "throughput": lambda project, grades: quality_statistics.throughput(project),
-    "grades": quality_statistics.histogram,
-    "weeks": lambda project, grades: quality_statistics.weeks(grades),
-    "people": quality_statistics.people,
-    "gold": lambda project, grades: quality_statistics.gold(project),
-    "pairs": lambda project, grades: quality_statistics.pairs(grades),
+TABLES: dict[str, Callable[[Project, list[quality_statistics.GradeRow]], quality_statistics.Table]] = {
+    "throughput": lambda project, grades: quality_statistics.submissions_per_day(project),
+    "grades": quality_statistics.grade_histogram,
+    "weeks": lambda project, grades: quality_statistics.weekly_agreement(grades),
+    "people": quality_statistics.annotator_statistics,
+    "gold": lambda project, grades: quality_statistics.gold_accuracy(project),
+    "pairs": lambda project, grades: quality_statistics.pairwise_agreement(grades),
 }
 
 
 @require_safe
-@require(Membership.Role.MANAGER)
+@role_required(Membership.Role.MANAGER)
 def quality(request: HttpRequest, project: Project) -> HttpResponse:
     grades = quality_statistics.newest_grades(project)
     context = {
@@ -34,16 +34,16 @@ def quality(request: HttpRequest, project: Project) -> HttpResponse:
         "agreement": quality_statistics.agreement_of(grades),
         "coverage": quality_statistics.coverage(project),
         "judgements": len(grades),
-        "is_cut": len(grades) == quality_statistics.NEWEST,
+        "is_cut": len(grades) == quality_statistics.MAX_GRADES,
         "tables": {name: table(project, grades) for name, table in TABLES.items()},
     }
     return render(request, "curation/quality/quality.html", context)
 
 
 @require_safe
-@require(Membership.Role.MANAGER)
+@role_required(Membership.Role.MANAGER)
 def quality_csv(request: HttpRequest, project: Project, name: str) -> HttpResponse:
-    """One table of the page as CSV."""
+    """Return one table of the page as CSV."""
     if name not in TABLES:
         raise Http404
     table = TABLES[name](project, quality_statistics.newest_grades(project))
@@ -51,10 +51,10 @@ def quality_csv(request: HttpRequest, project: Project, name: str) -> HttpRespon
     response["Content-Disposition"] = f'attachment; filename="{project.slug}-{name}.csv"'
     rows = csv.writer(response)
     rows.writerow(table.columns)
-    rows.writerows([["" if cell is None else _harmless(cell) for cell in row] for row in table.rows])
+    rows.writerows([["" if cell is None else _without_formula(cell) for cell in row] for row in table.rows])
     return response
 
 
-def _harmless(cell: quality_statistics.Cell) -> quality_statistics.Cell:
-    """A text that a spreadsheet would run as a formula, made plain text."""
+def _without_formula(cell: quality_statistics.Cell) -> quality_statistics.Cell:
+    """Return the cell; a text that a spreadsheet would run as a formula gets a leading apostrophe."""
     return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@") else cell

@@ -1,4 +1,4 @@
-"""The API of releases."""
+"""API of releases."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from django.db.models import QuerySet
 from rest_framework import generics, serializers
 
 from curation.core.api import ProjectMixin
-from curation.models import (
-    Release,
-)
+from curation.models import Release
 
 
 class ReleaseSerializer(serializers.ModelSerializer[Release]):
@@ -26,7 +24,7 @@ class ReleaseSerializer(serializers.ModelSerializer[Release]):
 
 
 class Releases(ProjectMixin, generics.ListAPIView[Release]):
-    """Every release of the project, newest first; one of them is serving."""
+    """Every release of the project, newest first. The live one has state serving."""
 
     serializer_class = ReleaseSerializer
     queryset = Release.objects.none()

@@ -1,6 +1,6 @@
-"""What an evaluation found, ready to be read: measures side by side, and the queries that changed.
+"""Evaluation report: metrics of champion and challenger side by side, and the queries that changed.
 
-An evaluation is a row of `tuning`; it is reached from its release, so that no import runs backwards.
+An evaluation is a row of `tuning`. It is reached through its release, because curation does not import tuning.
 """
 
 from __future__ import annotations
@@ -12,20 +12,21 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from curation.core.labels import GUARD
-from curation.engine.statistics.sign_test import Sign, sign_test
+from common.renamed_keys import with_current_keys
+from curation.core.labels import GUARDRAIL_PREFIX
+from curation.engine.statistics.sign_test import SignTestResult, sign_test
 from curation.models import Query, Release
 
-ORDER = ["ndcg", "recall", "mrr", "f1", "em", "rougeL", "refusal-precision", "refusal-recall", "judged"]
-HEADLINES = ["ndcg@10", "f1", "em"]
-SMALLEST_SPAN = 0.05
+METRIC_ORDER = ["ndcg", "recall", "mrr", "f1", "em", "rougeL", "refusal-precision", "refusal-recall", "judged"]
+HEADLINE_METRICS = ["ndcg@10", "f1", "em"]
+MIN_SPAN = 0.05
 
-Group = tuple[str, list[tuple[str, dict[str, Any]]]]  # title, (measure, figures)
+MetricGroup = tuple[str, list[tuple[str, dict[str, Any]]]]  # title, (metric name, figures)
 
 
 @dataclass(frozen=True)
-class Change:
-    """One query whose measure differs between champion and challenger."""
+class QueryChange:
+    """One query with its metric under the champion and under the challenger."""
 
     query: Query
     before: float
@@ -36,66 +37,71 @@ class Change:
         return self.after - self.before
 
     @property
-    def can_be_work(self) -> bool:
-        """Whether it can be turned into work: the evaluation sample never, and not what a reviewer has already."""
+    def can_requeue(self) -> bool:
+        """Whether people may judge it again: not in the evaluation sample, and not with a reviewer already."""
         return not self.query.is_evaluation and self.query.state in (Query.State.SETTLED, Query.State.OPEN)
 
 
 @dataclass(frozen=True)
-class Changes:
-    """The queries of one measure that changed, most first."""
+class MetricChanges:
+    """The queries that changed by one metric, the largest change first; the counts include unlisted queries."""
 
     measure: str
-    worse: list[Change]
-    better: list[Change]
+    worse: list[QueryChange]
+    better: list[QueryChange]
     worse_count: int
     better_count: int
     same_count: int
 
 
-def last_evaluation(release: Release) -> Any:
-    """The release's newest finished evaluation as a challenger, or None."""
+def latest_evaluation(release: Release) -> Any:
+    """Return the latest finished evaluation with the release as challenger, or None."""
     finished = [row for row in release.evaluations.all() if row.measures]
     return max(finished, key=lambda row: row.pk, default=None)
 
 
-def measures(evaluation: Any) -> list[Group]:
-    """What was measured, in reading order: over the whole split, over parts of it, over guardrail sets."""
+def group_metrics(evaluation: Any) -> list[MetricGroup]:
+    """Return the metrics in groups: the whole test split, its subsets, the guardrail sets; no empty group."""
     if evaluation is None:
         return []
 
-    def place(item: tuple[str, Any]) -> tuple[int, str]:
+    def sort_key(item: tuple[str, Any]) -> tuple[int, str]:
         stem = item[0].partition(" ")[0].partition("@")[0]
-        return (ORDER.index(stem) if stem in ORDER else len(ORDER), item[0])
+        return (METRIC_ORDER.index(stem) if stem in METRIC_ORDER else len(METRIC_ORDER), item[0])
 
-    groups: dict[str, list[tuple[str, dict[str, Any]]]] = {_group(name): [] for name in ("", " part", GUARD)}
-    for name, figures in sorted(evaluation.measures.items(), key=place):
-        groups[_group(name)].append((name, figures))
+    groups: dict[str, list[tuple[str, dict[str, Any]]]] = {
+        _group_title(name): [] for name in ("", " subset", GUARDRAIL_PREFIX)
+    }
+    for name, figures in sorted(evaluation.measures.items(), key=sort_key):
+        groups[_group_title(name)].append((name, with_current_keys("figure", figures)))
     return [(title, rows) for title, rows in groups.items() if rows]
 
 
-def memory(evaluation: Any) -> tuple[float, float] | None:
-    """The gain where a relevant passage was trained on, and where none was; None unless both were measured."""
-    found = evaluation.measures if evaluation is not None else {}
-    pair = [found.get(f"ndcg@10 {part}", {}).get("difference") for part in ("seen", "unseen")]
-    return None if None in pair else (pair[0], pair[1])
+def seen_unseen_gain(evaluation: Any) -> tuple[float, float] | None:
+    """Return the nDCG@10 gain on queries with a trained relevant passage, and on queries without one.
+
+    None unless both were measured.
+    """
+    measures = evaluation.measures if evaluation is not None else {}
+    seen, unseen = (measures.get(f"ndcg@10 {subset}", {}).get("difference") for subset in ("seen", "unseen"))
+    return None if seen is None or unseen is None else (seen, unseen)
 
 
 @dataclass(frozen=True)
-class Votes:
-    """What people preferred when they did not know whose it was: votes, and queries won, by whoever has more."""
+class VoteSummary:
+    """Blind votes on the pairs of one evaluation. sign: sign test of queries won and lost; None where all are ties."""
 
     votes: int
     people: int
     ties: int
     neither: int
-    sign: Sign | None
+    sign: SignTestResult | None
 
 
-def votes(evaluation: Any) -> Votes | None:
-    """The votes on the evaluation's pairs; None while there are none.
+def count_votes(evaluation: Any) -> VoteSummary | None:
+    """Return the votes on the evaluation's pairs; None while there are none.
 
-    The sign test counts queries, not votes: two people's votes on one query are not independent.
+    The sign test counts queries, not votes, because the votes of two people on one query are not independent.
     """
     rows = [] if evaluation is None else list(_votes_of(evaluation))
     if not rows:
@@ -106,79 +112,79 @@ def votes(evaluation: Any) -> Votes | None:
     sign = sign_test(sum(n > 0 for n in net.values()), sum(n < 0 for n in net.values()))
     choices = Counter(choice for _query, _voter, choice in rows)
     people = len({voter for _query, voter, _choice in rows})
-    return Votes(len(rows), people, choices["tie"], choices["neither"], sign)
+    return VoteSummary(len(rows), people, choices["tie"], choices["neither"], sign)
 
 
-def span(evaluation: Any) -> float:
-    """Half the width of an axis on which every interval of the evaluation has room."""
+def axis_span(evaluation: Any) -> float:
+    """Return half the width of an axis that holds every interval of the evaluation; MIN_SPAN at least."""
     if evaluation is None:
-        return SMALLEST_SPAN
+        return MIN_SPAN
     edges: list[float | None] = [
         figures.get(key)
         for name, figures in evaluation.measures.items()
         for key in ("low", "high")
-        if not name.endswith(" logprob")  # nats, not shares of 1: they would squeeze every other interval
+        if not name.endswith(" logprob")  # nats, not fractions of 1: they would flatten every other interval
     ]
-    return max([SMALLEST_SPAN, *(abs(edge) for edge in edges if edge is not None)])
+    return max([MIN_SPAN, *(abs(edge) for edge in edges if edge is not None)])
 
 
-def headline(release: Release) -> tuple[str, dict[str, Any], Any] | None:
-    """The one measure to show in a list: (name, figures, evaluation)."""
-    evaluation = last_evaluation(release)
+def headline_metric(release: Release) -> tuple[str, dict[str, Any], Any] | None:
+    """Return the one metric for the list of releases: (name, figures, evaluation). One that changed goes first."""
+    evaluation = latest_evaluation(release)
     if evaluation is None:
         return None
-    known = [name for name in HEADLINES if name in evaluation.measures]
-    if not known:
+    measured = [name for name in HEADLINE_METRICS if name in evaluation.measures]
+    if not measured:
         return None
-    moved = [name for name in known if evaluation.measures[name].get("difference")]
-    name = (moved or known)[0]
+    changed = [name for name in measured if evaluation.measures[name].get("difference")]
+    name = (changed or measured)[0]
     return name, evaluation.measures[name], evaluation
 
 
-def changed_queries(evaluation: Any, most: int) -> list[Changes]:
-    """For each headline measure that moved at all: the queries that got worse and better, biggest change first."""
+def changed_queries(evaluation: Any, limit: int) -> list[MetricChanges]:
+    """Return, for each headline metric that changed, up to `limit` queries that got worse and that got better."""
     if evaluation is None:
         return []
-    found = []
-    for name in HEADLINES:
+    changes = []
+    for name in HEADLINE_METRICS:
         pairs = {key: values[name] for key, values in evaluation.per_query.items() if name in values}
         if any(before != after for before, after in pairs.values()):
-            found.append(_changes(name, pairs, most))
-    return found
+            changes.append(_metric_changes(name, pairs, limit))
+    return changes
 
 
 def worse_queries(evaluation: Any) -> list[int]:
-    """Every query that got worse by a headline measure, in no particular order."""
+    """Return the pk of every query that got worse by a headline metric, in no particular order."""
     if evaluation is None:
         return []
     return [
         int(key)
         for key, values in evaluation.per_query.items()
-        if any(values[name][1] < values[name][0] for name in HEADLINES if name in values)
+        if any(values[name][1] < values[name][0] for name in HEADLINE_METRICS if name in values)
     ]
 
 
 def _votes_of(evaluation: Any) -> Iterable[tuple[int, int, str]]:
-    found: Iterable[tuple[int, int, str]] = evaluation.pairs.filter(votes__isnull=False).values_list(
+    rows: Iterable[tuple[int, int, str]] = evaluation.pairs.filter(votes__isnull=False).values_list(
         "query_id", "votes__voter_id", "votes__choice"
     )
-    return found
+    return rows
 
 
-def _group(name: str) -> str:
-    if name.startswith(GUARD):
-        return _("Guardrail sets: what no one tuned for")
-    return _("Parts of the test split") if " " in name else _("The whole test split")
+def _group_title(name: str) -> str:
+    if name.startswith(GUARDRAIL_PREFIX):
+        return _("Guardrail sets (held-out)")
+    return _("Subsets of the test split") if " " in name else _("Whole test split")
 
 
-def _changes(name: str, pairs: dict[str, list[float]], most: int) -> Changes:
+def _metric_changes(name: str, pairs: dict[str, list[float]], limit: int) -> MetricChanges:
     gains = sorted(((after - before, key) for key, (before, after) in pairs.items()), key=lambda gain: gain[0])
     worse = [key for gain, key in gains if gain < 0]
     better = [key for gain, key in reversed(gains) if gain > 0]
-    queries = Query.objects.in_bulk([int(key) for key in worse[:most] + better[:most]])
+    queries = Query.objects.in_bulk([int(key) for key in worse[:limit] + better[:limit]])
 
-    def rows(keys: list[str]) -> list[Change]:
-        return [Change(queries[int(key)], *pairs[key]) for key in keys[:most] if int(key) in queries]
+    def rows(keys: list[str]) -> list[QueryChange]:
+        return [QueryChange(queries[int(key)], *pairs[key]) for key in keys[:limit] if int(key) in queries]
 
     same = len(pairs) - len(worse) - len(better)
-    return Changes(name, rows(worse), rows(better), len(worse), len(better), same)
+    return MetricChanges(name, rows(worse), rows(better), len(worse), len(better), same)

@@ -1,4 +1,4 @@
-"""What a release answers from given passages: the same words whether a person asked or an evaluation did."""
+"""Answers of a release from given passages: the same for a person's question and for an evaluation."""
 
 from __future__ import annotations
 
@@ -13,45 +13,49 @@ from curation.releases import lifecycle
 
 
 @dataclass(frozen=True)
-class Question:
-    """A question with the passages it is to be answered from, best first, and their scores."""
+class QuestionWithPassages:
+    """A question, the passages to answer it from, best first, and the scores of these passages."""
 
     text: str
     passages: Sequence[str]
     scores: Sequence[float]
 
 
-def write(release: Release, questions: Sequence[Question]) -> list[str]:
-    """The release's answer to each question, in their order; from its best `answer_passages` passages.
+def write_answers(release: Release, questions: Sequence[QuestionWithPassages]) -> list[str]:
+    """Return the release's answer to each question, in their order, from its first `answer_passages` passages.
 
-    Together: one prompt holds them all. In parallel: one prompt a passage, and the answer kept is the likeliest
-    over all of them (see mixing). A server that cannot score answers together.
+    Mode "together": one prompt holds all passages. Mode "parallel": one prompt per passage, and the answer is the
+    most likely one under the ensemble of the prompts (curation.engine.generation.ensemble). A server that cannot
+    score given answers always answers together.
     """
-    return [text.replace("\x00", "") for text in _written(release, questions)]  # a database takes no NUL
+    return [text.replace("\x00", "") for text in _generate(release, questions)]  # PostgreSQL stores no NUL
 
 
-def _written(release: Release, questions: Sequence[Question]) -> list[str]:
-    generator = lifecycle.generator_for(release)
-    if release.answer_mode == Release.AnswerMode.PARALLEL and can_mix(generator):
-        return _in_parallel(release, generator, questions)
-    kept = release.answer_passages
-    return generator.generate([_prompt(release, generator, q.text, q.passages[:kept]) for q in questions])
+def _generate(release: Release, questions: Sequence[QuestionWithPassages]) -> list[str]:
+    generator = lifecycle.load_generator(release)
+    if release.answer_mode == Release.AnswerMode.PARALLEL and can_ensemble(generator):
+        return _generate_ensemble(release, generator, questions)
+    depth = release.answer_passages
+    return generator.generate([_prompt(release, generator, q.text, q.passages[:depth]) for q in questions])
 
 
-def can_mix(generator: TextGenerator | ApiGenerator) -> bool:
-    """Whether the generator can say how likely a given answer is. Raises ApiError where a server does not answer."""
+def can_ensemble(generator: TextGenerator | ApiGenerator) -> bool:
+    """Whether the generator can score a given answer. Raises ApiError where a server does not respond."""
     return not isinstance(generator, ApiGenerator) or generator.can_score
 
 
-def _in_parallel(release: Release, generator: TextGenerator | ApiGenerator, questions: Sequence[Question]) -> list[str]:
-    asked = []
+def _generate_ensemble(
+    release: Release, generator: TextGenerator | ApiGenerator, questions: Sequence[QuestionWithPassages]
+) -> list[str]:
+    """Generate with one prompt per passage; a question without passages gets one prompt without."""
+    inputs = []
     for question in questions:
         passages = question.passages[: release.answer_passages]
         scores = question.scores[: len(passages)]
-        alone = [[passage] for passage in passages] or [[]]
-        prompts = [_prompt(release, generator, question.text, some) for some in alone]
-        asked.append((prompts, ensemble.shares(scores or [0.0])))
-    return ensemble.write(generator, asked, DEFAULT_MAX_TOKENS)
+        contexts = [[passage] for passage in passages] or [[]]
+        prompts = [_prompt(release, generator, question.text, context) for context in contexts]
+        inputs.append((prompts, ensemble.retrieval_probabilities(scores or [0.0])))
+    return ensemble.generate(generator, inputs, DEFAULT_MAX_TOKENS)
 
 
 def _prompt(release: Release, generator: TextGenerator | ApiGenerator, question: str, passages: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Which release answers. One pointer per project, switched in one transaction, rolled back by pointing back."""
+"""Lifecycle of releases: one live release per project, promoted and rolled back in one transaction."""
 
 from __future__ import annotations
 
@@ -23,44 +23,44 @@ from curation.engine.generation.prompts import DEFAULT_API_PASSAGES, DEFAULT_PAS
 from curation.models import Generator, Project, Release, ReleaseQuerySet
 from retrieval.engine import hardware
 from retrieval.engine.indexes.score_fusion import DEFAULT_WEIGHT
-from retrieval.index import index_builds
+from retrieval.index import vector_store
 from retrieval.models import IndexBuild
 from retrieval.search import rerank
 
 if TYPE_CHECKING:
     from curation.engine.generation.generator import ApiGenerator, TextGenerator
 
-_CARRIED = (
+_CARRIED_FIELDS = (
     *("fusion_weight", "reranker", "rerank_depth", "rerank_share"),
     *("prompt", "refusal", "answer_passages", "answer_mode"),
 )
 
 
-class NothingServes(CurationError):
-    """The project has no release in service yet."""
+class NoLiveRelease(CurationError):
+    """The project has no live release."""
 
 
-class NotServable(CurationError):
-    """The release cannot serve: its build or reranker is not there, or the build belongs to another corpus."""
+class CannotGoLive(CurationError):
+    """The release's build or reranker is missing, or the build belongs to another corpus."""
 
 
-class NothingBefore(CurationError):
+class NoPreviousRelease(CurationError):
     """There is no release to roll back to."""
 
 
-def serving(project: Project) -> Release:
-    """The release that answers. Raises NothingServes when the project has none yet."""
-    found = _whole().filter(project=project).serving().first()
-    if found is None:
-        raise NothingServes(message("nothing_serves", project=project.slug))
-    return found
+def live_release(project: Project) -> Release:
+    """Return the release that answers. Raises NoLiveRelease."""
+    release = _with_components().filter(project=project).live().first()
+    if release is None:
+        raise NoLiveRelease(message("nothing_serves", project=project.slug))
+    return release
 
 
 @transaction.atomic
-def make_base(project: Project, build: IndexBuild) -> Release:
-    """Release 1, the untuned pair, in service; the first release as it stands when the project has one."""
+def create_base_release(project: Project, build: IndexBuild) -> Release:
+    """Create and promote release 1, the untuned base; return the first release unchanged where there is one."""
     _lock(project)
-    first = _whole().filter(project=project).order_by("number").first()
+    first = _with_components().filter(project=project).order_by("number").first()
     if first is not None:
         return first
     generator = generator_from_settings()
@@ -69,103 +69,107 @@ def make_base(project: Project, build: IndexBuild) -> Release:
         number=1,
         build=build,
         generator=generator,
-        fusion_weight=dense_share(build),
+        fusion_weight=default_fusion_weight(build),
         prompt=DEFAULT_PROMPT,
         refusal=DEFAULT_REFUSAL,
         answer_passages=DEFAULT_API_PASSAGES if generator.kind == Generator.Kind.API else DEFAULT_PASSAGES,
     )
-    return switch(release)
+    return promote(release)
 
 
-def dense_share(build: IndexBuild) -> float:
-    """The share of the dense score while nothing is learned: the less, the more the encoder does not know.
+def default_fusion_weight(build: IndexBuild) -> float:
+    """Return the dense weight of an untuned release: lower, the more tokens of the corpus the encoder does not know.
 
-    XQuAD Chinese and MiniLM, which knows 40 % of its tokens: nDCG@10 0.950 with 0.26, 0.868 with 0.65, and 0.952 by
-    words alone.
+    Measured on XQuAD Chinese with MiniLM, which knows 40 % of its tokens: nDCG@10 is 0.950 with weight 0.26, 0.868
+    with 0.65, and 0.952 with lexical search alone.
     """
-    return round(DEFAULT_WEIGHT * (1 - index_builds.unknown_share(build)), 4)
+    return round(DEFAULT_WEIGHT * (1 - vector_store.unknown_share(build)), 4)
 
 
 @transaction.atomic
-def next_release(
+def create_candidate(
     project: Project, *, build: IndexBuild | None = None, generator: Generator | None = None, **changes: Any
 ) -> Release:
-    """A candidate after the release in service; what is not given is carried over from it.
+    """Create the next candidate. Components that are not given are carried over from the live release.
 
-    A build by other weights begins with `dense_share` again: what was learned was the share of others.
-    changes: fusion_weight, reranker, rerank_depth, rerank_share, prompt, refusal, answer_passages, answering.
+    A build of another encoder gets `default_fusion_weight`, because the learned weight belongs to the old encoder.
+    changes: fusion_weight, reranker, rerank_depth, rerank_share, prompt, refusal, answer_passages, answer_mode.
+    Raises NoLiveRelease.
     """
-    unknown = set(changes) - set(_CARRIED)
+    unknown = set(changes) - set(_CARRIED_FIELDS)
     if unknown:
         raise TypeError(f"a release has no {', '.join(sorted(unknown))}")
     _lock(project)
-    now = serving(project)
+    live = live_release(project)
     last = project.releases.aggregate(last=Max("number"))["last"]
-    carried = {name: getattr(now, name) for name in _CARRIED}
-    if build is not None and build.encoder.passage_hash != now.build.encoder.passage_hash:
-        carried["fusion_weight"] = dense_share(build)
+    carried = {name: getattr(live, name) for name in _CARRIED_FIELDS}
+    if build is not None and build.encoder.passage_hash != live.build.encoder.passage_hash:
+        carried["fusion_weight"] = default_fusion_weight(build)
     return Release.objects.create(
         project=project,
         number=last + 1,
-        build=build or now.build,
-        generator=generator or now.generator,
+        build=build or live.build,
+        generator=generator or live.generator,
         **(carried | changes),
     )
 
 
 @transaction.atomic
-def switch(release: Release, actor: AbstractBaseUser | None = None) -> Release:
-    """Put the release in service, in place of the one that served. Twice is once.
+def promote(release: Release, actor: AbstractBaseUser | None = None) -> Release:
+    """Make the release live in place of the one before. A second call has no effect. Raises CannotGoLive.
 
-    A declined release may be switched to as well: a person overrules the gate, and the record says who.
+    A declined release can be promoted too: a person overrules the gate, and the audit log says who.
     """
     _lock(release.project)
-    release = _whole().get(pk=release.pk)
-    if release.state == Release.State.SERVING:
+    release = _with_components().get(pk=release.pk)
+    if release.state == Release.State.LIVE:
         return release
-    _check_servable(release)
-    before = release.project.releases.serving().first()
-    if before is not None:
-        _put(before, Release.State.RETIRED)
-    release.previous = before
+    _check_can_go_live(release)
+    previous = release.project.releases.live().first()
+    if previous is not None:
+        _set_state(previous, Release.State.RETIRED)
+    release.previous = previous
     release.served_at = timezone.now()
     was = release.state
-    _put(release, Release.State.SERVING, "previous", "served_at")
-    data = {"release": release.number, "was": was, "instead_of": before.number if before else None}
-    audit_log.note("release.switched", project=release.project_id, actor=actor, data=data)
+    _set_state(release, Release.State.LIVE, "previous", "served_at")
+    data = {"release": release.number, "was": was, "instead_of": previous.number if previous else None}
+    audit_log.record("release.switched", project=release.project_id, actor=actor, data=data)
     return release
 
 
 @transaction.atomic
 def roll_back(project: Project, actor: AbstractBaseUser | None = None) -> Release:
-    """The release that served before this one, in service again; again goes one further back."""
+    """Make the release before the live one live again. A second call goes one further back.
+
+    Raises NoLiveRelease, NoPreviousRelease, CannotGoLive.
+    """
     _lock(project)
-    now = serving(project)
-    before = _whole().filter(pk=now.previous_id).first() if now.previous_id else None
-    if before is None:
-        raise NothingBefore(_("Release %(number)s is the first: there is none before it.") % {"number": now.number})
-    _check_servable(before)
-    _put(now, Release.State.RETIRED)
-    before.served_at = timezone.now()
-    _put(before, Release.State.SERVING, "served_at")
-    data = {"release": before.number, "instead_of": now.number}
-    audit_log.note("release.rolled_back", project=project, actor=actor, data=data)
-    return before
+    live = live_release(project)
+    previous = _with_components().filter(pk=live.previous_id).first() if live.previous_id else None
+    if previous is None:
+        raise NoPreviousRelease(_("There is no release before release %(number)s.") % {"number": live.number})
+    _check_can_go_live(previous)
+    _set_state(live, Release.State.RETIRED)
+    previous.served_at = timezone.now()
+    _set_state(previous, Release.State.LIVE, "served_at")
+    data = {"release": previous.number, "instead_of": live.number}
+    audit_log.record("release.rolled_back", project=project, actor=actor, data=data)
+    return previous
 
 
 @transaction.atomic
 def decline(release: Release, actor: AbstractBaseUser | None = None, reason: StrOrMessage = "") -> Release:
-    """Say no to a candidate. Any other state is left as it is."""
+    """Decline a candidate. A release in another state stays unchanged."""
     declined = Release.objects.filter(pk=release.pk, state=Release.State.CANDIDATE).update(state=Release.State.DECLINED)
     if declined:
         data = {"release": release.number, "reason": message_to_json(reason)}
-        audit_log.note("release.declined", project=release.project_id, actor=actor, data=data)
+        audit_log.record("release.declined", project=release.project_id, actor=actor, data=data)
     release.refresh_from_db(fields=["state"])
     return release
 
 
 def generator_from_settings() -> Generator:
-    """The row of the generator that the settings name: a server elsewhere, or weights here."""
+    """Return the row of the generator that the settings name: a server, or local weights."""
     if settings.GENERATOR_API_URL:
         kind, base_path = Generator.Kind.API, settings.GENERATOR_API_URL
         name = settings.GENERATOR_API_MODEL or settings.GENERATOR_API_URL
@@ -182,15 +186,15 @@ def generator_from_settings() -> Generator:
 
 
 _loaded: dict[str, TextGenerator | ApiGenerator] = {}
-_loading = Lock()
+_load_lock = Lock()
 
 
-def generator_for(release: Release) -> TextGenerator | ApiGenerator:
-    """The release's generator, ready to write. Each process keeps the last one it used."""
+def load_generator(release: Release) -> TextGenerator | ApiGenerator:
+    """Return the release's generator, loaded. Each process keeps the last one in memory."""
     from curation.engine.generation.generator import open_generator
 
     row = release.generator
-    with _loading:
+    with _load_lock:
         if row.sha256 not in _loaded:
             _loaded.clear()
             _loaded[row.sha256] = open_generator(
@@ -204,31 +208,31 @@ def generator_for(release: Release) -> TextGenerator | ApiGenerator:
         return _loaded[row.sha256]
 
 
-def _whole() -> ReleaseQuerySet:
+def _with_components() -> ReleaseQuerySet:
     return Release.objects.select_related("project", "generator", "reranker", "build__corpus", "build__encoder")
 
 
 def _lock(project: Project) -> None:
-    """One switch at a time per project."""
+    """Lock the project: its releases change state one at a time."""
     Project.objects.select_for_update(no_key=True).get(pk=project.pk)
 
 
-def _put(release: Release, state: str, *also: str) -> None:
+def _set_state(release: Release, state: str, *changed_fields: str) -> None:
     release.state = state
-    release.save(update_fields=["state", *also])
+    release.save(update_fields=["state", *changed_fields])
 
 
-def _check_servable(release: Release) -> None:
+def _check_can_go_live(release: Release) -> None:
     if release.build.corpus_id != release.project.corpus_id:
-        raise NotServable(message("build_elsewhere", build=release.build.number))
+        raise CannotGoLive(message("build_elsewhere", build=release.build.number))
     if not IndexBuild.objects.searchable().filter(pk=release.build_id).exists():
-        raise NotServable(message("build_not_there", number=release.number, build=release.build.number))
+        raise CannotGoLive(message("build_not_there", number=release.number, build=release.build.number))
     if release.reranker is not None and not rerank.folder(release.reranker).is_dir():
-        raise NotServable(message("reranker_not_there", number=release.number))
+        raise CannotGoLive(message("reranker_not_there", number=release.number))
 
 
 def _version(name: str) -> str:
-    """What tells two sets of weights of one name apart: a folder's hash, a package's version, else nothing."""
+    """Return the version of the weights: a folder's hash, or a package's version; empty for a hub name."""
     path = Path(name)
     if path.is_dir():
         return folder_hash(path)

@@ -1,4 +1,4 @@
-"""What a release retrieves: the one way to search as it serves, whether a person asked, a page or an evaluation."""
+"""Retrieval of a release: the one way to search as it does, for people, pages and evaluations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from retrieval.search.results import Hit
 
 
 def search(release: Release, text: str, k: int) -> list[Hit]:
-    """The k passages the release finds first for the text. Raises CannotSearch."""
+    """Return the first k passages for the text. Raises CannotSearch."""
     return search_many(release, [text], k)[0]
 
 
@@ -23,21 +23,24 @@ def search_many(
     mode: str = "hybrid",
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[list[Hit]]:
-    """`search` for each text, in their order; another mode than hybrid looks at one of its parts alone."""
+    """Return the first k passages for each text, in their order.
+
+    mode: hybrid, or one of its stages alone. Raises CannotSearch.
+    """
     return index_search.search_many(
-        release.build, texts, k, mode, release.fusion_weight, stage(release), on_progress=on_progress
+        release.build, texts, k, mode, release.fusion_weight, rerank_stage(release), on_progress=on_progress
     )
 
 
-def plain(release: Release) -> Release:
-    """The same release without its reranker; not to be saved."""
-    found = copy.copy(release)
-    found.reranker = None
-    return found
+def without_reranker(release: Release) -> Release:
+    """Return a copy of the release without its reranker. It must not be saved."""
+    plain = copy.copy(release)
+    plain.reranker = None
+    return plain
 
 
-def stage(release: Release) -> rerank.Stage | None:
-    """The release's last stage; None where the fused order is the last word."""
+def rerank_stage(release: Release) -> rerank.Stage | None:
+    """Return the release's reranking stage; None where the hybrid ranking is final."""
     if release.reranker is None:
         return None
     return rerank.Stage(release.reranker, release.rerank_depth, release.rerank_share)

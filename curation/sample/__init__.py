@@ -1,5 +1,5 @@
 """The sample project: an assistant for the Python language.
 
-The text comes from the user's own Python (`corpus`); the questions, answers and grades beside this
-file were written by the project's authors, and `loading` brings the two together.
+The passages come from the Python that runs (`corpus`). The queries, answers and grades in the files beside this one
+were written by the project's authors. `load` combines the two.
 """

@@ -1,8 +1,8 @@
-"""The sample's text, read from the Python that runs: the language reference and docstrings.
+"""Corpus of the sample: the language reference and the docstrings of the Python that runs.
 
-Nothing of it is shipped. What an interpreter lacks (a module of another platform, a symbol of a
-later version) is skipped and counted, so that 3.11 to 3.14 each give about 1,500 passages.
-The cut follows the form of the text: headings, entries, paragraphs; it never joins two sections.
+Tandem ships no part of this text. Modules of other platforms and symbols of later versions are skipped and counted;
+Python 3.11 to 3.14 each give about 1,500 passages. Chunks follow the structure of the text (headings, entries,
+paragraphs) and never join two sections.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from types import ModuleType
 
-REFERENCE = "reference/"  # before the topics' names, so that the topic `dict` is not the symbol `dict`
-MOST_CHARS = 1000
-GOOD_CHARS = 800
-LEAST_CHARS = 150
-LEAST_DOC_CHARS = 58
-FILLED_CHARS = 48
-# A section of the reference this much of which stands in a smaller topic too is left to that topic.
+REFERENCE = "reference/"  # prefix of topic names: the topic `dict` is not the symbol `dict`
+MAX_CHARS = 1000
+TARGET_CHARS = 800
+MIN_CHARS = 150
+MIN_DOC_CHARS = 58
+MIN_LINE_CHARS = 48
+# A section is skipped where this share of it also occurs in a smaller topic.
 REPEATED_SHARE = 0.8
 
-# Where the docstrings come from: a module, or a module and the names taken from it.
+# Sources of docstrings: a module, or a module and names in it.
 MODULES = """
 builtins
 itertools
@@ -96,7 +96,7 @@ abc
 sys: exit getrecursionlimit setrecursionlimit getsizeof getrefcount exc_info intern settrace
 """
 
-# Classes that come without their methods: the reference describes those of text, the others are too many or too rare.
+# Classes without their methods: the reference describes those of text; the others are too many or too rare.
 WITHOUT_METHODS = """
 str bytes bytearray memoryview decimal.Decimal sqlite3.Blob io.BytesIO threading.Barrier logging.LogRecord
 logging.LoggerAdapter logging.Handler asyncio.Future weakref.WeakKeyDictionary weakref.WeakValueDictionary
@@ -111,7 +111,7 @@ _MARKED = re.compile(r"[-*+|=>#]\s|[-+|=]{3}|>>>|\.\.\.|\w+ ::=|.*[|]$")
 
 @dataclass(frozen=True)
 class SamplePassage:
-    """One passage. `key` names the topic or the dotted symbol it came from, `position` its place there."""
+    """One passage. key: its topic or dotted symbol. position: its number in it, from 0."""
 
     key: str
     position: int
@@ -125,69 +125,69 @@ class SamplePassage:
 
 @dataclass
 class SampleCorpus:
-    """The passages in order, with what this Python does not have."""
+    """The passages in order, the modules this Python lacks, and the number of symbols without a docstring."""
 
     passages: list[SamplePassage] = field(default_factory=list)
     missing_modules: list[str] = field(default_factory=list)
     undocumented: int = 0
 
 
-def read() -> SampleCorpus:
-    """Every passage of the running Python; the same interpreter gives the same passages in the same order."""
+def read_corpus() -> SampleCorpus:
+    """Return every passage of the running Python. The same interpreter gives the same passages in the same order."""
     corpus = SampleCorpus()
-    corpus.passages.extend(reference_passages(_topics()))
+    corpus.passages.extend(chunk_reference(_topics()))
     seen: set[str] = set()
-    for name, chosen in _choice():
+    for name, symbols in _sources():
         try:
             module = importlib.import_module(name)
         except ImportError:
             corpus.missing_modules.append(name)
             continue
-        for symbol, thing in _documented(name, module, chosen):
-            text = _docstring(thing)
-            if len(text) < LEAST_DOC_CHARS or text in seen:
+        for symbol, value in _documented(name, module, symbols):
+            text = _docstring(value)
+            if len(text) < MIN_DOC_CHARS or text in seen:
                 corpus.undocumented += not text
                 continue
             seen.add(text)
-            corpus.passages.extend(_symbol_passages(symbol, thing, text))
+            corpus.passages.extend(_symbol_passages(symbol, value, text))
     return corpus
 
 
-def words_of(text: str) -> str:
-    """The words of a text, lower case, one space between: what keys compare, free of quotes and markup."""
+def normalize_words(text: str) -> str:
+    """Return the words of a text, case folded, joined by single spaces, without quotes and markup."""
     return " ".join(_WORD.findall(text.casefold()))
 
 
 # The language reference
 
 
-def reference_passages(topics: dict[str, str]) -> list[SamplePassage]:
-    """Topics cut into passages, the small ones first: what a large one repeats stays with the small one."""
+def chunk_reference(topics: dict[str, str]) -> list[SamplePassage]:
+    """Chunk the topics, the smallest first. A section that repeats a smaller topic is skipped."""
     seen: set[str] = set()
     passages: list[SamplePassage] = []
     for topic in sorted(topics, key=lambda name: (len(topics[name]), name)):
         position = 0
         for title, blocks in _sections(topic, topics[topic]):
-            known = sum(len(block) for block in blocks if words_of(block) in seen)
-            if blocks and known >= REPEATED_SHARE * sum(map(len, blocks)):
+            repeated = sum(len(block) for block in blocks if normalize_words(block) in seen)
+            if blocks and repeated >= REPEATED_SHARE * sum(map(len, blocks)):
                 continue
-            for text in pack(blocks):
-                passages.append(SamplePassage(REFERENCE + topic, position, title, unwrapped(text)))
+            for text in pack_blocks(blocks):
+                passages.append(SamplePassage(REFERENCE + topic, position, title, unwrap_prose(text)))
                 position += 1
-        seen.update(words_of(block) for _, blocks in _sections(topic, topics[topic]) for block in blocks)
+        seen.update(normalize_words(block) for _, blocks in _sections(topic, topics[topic]) for block in blocks)
     return passages
 
 
 def _topics() -> dict[str, str]:
     try:
         from pydoc_data.topics import topics
-    except ImportError:  # some distributions ship it in a package of its own
+    except ImportError:  # some distributions have it in a separate package
         return {}
     return dict(topics)
 
 
 def _sections(topic: str, text: str) -> Iterator[tuple[str, list[str]]]:
-    """(title, blocks) of each stretch of text under one heading; the title names the headings above it."""
+    """Yield (title, blocks) of each section; the title joins the headings above it."""
     trail: list[tuple[str, str]] = []  # (underline, heading), outermost first
     blocks: list[str] = []
     for block in _blocks(text):
@@ -199,7 +199,7 @@ def _sections(topic: str, text: str) -> Iterator[tuple[str, list[str]]]:
             yield _title(topic, trail), blocks
         blocks = []
         line = heading["line"][0]
-        depth = next((place for place, (known, _) in enumerate(trail) if known == line), len(trail))
+        depth = next((level for level, (underline, _) in enumerate(trail) if underline == line), len(trail))
         trail = [*trail[:depth], (line, heading["text"])]
     if blocks:
         yield _title(topic, trail), blocks
@@ -212,84 +212,84 @@ def _title(topic: str, trail: list[tuple[str, str]]) -> str:
 # Docstrings
 
 
-def _choice() -> list[tuple[str, list[str]]]:
-    """(module, names taken from it; none named: all it makes public), in order."""
+def _sources() -> list[tuple[str, list[str]]]:
+    """Return (module, names in it), in order; no names means all public ones."""
     lines = MODULES.replace("\n ", " ").split("\n")
     parts = [line.partition(":") for line in lines if line]
     return [(name, names.split()) for name, _, names in parts]
 
 
-def _documented(name: str, module: ModuleType, chosen: list[str]) -> Iterator[tuple[str, object]]:
-    """(dotted symbol, thing) of a module: itself, its own public functions and classes, and their methods."""
+def _documented(name: str, module: ModuleType, symbols: list[str]) -> Iterator[tuple[str, object]]:
+    """Yield (dotted symbol, object) of a module: itself, its own public functions and classes, and their methods."""
     if name != "builtins":
         yield name, module
     public = getattr(module, "__all__", None) or [key for key in vars(module) if not key.startswith("_")]
-    things = {key: getattr(module, key, None) for key in public}
-    exported = [thing for thing in things.values() if inspect.isclass(thing)]
-    if chosen:
-        things = {key: getattr(module, key, None) for key in chosen}
+    objects = {key: getattr(module, key, None) for key in public}
+    exported = [value for value in objects.values() if inspect.isclass(value)]
+    if symbols:
+        objects = {key: getattr(module, key, None) for key in symbols}
     prefix = "" if name == "builtins" else f"{name}."
     # Functions before classes: `random.choice` is the better name of `random.Random.choice`.
-    for key, thing in sorted(things.items(), key=lambda item: (inspect.isclass(item[1]), item[0])):
-        if not (inspect.isroutine(thing) or inspect.isclass(thing)) or not _belongs(name, thing):
+    for key, value in sorted(objects.items(), key=lambda item: (inspect.isclass(item[1]), item[0])):
+        if not (inspect.isroutine(value) or inspect.isclass(value)) or not _belongs(name, value):
             continue
-        yield prefix + key, thing
-        if inspect.isclass(thing) and prefix + key not in WITHOUT_METHODS.split():
-            for method in _methods(thing, name, exported):
-                yield f"{prefix}{key}.{method}", getattr(thing, method, None)
+        yield prefix + key, value
+        if inspect.isclass(value) and prefix + key not in WITHOUT_METHODS.split():
+            for method in _methods(value, name, exported):
+                yield f"{prefix}{key}.{method}", getattr(value, method, None)
 
 
 def _methods(cls: type, module: str, exported: list[type]) -> list[str]:
-    """The public methods and properties of a class, with those of bases its package keeps to itself."""
+    """Return the public methods and properties of a class, with those of private base classes."""
     package = module.partition(".")[0]
     names: set[str] = set()
     for base in inspect.getmro(cls):
-        kept = base.__module__.partition(".")[0] == package and base not in exported
-        if base is cls or (kept and _belongs(module, base)):
+        is_private_base = base.__module__.partition(".")[0] == package and base not in exported
+        if base is cls or (is_private_base and _belongs(module, base)):
             members = {name: member for name, member in vars(base).items() if not name.startswith("_")}
             names |= {name for name, member in members.items() if callable(member) or _is_descriptor(member)}
     return sorted(names)
 
 
-def _belongs(name: str, thing: object) -> bool:
-    """Whether a module's public name is its own and not one it merely imported from another of MODULES."""
-    home = getattr(thing, "__module__", None) or ""
-    return home == name or home not in dict(_choice())
+def _belongs(name: str, value: object) -> bool:
+    """Whether the object is the module's own, and not imported from another of MODULES."""
+    home = getattr(value, "__module__", None) or ""
+    return home == name or home not in dict(_sources())
 
 
 def _is_descriptor(member: object) -> bool:
     return isinstance(member, classmethod | staticmethod | property)
 
 
-def _docstring(thing: object) -> str:
-    doc = getattr(thing, "__doc__", None)
+def _docstring(value: object) -> str:
+    doc = getattr(value, "__doc__", None)
     if not isinstance(doc, str):
         return ""
     return inspect.cleandoc(doc).strip()
 
 
-def _symbol_passages(symbol: str, thing: object, text: str) -> Iterator[SamplePassage]:
-    for position, piece in enumerate(pack(list(_blocks(text)))):
-        yield SamplePassage(symbol, position, symbol + _signature(thing), unwrapped(piece))
+def _symbol_passages(symbol: str, value: object, text: str) -> Iterator[SamplePassage]:
+    for position, piece in enumerate(pack_blocks(list(_blocks(text)))):
+        yield SamplePassage(symbol, position, symbol + _signature(value), unwrap_prose(piece))
 
 
-def _signature(thing: object) -> str:
-    """`(a, b=1)` when it can be told and reads the same in every process, else nothing."""
+def _signature(value: object) -> str:
+    """Return the signature as `(a, b=1)`; empty where it is unknown or differs between processes."""
     try:
-        signature = str(inspect.signature(thing))  # type: ignore[arg-type]
+        signature = str(inspect.signature(value))  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return ""
     return "" if "<" in signature or " at 0x" in signature or len(signature) > 120 else signature
 
 
-# The cut
+# Chunking
 
 
-def unwrapped(text: str) -> str:
-    """The text with the lines of each prose paragraph joined, so that a page can break them where it is wide.
+def unwrap_prose(text: str) -> str:
+    """Join the lines of each prose paragraph, so that a page can wrap them at its own width.
 
-    Code, tables, lists and grammar keep their lines: a paragraph is prose when its lines stand at one indent,
-    none opens with a mark, and all but the last are as long as a filled line.
+    Code, tables, lists and grammar keep their lines. A paragraph is prose when its lines have one indent, no line
+    begins with a list or table mark, and all lines but the last have MIN_LINE_CHARS.
     """
     return "\n\n".join(_joined(block) for block in text.split("\n\n"))
 
@@ -298,42 +298,42 @@ def _joined(block: str) -> str:
     lines = block.split("\n")
     indents = {len(line) - len(line.lstrip()) for line in lines}
     marked = any(_MARKED.match(line.strip()) for line in lines)
-    if len(lines) < 2 or len(indents) > 1 or marked or min(len(line) for line in lines[:-1]) < FILLED_CHARS:
+    if len(lines) < 2 or len(indents) > 1 or marked or min(len(line) for line in lines[:-1]) < MIN_LINE_CHARS:
         return block
     return lines[0] + "".join(f" {line.strip()}" for line in lines[1:])
 
 
 def _blocks(text: str) -> Iterator[str]:
-    """Paragraphs: runs of lines between blank ones, the indent kept."""
+    """Yield paragraphs, lines between blank lines, with their indent."""
     for block in re.split(r"\n[ \t]*\n", text.expandtabs(8)):
         if block.strip():
             yield block.rstrip().strip("\n")
 
 
-def pack(blocks: Iterable[str]) -> list[str]:
-    """Blocks joined into passages of at most MOST_CHARS; an entry begins a passage, a stub joins the one before."""
+def pack_blocks(blocks: Iterable[str]) -> list[str]:
+    """Join blocks into passages of up to MAX_CHARS. An entry begins a passage, a short rest joins the last one."""
     passages: list[str] = []
     current = ""
-    for block in _small_enough(blocks):
-        full = len(current) + len(block) + 2 > MOST_CHARS
-        begins = bool(_ENTRY.match(block)) and len(current) >= LEAST_CHARS
-        if current and (full or begins or len(current) >= GOOD_CHARS):
+    for block in _split_long(blocks):
+        full = len(current) + len(block) + 2 > MAX_CHARS
+        begins = bool(_ENTRY.match(block)) and len(current) >= MIN_CHARS
+        if current and (full or begins or len(current) >= TARGET_CHARS):
             passages.append(current)
             current = ""
         current = f"{current}\n\n{block}" if current else block
-    if current and passages and len(current) < LEAST_CHARS and len(passages[-1]) + len(current) <= 1.2 * MOST_CHARS:
+    if current and passages and len(current) < MIN_CHARS and len(passages[-1]) + len(current) <= 1.2 * MAX_CHARS:
         passages[-1] += f"\n\n{current}"
     elif current:
         passages.append(current)
     return passages
 
 
-def _small_enough(blocks: Iterable[str]) -> Iterator[str]:
-    """The blocks, those over MOST_CHARS cut at line ends."""
+def _split_long(blocks: Iterable[str]) -> Iterator[str]:
+    """Yield the blocks; blocks over MAX_CHARS are split at line ends."""
     for block in blocks:
         piece = ""
         for line in block.split("\n"):
-            if piece and len(piece) + len(line) + 1 > MOST_CHARS:
+            if piece and len(piece) + len(line) + 1 > MAX_CHARS:
                 yield piece
                 piece = ""
             piece = f"{piece}\n{line}" if piece else line
@@ -342,4 +342,5 @@ def _small_enough(blocks: Iterable[str]) -> Iterator[str]:
 
 
 def python_version() -> str:
+    """Return the version of the running Python, as 3.12.1."""
     return ".".join(map(str, sys.version_info[:3]))

@@ -1,4 +1,4 @@
-"""Who can sign in to the sample project. Nothing of Django is imported: the greeting of `make demo` reads it too."""
+"""Accounts of the sample project. Without Django, because the start of `make demo` prints them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ PASSWORD = "tandem"
 
 @dataclass(frozen=True)
 class Person:
-    """One account of the sample. role: what `Membership.role` takes."""
+    """One account of the sample. title: the role as `make demo` prints it. role: a value of `Membership.Role`."""
 
     name: str
     title: str
@@ -18,8 +18,8 @@ class Person:
 
 
 PEOPLE = (
-    Person("ana", "curator", "annotator"),
-    Person("noa", "curator", "annotator"),
+    Person("ana", "annotator", "annotator"),
+    Person("noa", "annotator", "annotator"),
     Person("rui", "reviewer", "reviewer"),
     Person("admin", "admin", "manager", is_superuser=True),
 )

@@ -1,7 +1,7 @@
-"""The sample's questions and judgements as they lie in the files beside this one.
+"""Questions and judgements of the sample, read from the files beside this one.
 
-They were written by the project's authors: the questions as users ask them, the answers from the passages they
-cite, each grade after reading the passage. Some questions were judged by a second person.
+The project's authors wrote them: the questions as users ask them, the answers from the passages they cite, each grade
+after reading the passage. A second person judged some of the questions.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.text_files import read_jsonl
-from curation.sample.passage_names import Resolver
+from curation.sample.passage_names import PassageNames
 
 FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
-class Turn:
-    """What one person said of one question. grades: external id → 0–3, in the order the passages were found."""
+class SampleAssignment:
+    """One person's grades of one question. grades: external id → 0–3, in the order of the file."""
 
     curator: str
     grades: dict[str, int]
@@ -26,13 +26,13 @@ class Turn:
 
 @dataclass(frozen=True)
 class Question:
-    """One question. answer: none when the corpus holds none. turns: none when it is left to be judged."""
+    """One question. answer: None where the corpus has none. assignments: empty where nobody has judged it."""
 
     external_id: str
     text: str
     answer: str | None
     cited: tuple[str, ...]
-    turns: tuple[Turn, ...]
+    assignments: tuple[SampleAssignment, ...]
 
     @property
     def is_unanswerable(self) -> bool:
@@ -41,41 +41,45 @@ class Question:
 
 @dataclass(frozen=True)
 class Sample:
-    """The questions with their keys resolved. unmatched: keys of which this Python has no passage."""
+    """The questions with their passages. keys: number of passage names. unmatched: names without a passage here."""
 
     questions: tuple[Question, ...]
     keys: int
     unmatched: tuple[str, ...]
 
 
-def read(resolver: Resolver) -> Sample:
-    """All questions in order; what does not match the passages at hand is left out and named."""
-    turns: dict[str, dict[str, dict[str, int]]] = {}
-    seen: dict[tuple[str, str], str | None] = {}
+def read_sample(passage_names: PassageNames) -> Sample:
+    """Return all questions in order. Grades and citations without a passage are left out and listed as unmatched."""
+    grades_by_question: dict[str, dict[str, dict[str, int]]] = {}  # question → curator → passage → grade
+    resolved: dict[tuple[str, str], str | None] = {}
 
     def find(key: str, words: str) -> str | None:
-        if (key, words) not in seen:
-            seen[key, words] = resolver.find(key, words)
-        return seen[key, words]
+        if (key, words) not in resolved:
+            resolved[key, words] = passage_names.find(key, words)
+        return resolved[key, words]
 
     for _line, row in read_jsonl(FOLDER / "judgements.jsonl", ("question", "curator", "from", "words", "grade")):
-        grades = turns.setdefault(str(row["question"]), {}).setdefault(str(row["curator"]), {})
+        grades = grades_by_question.setdefault(str(row["question"]), {}).setdefault(str(row["curator"]), {})
         passage = find(str(row["from"]), str(row["words"]))
-        if passage is not None:  # two keys may have become one passage: what is good in it counts
+        if passage is not None:  # two names can resolve to one passage: the higher grade counts
             grades[passage] = max(int(row["grade"]), grades.get(passage, 0))
     questions = [
         Question(
             external_id=str(row["id"]),
             text=str(row["question"]),
             answer=row["answer"],
-            cited=_found(find(key, words) for key, words in row["citations"]),
-            turns=tuple(Turn(name, grades) for name, grades in turns.get(str(row["id"]), {}).items() if grades),
+            cited=_known(find(key, words) for key, words in row["citations"]),
+            assignments=tuple(
+                SampleAssignment(curator, grades)
+                for curator, grades in grades_by_question.get(str(row["id"]), {}).items()
+                if grades
+            ),
         )
         for _line, row in read_jsonl(FOLDER / "questions.jsonl", ("id", "question", "answer", "citations"))
     ]
-    unmatched = [f"{key}: {words}" for (key, words), passage in seen.items() if passage is None]
-    return Sample(tuple(questions), len(seen), tuple(unmatched))
+    unmatched = [f"{key}: {words}" for (key, words), passage in resolved.items() if passage is None]
+    return Sample(tuple(questions), len(resolved), tuple(unmatched))
 
 
-def _found(passages: Iterable[str | None]) -> tuple[str, ...]:
+def _known(passages: Iterable[str | None]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(passage for passage in passages if passage is not None))

@@ -1,4 +1,4 @@
-"""How times, numbers and intervals look, everywhere alike."""
+"""Template tags that format times, numbers, intervals and labels."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PLOT_WIDTH, PLOT_HEIGHT, PLOT_MARGIN = 176, 20, 6
 
 @register.simple_tag
 def ago(value: datetime | None) -> SafeString | str:
-    """How long ago, with the exact time in the title; boot.js keeps the words up to date."""
+    """Return how long ago a time is, with the exact time in the title. boot.js keeps the text up to date."""
     if value is None:
         return "–"
     local = timezone.localtime(value)
@@ -37,8 +37,8 @@ def ago(value: datetime | None) -> SafeString | str:
 
 
 @register.filter
-def places(value: float | None, count: int = 3) -> str:
-    """A number with so many decimals; a dash for nothing."""
+def decimals(value: float | None, count: int = 3) -> str:
+    """Return a number with `count` decimals; a dash for no number."""
     if not isinstance(value, (int, float)):
         return "–"
     return f"{value:.{count}f}".replace("-", MINUS)
@@ -46,38 +46,39 @@ def places(value: float | None, count: int = 3) -> str:
 
 @register.filter
 def signed(value: float | None, count: int = 3) -> str:
-    """A difference with its sign, as +0.034 or −0.012."""
+    """Return a difference with its sign, as +0.034 or −0.012; a dash for no number."""
     if not isinstance(value, (int, float)):
         return "–"
     return f"{value:+.{count}f}".replace("-", MINUS)
 
 
 @register.filter
-def chance(p: float | None) -> str:
-    """A p value: three decimals, never 0."""
-    return "< 0.001" if isinstance(p, (int, float)) and p < 0.001 else places(p)
+def p_value(p: float | None) -> str:
+    """Return a p value with three decimals, or < 0.001."""
+    return "< 0.001" if isinstance(p, (int, float)) and p < 0.001 else decimals(p)
 
 
 @register.filter
 def percent(value: float | None) -> str:
+    """Return a fraction as a whole percentage; a dash for nothing."""
     return "–" if value is None else f"{value:.0%}"
 
 
 @register.filter
 def thousands(count: int) -> str:
-    """12,345: the same in both languages."""
+    """Return a count with thousands separators, as 12,345, the same in both languages."""
     return f"{count:,}"
 
 
 @register.filter
-def share(done: int, total: int) -> float:
-    """done / total in [0, 1]; 0 for nothing."""
+def fraction(done: int, total: int) -> float:
+    """Return done / total in [0, 1]; 0 when the total is 0."""
     return min(1.0, done / total) if total else 0.0
 
 
 @register.filter
 def duration(seconds: float | None) -> str:
-    """12 s, 3 min 20 s, 2 h 5 min."""
+    """Return seconds as 12 s, 3 min 20 s or 2 h 5 min."""
     if seconds is None:
         return "–"
     if seconds < 10:
@@ -91,48 +92,50 @@ def duration(seconds: float | None) -> str:
 
 
 @register.filter
-def verb(event: Any) -> str:
-    """What an event says happened, in words."""
-    return core_labels.of_event(event)
+def event_label(event: Any) -> str:
+    """Return what happened, without the actor, in the reader's language."""
+    return core_labels.describe_event(event)
 
 
 @register.filter
-def why(row: Any) -> str:
-    """Why an assignment or a review is where it is, in the reader's language."""
-    return core_labels.why(row)
+def reason(row: Any) -> str:
+    """Return the reason of an assignment or a review, in the reader's language."""
+    return core_labels.describe_reason(row)
 
 
 @register.filter
-def measure_name(name: str) -> str:
-    return core_labels.of_measure(name)
+def metric_label(name: str) -> str:
+    """Return the label of a metric, as nDCG@10."""
+    return core_labels.metric_label(name)
 
 
 @register.filter
 def grade_label(project: Any, grade: float | None) -> str:
-    """The project's own words for a grade; a consensus between two grades takes the nearer one's."""
+    """Return the project's label of a grade; a consensus between two grades gets the label of the nearer one."""
     if grade is None:
         return _("can't tell")
     labels = {row["grade"]: row["label"] for row in project.grades}
     label = labels.get(nearest_grade(grade))
-    return str(grade) if label is None else _(str(label))  # the labels a project starts with are translated
+    return str(grade) if label is None else _(str(label))  # the default labels are translated
 
 
 @register.filter
-def item(mapping: dict[Any, Any] | None, key: Any) -> Any:
+def get_item(mapping: dict[Any, Any] | None, key: Any) -> Any:
+    """Return the value of a key that is a template variable; None when it is missing."""
     return (mapping or {}).get(key)
 
 
 @register.filter
-def waiting_count(count: int, most: int = 999) -> str:
-    """A count that was cut at most + 1."""
-    return f"{most}+" if count > most else str(count)
+def capped_count(count: int, cap: int = 999) -> str:
+    """Return a count that was cut at cap + 1; above the cap as 999+."""
+    return f"{cap}+" if count > cap else str(count)
 
 
 @register.inclusion_tag("_interval.html")
 def interval(measure: dict[str, Any], span: float) -> dict[str, Any]:
-    """An interval as a line with a dot, on an axis from −span to +span with 0 in the middle.
+    """Draw a confidence interval as a line with a dot, on an axis from −span to +span with 0 in the middle.
 
-    measure: {difference, low, high}, as an evaluation keeps it.
+    measure: {difference, low, high}, as an evaluation stores it.
     """
     low, middle, high = (measure.get(key) for key in ("low", "difference", "high"))
     if low is None or middle is None or high is None:
@@ -140,8 +143,8 @@ def interval(measure: dict[str, Any], span: float) -> dict[str, Any]:
     half = PLOT_WIDTH / 2
 
     def x(value: float) -> str:
-        inside = max(-span, min(span, value))
-        return f"{half + inside / span * (half - PLOT_MARGIN):.1f}"
+        clipped = max(-span, min(span, value))
+        return f"{half + clipped / span * (half - PLOT_MARGIN):.1f}"
 
     return {
         "is_known": True,

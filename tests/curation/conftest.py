@@ -1,4 +1,4 @@
-"""A language model small enough to make anew for every session: random weights, but real ones."""
+"""Fixtures of the curation tests: a tiny language model, and queries in the queue."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from curation.annotation import assignments
 from curation.models import Project, Query
 from curation.queries import intake
 from retrieval.models import Passage
 from retrieval.search.results import Hit
-from tests.tiny import tiny_generator
+from tests.tiny_models import tiny_generator
 
 
 @pytest.fixture(scope="session")
@@ -21,14 +22,14 @@ def generator_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def wait(project: Project, passages: dict[str, Passage]) -> Callable[..., Query]:
-    """A function that puts a query with a frozen ranking of these passages into the queue."""
+    """Return a function that adds a query with a frozen ranking of these passages to the queue."""
 
     def put(text: str = "Who sleeps?", shown: str = "lion otter snail", **fields: object) -> Query:
         number = project.queries.count() + 1
         query = Query.objects.create(project=project, external_id=f"w{number}", text=text, **fields)
         hits = [Hit(passages[name].pk, rank, 1 / rank) for rank, name in enumerate(shown.split(), start=1)]
         intake.freeze_hits([query], None, [hits])
-        intake.open_slots(query)
+        assignments.create_open(query.project, [query])
         return query
 
     return put

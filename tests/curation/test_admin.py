@@ -1,4 +1,4 @@
-"""The admin shows every table, edits settings, and does to work only what the acts do."""
+"""The admin lists every table, edits settings, and changes work only through the acts."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from curation.admin import CappedPaginator
-from curation.annotation import assignments, judgements
+from curation.admin.base import CappedPaginator
+from curation.annotation import claims, judgements
 from curation.models import Assignment, Event, Guidelines, Judgement, Membership, Project, Query, Review
 
 Wait = Callable[..., Query]
@@ -27,7 +27,7 @@ def boss(client: Client, db: None) -> Client:
 @pytest.fixture
 def done(project: Project, alice: User, wait: Wait) -> Assignment:
     wait()
-    claimed = assignments.claim_next(project, alice)
+    claimed = claims.claim_next(project, alice)
     assert claimed is not None
     for passage_id in claimed.order:
         judgements.record(claimed, passage_id, 1)
@@ -40,7 +40,7 @@ def _act(client: Client, model: type, action: str, pk: int, **more: object) -> N
     assert answer.status_code == 200
 
 
-def test_the_admin_says_whose_it_is(boss: Client) -> None:
+def test_the_admin_has_the_name_of_the_product(boss: Client) -> None:
     html = boss.get(reverse("admin:index")).content.decode()
     assert "Tandem" in html and "Django administration" not in html
 
@@ -62,7 +62,7 @@ def test_each_row_opens(boss: Client, done: Assignment, model: type) -> None:
 
 
 @pytest.mark.parametrize("model", [Judgement, Event, Review, Assignment])
-def test_the_record_and_the_judgements_cannot_be_edited(boss: Client, done: Assignment, model: type) -> None:
+def test_events_and_judgements_cannot_be_edited(boss: Client, done: Assignment, model: type) -> None:
     name = model._meta.model_name  # type: ignore[attr-defined]
     row = model._default_manager.first()  # type: ignore[attr-defined]
     assert boss.post(reverse(f"admin:curation_{name}_change", args=[row.pk]), {}).status_code == 403
@@ -81,9 +81,9 @@ def test_a_lease_can_be_released_and_the_slot_given_to_somebody(
     boss: Client, project: Project, alice: User, bob: User, wait: Wait
 ) -> None:
     wait(), wait()
-    first = assignments.claim_next(project, alice)
+    first = claims.claim_next(project, alice)
     assert first is not None
-    second = assignments.claim_next(project, alice, beside=first.pk)
+    second = claims.claim_next(project, alice, beside=first.pk)
     assert second is not None
     _act(boss, Assignment, "release_lease", first.pk)
     _act(boss, Assignment, "reassign", second.pk, person=bob.pk)
@@ -111,12 +111,12 @@ def test_guidelines_get_the_next_version(boss: Client, project: Project) -> None
 
 
 def test_a_count_stops_at_its_cap(done: Assignment, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(CappedPaginator, "MOST", 2)
+    monkeypatch.setattr(CappedPaginator, "MAX_COUNT", 2)
     assert CappedPaginator(Judgement.objects.order_by("pk"), 50).count == 2
     assert CappedPaginator([1, 2, 3], 50).count == 3
 
 
-def test_people_follow_the_rules_of_their_page_and_stand_in_the_record(
+def test_members_follow_the_rules_of_their_page_and_are_logged(
     boss: Client, project: Project, alice: User, mona: User
 ) -> None:
     alone = Membership.objects.get(project=project, role=Membership.Role.MANAGER)

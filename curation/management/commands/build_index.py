@@ -1,4 +1,4 @@
-"""Embed a project's corpus and index it; the first build of a project goes into service."""
+"""Embed a project's corpus and build its index; the first build of a project goes live at once."""
 
 from __future__ import annotations
 
@@ -6,28 +6,31 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from common.heartbeat import ClaimLost
 from common.jobs import JobState, worker_name
 from curation.core.errors import CurationError
 from curation.core.project_command import ProjectCommand
 from curation.models import Project, Release
 from curation.releases import lifecycle
 from retrieval.engine.encoders.bi_encoder import NoEncoder
-from retrieval.index import index_builds
+from retrieval.index import encoders, index_builds, vector_store
 from retrieval.models import Encoder, IndexBuild
 
-FOREIGN_FROM = 0.1  # of the corpus's tokens unknown to the encoder, from which it is said
+WARN_UNKNOWN_SHARE = 0.1  # share of the corpus's tokens that the encoder does not know
 
 
 class Command(ProjectCommand):
-    help = "Embed and index the project's passages. The first build serves at once, a later one with --serve."
-    errors = (index_builds.CannotBuild, index_builds.ClaimLost, CurationError)
+    help = "Embed and index the project's passages. The first build goes live at once, a later one with --serve."
+    errors = (index_builds.BuildError, ClaimLost, CurationError)
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
-            "--encoder", metavar="NAME_OR_PATH", help="Default: the one in service, or else what ENCODER names."
+            "--encoder",
+            metavar="NAME_OR_PATH",
+            help="Default: the encoder of the live release, or the setting ENCODER.",
         )
-        parser.add_argument("--serve", action="store_true", help="Put the new build in service without measuring it.")
+        parser.add_argument("--serve", action="store_true", help="Promote the new build without an evaluation.")
 
     def run(self, **options: Any) -> dict[str, Any]:
         project = self.project(options["project"])
@@ -36,15 +39,15 @@ class Command(ProjectCommand):
         build = index_builds.request(project.corpus, self._encoder(project, options["encoder"]))
         build = index_builds.build(build, worker=worker_name(), on_progress=self.progress)
         if build.state != JobState.DONE:
-            raise index_builds.CannotBuild(f"{build} was taken up by another worker, see its row")
+            raise index_builds.BuildError(f"{build} was taken over by another worker, see its row")
         self.report(f"{build}: {build.passage_count:,} passages, {build.encoder.dim} dimensions, {build.seconds:.1f} s")
-        unknown = index_builds.unknown_share(build)
-        if unknown >= FOREIGN_FROM:
+        unknown = vector_store.unknown_share(build)
+        if unknown >= WARN_UNKNOWN_SHARE:
             self.report(
-                f"{build.encoder} does not know {unknown:.0%} of the words: search leans on the words themselves; "
-                "an encoder of this language (--encoder, or ENCODER) would find by meaning too"
+                f"{build.encoder} does not know {unknown:.0%} of the tokens: search relies on the lexical index; "
+                "an encoder of this language (--encoder, or ENCODER) would also find paraphrases"
             )
-        self._serve(project, build, options["serve"])
+        self._promote(project, build, options["serve"])
         return {
             "build": build.number,
             "passages": build.passage_count,
@@ -54,23 +57,23 @@ class Command(ProjectCommand):
         }
 
     def _encoder(self, project: Project, name: str | None) -> Encoder:
-        serves = project.releases.serving().select_related("build__encoder").first()
+        live = project.releases.live().select_related("build__encoder").first()
         try:
             if name:
-                return index_builds.encoder_from(name)
-            return serves.build.encoder if serves else index_builds.encoder_from_settings()
+                return encoders.get_or_create(name)
+            return live.build.encoder if live else encoders.default_encoder()
         except NoEncoder as error:
             self.usage(str(error))
 
-    def _serve(self, project: Project, build: IndexBuild, is_wanted: bool) -> None:
-        serves: Release | None = project.releases.serving().select_related("build").first()
-        if serves is None:
-            self.report(f"release {lifecycle.make_base(project, build).number} serves it")
-        elif is_wanted:
-            release = lifecycle.switch(lifecycle.next_release(project, build=build))
-            self.report(f"release {release.number} serves it; `rollback` goes back to release {serves.number}")
+    def _promote(self, project: Project, build: IndexBuild, serve: bool) -> None:
+        live: Release | None = project.releases.live().select_related("build").first()
+        if live is None:
+            self.report(f"release {lifecycle.create_base_release(project, build).number} is live with it")
+        elif serve:
+            release = lifecycle.promote(lifecycle.create_candidate(project, build=build))
+            self.report(f"release {release.number} is live with it; `rollback` goes back to release {live.number}")
         else:
             self.report(
-                f"release {serves.number} goes on with {serves.build}; `build_index --serve` would put a new "
-                "build in service, `loop` measures before it does"
+                f"release {live.number} stays live with {live.build}; `build_index --serve` promotes a new build, "
+                "`loop` evaluates it first"
             )

@@ -1,4 +1,4 @@
-"""Judgements of several curators in; the project's overlap and consensus settle them."""
+"""Import judgements of several curators; the project's overlap and consensus settle them."""
 
 from pathlib import Path
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from curation.core.project_command import ProjectCommand
-from curation.exchange import importers
-from curation.management.commands.import_beir import report
+from curation.exchange.import_judgements import import_judgements
+from curation.management.import_report import report_import
 
 
 class Command(ProjectCommand):
@@ -19,4 +19,4 @@ class Command(ProjectCommand):
 
     def run(self, **options: Any) -> dict[str, Any]:
         project = self.project(options["project"])
-        return report(self, importers.import_judgements(project, options["path"]))
+        return report_import(self, import_judgements(project, options["path"]))

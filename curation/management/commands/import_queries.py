@@ -1,4 +1,4 @@
-"""Queries in; with the passages they were shown and the answer they got, where the file has them."""
+"""Import queries, with the passages they were shown and the answers they got where the file has them."""
 
 from pathlib import Path
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from curation.core.project_command import ProjectCommand
-from curation.exchange import importers
-from curation.management.commands.import_beir import report
+from curation.exchange.import_queries import import_queries
+from curation.management.import_report import report_import
 from curation.queries import intake
 from curation.releases import lifecycle
 from retrieval.search.search import CannotSearch
@@ -23,9 +23,9 @@ class Command(ProjectCommand):
 
     def run(self, **options: Any) -> dict[str, Any]:
         project = self.project(options["project"])
-        done = importers.import_queries(project, options["path"])
+        result = import_queries(project, options["path"])
         try:
-            intake.take_up(project, on_progress=lambda done, total: self.progress(done, total, "searching"))
-        except lifecycle.NothingServes as error:
-            self.report(f"They wait for the first build. {error}")
-        return report(self, done)
+            intake.freeze_waiting(project, on_progress=lambda done, total: self.progress(done, total, "searching"))
+        except lifecycle.NoLiveRelease as error:
+            self.report(f"The queries wait for the first build. {error}")
+        return report_import(self, result)

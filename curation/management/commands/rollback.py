@@ -1,4 +1,4 @@
-"""The release before serves again."""
+"""Roll back: make the release before the live one live again."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from curation.releases import lifecycle
 
 
 class Command(ProjectCommand):
-    help = "Put the release before the serving one back in service."
+    help = "Make the release before the live one live again."
     errors = (CurationError,)
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -18,6 +18,6 @@ class Command(ProjectCommand):
 
     def run(self, **options: Any) -> dict[str, Any]:
         project = self.project(options["project"])
-        now = lifecycle.roll_back(project)
-        self.report(f"Release {now.number} serves.")
-        return {"release": now.number, "build": now.build.number}
+        release = lifecycle.roll_back(project)
+        self.report(f"Release {release.number} is live.")
+        return {"release": release.number, "build": release.build.number}

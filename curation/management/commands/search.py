@@ -1,4 +1,4 @@
-"""What a project's search finds for a text."""
+"""Search a project's passages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from retrieval.search.results import Hit
 
 
 class Command(ProjectCommand):
-    help = "Search the build in service, or the newest one while nothing serves."
+    help = "Search with the live release, or with the newest build while no release is live."
     errors = (search.CannotSearch,)
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -28,22 +28,24 @@ class Command(ProjectCommand):
         project = self.project(options["project"])
         if options["k"] < 1:
             self.usage("-k is 1 or more")
-        build, hits = _searched(project, options["text"], options["k"], options["mode"])
+        build, hits = _search(project, options["text"], options["k"], options["mode"])
         results = _results(hits)
         for result in results:
-            self.report(f"{result['rank']:>3}  {result['score']:.4f}  {result['passage']}\n     {_line(result['text'])}")
+            self.report(
+                f"{result['rank']:>3}  {result['score']:.4f}  {result['passage']}\n     {_excerpt(result['text'])}"
+            )
         return {"build": build.number, "results": results}
 
 
-def _searched(project: Project, text: str, k: int, mode: str) -> tuple[IndexBuild, list[Hit]]:
-    """The build that answers, and what is found: by the serving release where there is one."""
-    release = project.releases.serving().select_related("reranker", "build__corpus", "build__encoder").first()
+def _search(project: Project, text: str, k: int, mode: str) -> tuple[IndexBuild, list[Hit]]:
+    """Return the build and its hits: of the live release, or of the newest build without one."""
+    release = project.releases.live().select_related("reranker", "build__corpus", "build__encoder").first()
     if release is not None:
         return release.build, retrieve.search_many(release, [text], k, mode)[0]
     builds = IndexBuild.objects.searchable().select_related("corpus", "encoder")
     newest = builds.filter(corpus=project.corpus).order_by("-number").first()
     if newest is None:
-        raise search.CannotSearch(f"{project.slug} has no build yet: run build_index")
+        raise search.CannotSearch(f"{project.slug} has no index build yet: run build_index")
     return newest, search.search(newest, text, k, mode)
 
 
@@ -62,7 +64,7 @@ def _results(hits: list[Hit]) -> list[dict[str, Any]]:
     ]
 
 
-def _line(text: str) -> str:
-    """The beginning of a text on one line of a screen."""
+def _excerpt(text: str) -> str:
+    """Return the beginning of a text on one line."""
     words = " ".join(text.split())
     return words if len(words) <= 110 else f"{words[:109]}…"

@@ -1,4 +1,4 @@
-"""What is vendored is what the list says, and every page part is there."""
+"""Static files: the vendored files are those of the list, and every template and script exists."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ ROWS = re.findall(
 
 def test_every_vendored_file_is_listed() -> None:
     listed = {name for name, _licence, _hash in ROWS} | {licence for _name, licence, _hash in ROWS} | {"VENDORED.md"}
-    there = {str(path.relative_to(STATIC / "vendor")) for path in (STATIC / "vendor").rglob("*") if path.is_file()}
-    assert there == listed
+    vendored = {str(path.relative_to(STATIC / "vendor")) for path in (STATIC / "vendor").rglob("*") if path.is_file()}
+    assert vendored == listed
 
 
 @pytest.mark.parametrize(("name", "licence", "sha256"), ROWS)

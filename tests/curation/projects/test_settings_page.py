@@ -1,4 +1,4 @@
-"""How a project works: its fields, its guidelines, its people."""
+"""Settings page of a project: its fields, grades and guidelines."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable
 from django.contrib.auth.models import User
 from django.test import Client
 
-from curation.annotation import assignments, judgements
+from curation.annotation import claims, judgements
 from curation.models import Project, Query
 from curation.projects.forms import ProjectForm
 
 
-def whole(project: Project, **changes: object) -> dict[str, object]:
-    """What the form sends when only `changes` were typed."""
+def settings_form_data(project: Project, **changes: object) -> dict[str, object]:
+    """Return what the form sends when only `changes` were made."""
     return {name: getattr(project, name) for name in ProjectForm.Meta.fields} | {"project": "1"} | changes
 
 
@@ -24,14 +24,14 @@ def test_only_a_manager_may_see_and_change_settings(
         client.force_login(person)
         assert client.get("/p/zoo/settings/").status_code == status
     client.force_login(erin)
-    assert client.post("/p/zoo/settings/", whole(project, name="Mine")).status_code == 403
+    assert client.post("/p/zoo/settings/", settings_form_data(project, name="Mine")).status_code == 403
     project.refresh_from_db()
     assert project.name == "Zoo guide"
 
 
 def test_a_manager_changes_a_setting(client: Client, mona: User, project: Project) -> None:
     client.force_login(mona)
-    answer = client.post("/p/zoo/settings/", whole(project, overlap=3), follow=True)
+    answer = client.post("/p/zoo/settings/", settings_form_data(project, overlap=3), follow=True)
     assert "Saved." in answer.text
     project.refresh_from_db()
     assert project.overlap == 3
@@ -39,14 +39,14 @@ def test_a_manager_changes_a_setting(client: Client, mona: User, project: Projec
 
 def test_a_bad_value_comes_back_beside_its_field(client: Client, mona: User, project: Project) -> None:
     client.force_login(mona)
-    answer = client.post("/p/zoo/settings/", whole(project, overlap=0, name=""))
+    answer = client.post("/p/zoo/settings/", settings_form_data(project, overlap=0, name=""))
     assert answer.status_code == 422
     assert 'aria-invalid="true"' in answer.text
     project.refresh_from_db()
     assert project.overlap == 1
 
 
-def test_new_guidelines_are_the_next_version_and_the_same_text_is_not(
+def test_new_guidelines_are_the_next_version_and_an_unchanged_text_is_not(
     client: Client, mona: User, project: Project
 ) -> None:
     client.force_login(mona)
@@ -56,7 +56,7 @@ def test_new_guidelines_are_the_next_version_and_the_same_text_is_not(
     assert client.post("/p/zoo/settings/", {"guidelines": "1", "g-text": ""}).status_code == 422
 
 
-def test_the_grades_are_renamed_until_somebody_judged_by_them(
+def test_grade_labels_can_be_changed_until_the_first_judgement(
     client: Client, mona: User, alice: User, project: Project, wait: Callable[..., Query]
 ) -> None:
     client.force_login(mona)
@@ -68,10 +68,10 @@ def test_the_grades_are_renamed_until_somebody_judged_by_them(
     project.refresh_from_db()
     assert [row["label"] for row in project.grades] == ["Step 0", "Step 1", "Step 2", "Step 3"]
     wait("Who sleeps?", shown="lion")
-    held = assignments.claim_next(project, alice)
-    assert held is not None
-    judgements.record(held, held.ranking.shown.get().passage_id, 2)
+    assignment = claims.claim_next(project, alice)
+    assert assignment is not None
+    judgements.record(assignment, assignment.ranking.shown.get().passage_id, 2)
     assert client.post("/p/zoo/settings/", sent | {"r-label_0": "Nothing"}).status_code == 422
     project.refresh_from_db()
     assert project.grades[0]["label"] == "Step 0"
-    assert "so they stay as they are" in client.get("/p/zoo/settings/").text
+    assert "Locked: judgements were made with these labels." in client.get("/p/zoo/settings/").text

@@ -1,4 +1,4 @@
-"""What a release retrieves, with and without a reranker."""
+"""Retrieval of a release, with and without a reranker."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from retrieval.engine.encoders.cross_encoder import TextReranker
 from retrieval.models import Passage, Reranker
 from retrieval.search import rerank, search
 from tests.conftest import KEYWORDS
-from tests.tiny import tiny_reranker
+from tests.tiny_models import tiny_reranker
 
 TEXT = "hunts at night"
 
@@ -39,63 +39,63 @@ def reranker(db: None, weights: Path, tmp_path: Path, settings: Any) -> Reranker
 
 @pytest.fixture
 def reranked(reranker: Reranker, release: Release, project: Project) -> Release:
-    return lifecycle.next_release(project, reranker=reranker, rerank_depth=4, rerank_share=1.0)
+    return lifecycle.create_candidate(project, reranker=reranker, rerank_depth=4, rerank_share=1.0)
 
 
-def test_the_first_stand_in_the_rerankers_order_and_the_others_stay(
+def test_the_first_passages_are_in_the_rerankers_order_and_the_others_stay(
     reranked: Release, release: Release, weights: Path, passages: Mapping[str, Passage]
 ) -> None:
     before, after = retrieve.search(release, TEXT, 12), retrieve.search(reranked, TEXT, 12)
     texts = {passage.pk: passage.full_text for passage in passages.values()}
     scores = TextReranker(weights, hardware.fast_dtype()).scores([(TEXT, texts[hit.passage_id]) for hit in before[:4]])
-    wanted = [before[place].passage_id for place in (-scores).argsort(kind="stable")]
-    assert [hit.passage_id for hit in after[:4]] == wanted != [hit.passage_id for hit in before[:4]]
+    passage_ids = [before[row].passage_id for row in (-scores).argsort(kind="stable")]
+    assert [hit.passage_id for hit in after[:4]] == passage_ids != [hit.passage_id for hit in before[:4]]
     assert after[4:] == before[4:]
     assert [hit.rank for hit in after] == list(range(1, 13))
     assert [hit.score for hit in after] == sorted((hit.score for hit in after), reverse=True)
 
 
-def test_fewer_than_the_depth_are_cut_from_what_was_reranked(reranked: Release) -> None:
+def test_fewer_passages_than_the_depth_are_cut_from_the_reranked_list(reranked: Release) -> None:
     assert retrieve.search(reranked, TEXT, 2) == retrieve.search(reranked, TEXT, 12)[:2]
     assert retrieve.search(reranked, TEXT, 0) == retrieve.search(reranked, "  ", 5) == []
 
 
-def test_without_a_reranker_nothing_is_read_and_nothing_changes(release: Release) -> None:
-    assert retrieve.stage(release) is None
+def test_without_a_reranker_the_hybrid_ranking_is_final(release: Release) -> None:
+    assert retrieve.rerank_stage(release) is None
     plain = search.search(release.build, TEXT, 12, weight=release.fusion_weight)
     assert retrieve.search(release, TEXT, 12) == plain
 
 
-def test_one_part_alone_is_looked_at_as_it_is(reranked: Release, release: Release) -> None:
+def test_a_single_stage_is_not_reranked(reranked: Release, release: Release) -> None:
     for mode in ("dense", "lexical"):
-        found = [retrieve.search_many(one, [TEXT], 12, mode) for one in (reranked, release)]
-        assert found[0] == found[1]
+        with_reranker, without = (retrieve.search_many(one, [TEXT], 12, mode) for one in (reranked, release))
+        assert with_reranker == without
 
 
-def test_what_is_asked_and_what_is_searched_by_command_is_reranked(
+def test_queries_and_the_search_command_are_reranked(
     reranked: Release, project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lifecycle.switch(reranked)
+    lifecycle.promote(reranked)
     ranking = intake.ask(project, TEXT).rankings.get()
-    wanted = [hit.passage_id for hit in retrieve.search(reranked, TEXT, project.pool_depth)]
+    passage_ids = [hit.passage_id for hit in retrieve.search(reranked, TEXT, project.pool_depth)]
     assert ranking.mode == Ranking.Mode.RERANKED
-    assert list(ranking.shown.values_list("passage_id", flat=True)) == wanted
+    assert list(ranking.shown.values_list("passage_id", flat=True)) == passage_ids
     call_command("search", TEXT, project=project.slug, k=3)
-    said = capsys.readouterr().out
-    names = Passage.objects.in_bulk(wanted[:3])
-    places = [said.index(f"  {names[pk].external_id}\n") for pk in wanted[:3]]
-    assert places == sorted(places)
+    output = capsys.readouterr().out
+    names = Passage.objects.in_bulk(passage_ids[:3])
+    positions = [output.index(f"  {names[pk].external_id}\n") for pk in passage_ids[:3]]
+    assert positions == sorted(positions)
 
 
 def test_the_next_release_keeps_the_reranker(reranked: Release, project: Project) -> None:
-    lifecycle.switch(reranked)
-    after = lifecycle.next_release(project)
+    lifecycle.promote(reranked)
+    after = lifecycle.create_candidate(project)
     assert (after.reranker, after.rerank_depth, after.rerank_share) == (reranked.reranker, 4, 1.0)
 
 
-def test_weights_that_are_gone_are_said_and_not_put_in_service(reranked: Release, reranker: Reranker) -> None:
+def test_a_release_without_the_files_of_its_reranker_cannot_go_live(reranked: Release, reranker: Reranker) -> None:
     shutil.rmtree(rerank.folder(reranker))
     with pytest.raises(search.CannotSearch, match="runs/one holds no reranker"):
         retrieve.search(reranked, TEXT, 3)
-    with pytest.raises(lifecycle.NotServable, match="its reranker is not there any more"):
-        lifecycle.switch(reranked)
+    with pytest.raises(lifecycle.CannotGoLive, match="the files of its reranker are missing"):
+        lifecycle.promote(reranked)

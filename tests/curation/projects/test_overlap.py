@@ -1,4 +1,4 @@
-"""The rules of a project change: the slots of open queries follow, and the record says who changed what."""
+"""Overlap: the slots of open queries follow the number of annotators, and the audit log says who changed it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from curation.annotation import assignments, judgements
+from curation.annotation import claims, judgements, leases
 from curation.models import Assignment, Event, Project, Query
+from curation.projects import overlap as project_overlap
 from curation.projects import project_settings
 
 Wait = Callable[..., Query]
@@ -17,7 +18,7 @@ State = Assignment.State
 
 
 def judge(query: Query, person: User) -> None:
-    work = assignments.claim(query, person)
+    work = claims.claim(query, person)
     for passage_id in work.order:
         judgements.record(work, passage_id, 1)
     judgements.submit(work)
@@ -30,22 +31,22 @@ def states(query: Query) -> list[tuple[int, str]]:
 def widen(project: Project, overlap: int, mona: User) -> None:
     project_settings.change(project, {"overlap": overlap}, actor=mona)
     project.refresh_from_db()
-    project_settings.follow_overlap(project)
+    project_overlap.adjust_slots(project)
 
 
-def test_a_wider_overlap_asks_for_the_people_who_are_missing(
+def test_a_wider_overlap_opens_the_missing_slots(
     project: Project, wait: Wait, alice: User, bob: User, mona: User
 ) -> None:
     project.overlap = 2
     project.save()
-    begun, fresh = wait(), wait()
-    judge(begun, alice)
+    started, fresh = wait(), wait()
+    judge(started, alice)
     widen(project, 3, mona)
-    assert states(begun) == [(1, State.SUBMITTED), (2, State.OPEN), (3, State.OPEN)]
+    assert states(started) == [(1, State.SUBMITTED), (2, State.OPEN), (3, State.OPEN)]
     assert states(fresh) == [(1, State.OPEN), (2, State.OPEN), (3, State.OPEN)]
 
 
-def test_what_is_settled_or_judged_as_often_as_its_own_overlap_says_stays(
+def test_settled_queries_and_queries_with_their_own_overlap_stay(
     project: Project, wait: Wait, alice: User, mona: User
 ) -> None:
     settled, own = wait(), wait(overlap=1)
@@ -54,24 +55,24 @@ def test_what_is_settled_or_judged_as_often_as_its_own_overlap_says_stays(
     assert states(settled) == [(1, State.SUBMITTED)] and states(own) == [(1, State.OPEN)]
 
 
-def test_a_narrower_overlap_closes_free_slots_and_settles_what_is_judged_often_enough(
+def test_a_narrower_overlap_closes_free_slots_and_settles_queries_that_are_judged_often_enough(
     project: Project, wait: Wait, alice: User, bob: User, mona: User
 ) -> None:
     widen(project, 3, mona)
     judged, held = wait(), wait()
     judge(judged, alice)
-    assignments.claim(held, alice)
+    claims.claim(held, alice)
     widen(project, 1, mona)
     judged.refresh_from_db()
     assert judged.state == Query.State.SETTLED and states(judged) == [(1, State.SUBMITTED)]
     assert states(held) == [(1, State.CLAIMED)]
 
 
-def test_nobody_loses_what_they_have_in_hand(project: Project, wait: Wait, alice: User, bob: User, mona: User) -> None:
+def test_nobody_loses_a_claimed_assignment(project: Project, wait: Wait, alice: User, bob: User, mona: User) -> None:
     widen(project, 2, mona)
     query = wait()
     judge(query, alice)
-    work = assignments.claim(query, bob)
+    work = claims.claim(query, bob)
     widen(project, 1, mona)
     query.refresh_from_db()
     assert query.state == Query.State.OPEN
@@ -82,7 +83,7 @@ def test_nobody_loses_what_they_have_in_hand(project: Project, wait: Wait, alice
     assert query.state == Query.State.SETTLED
 
 
-def test_twice_is_once_and_waiting_queries_without_slots_are_left_alone(
+def test_a_second_adjustment_changes_nothing_and_queries_without_slots_stay_without(
     project: Project, wait: Wait, mona: User
 ) -> None:
     query = wait()
@@ -93,7 +94,7 @@ def test_twice_is_once_and_waiting_queries_without_slots_are_left_alone(
     assert Event.objects.filter(verb="settings_changed").count() == 1
 
 
-def test_one_query_may_ask_for_more_people_than_the_project(
+def test_one_query_may_have_more_annotators_than_the_project_says(
     client: Client, project: Project, wait: Wait, mona: User, erin: User
 ) -> None:
     query, other = wait(), wait()
@@ -109,48 +110,34 @@ def test_one_query_may_ask_for_more_people_than_the_project(
     assert query.overlap is None and states(query) == [(1, State.OPEN)]
 
 
-def test_a_manager_makes_a_gold_question_of_a_settled_one_and_an_ordinary_one_again(
-    client: Client, project: Project, wait: Wait, alice: User, mona: User
-) -> None:
-    query = wait()
-    client.force_login(mona)
-    address = f"/p/zoo/queries/{query.pk}/gold/"
-    assert "Only a settled query" in client.post(address, follow=True).text
-    judge(query, alice)
-    assert "ordinary question again" in client.post(address, follow=True).text
-    query.refresh_from_db()
-    assert set(query.gold.values()) == {1}
-    client.post(address)
-    query.refresh_from_db()
-    assert query.gold is None
-
-
 @pytest.mark.django_db(transaction=True)
-def test_the_sweep_sends_the_message_that_was_lost_until_the_slots_follow(
+def test_the_sweep_sends_a_lost_message_until_the_slots_are_adjusted(
     project: Project, wait: Wait, mona: User, monkeypatch: pytest.MonkeyPatch, django_assert_max_num_queries: Callable
 ) -> None:
     from curation import tasks
 
     sent: list[int] = []
-    monkeypatch.setattr(tasks.follow_overlap, "apply_async", lambda args, **options: sent.extend(args))
+    monkeypatch.setattr(tasks.adjust_slots, "apply_async", lambda args, **options: sent.extend(args))
     query = wait()
     widen(project, 1, mona)
     tasks.expire()
-    assert sent == []  # the slots follow already
-    project_settings.change(project, {"overlap": 3}, actor=mona)  # and nobody hears of it
+    assert sent == []  # the slots are right already
+    project_settings.change(project, {"overlap": 3}, actor=mona)
+    assert sent == [project.pk]
+    sent.clear()  # the message is lost
     tasks.expire()
     tasks.expire()
     assert sent == [project.pk, project.pk] and len(states(query)) == 1
     stale = Project.objects.get(pk=project.pk)
     for pk in sent:
-        tasks.follow_overlap(pk)
+        tasks.adjust_slots(pk)
     assert len(states(query)) == 3
     project_settings.change(project, {"overlap": 2}, actor=mona)
-    project_settings.follow_overlap(stale)  # a worker that began before the change ends after it
+    project_overlap.adjust_slots(stale)  # a worker that began before the change ends after it
     sent.clear()
     tasks.expire()
     assert sent == [project.pk]
-    tasks.follow_overlap(project.pk)
+    tasks.adjust_slots(project.pk)
     assert len(states(query)) == 2
     sent.clear()
     with django_assert_max_num_queries(5):
@@ -159,36 +146,36 @@ def test_the_sweep_sends_the_message_that_was_lost_until_the_slots_follow(
 
 
 @pytest.mark.parametrize("of_the_query", [False, True])
-def test_a_slot_too_many_closes_when_its_lease_ends(
+def test_a_surplus_slot_closes_when_its_lease_ends(
     project: Project, wait: Wait, alice: User, bob: User, mona: User, of_the_query: bool
 ) -> None:
     project.overlap = 2
     project.save()
     query = wait()
-    first, second = assignments.claim(query, alice), assignments.claim(query, bob)
+    first, second = claims.claim(query, alice), claims.claim(query, bob)
     if of_the_query:
-        project_settings.set_overlap(query, 1, actor=mona)
+        project_overlap.set_for_query(query, 1, actor=mona)
     else:
         widen(project, 1, mona)
-    assert Project.objects.with_other_slots().get() == project  # both hold theirs: nothing could be closed
+    assert Project.objects.with_outdated_slots().get() == project  # both hold theirs: nothing could be closed
     for work in (first, second):
-        assignments.release(work)
-    project_settings.follow_overlap(Project.objects.get(pk=project.pk))
+        leases.end(work)
+    project_overlap.adjust_slots(Project.objects.get(pk=project.pk))
     assert [state for _, state in states(query) if state == State.OPEN] == [State.OPEN]
-    assert not Project.objects.with_other_slots().exists()
+    assert not Project.objects.with_outdated_slots().exists()
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_settings_page_has_the_slots_follow(
+def test_the_settings_page_adjusts_the_slots(
     client: Client, project: Project, wait: Wait, mona: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from curation import tasks
-    from tests.curation.projects.test_settings_page import whole
+    from tests.curation.projects.test_settings_page import settings_form_data
 
     sent: list[int] = []
-    monkeypatch.setattr(tasks.follow_overlap, "apply_async", lambda args, **options: sent.extend(args))
+    monkeypatch.setattr(tasks.adjust_slots, "apply_async", lambda args, **options: sent.extend(args))
     query = wait()
     client.force_login(mona)
-    client.post("/p/zoo/settings/", whole(project, overlap=2))
-    tasks.follow_overlap(*sent)
+    client.post("/p/zoo/settings/", settings_form_data(project, overlap=2))
+    tasks.adjust_slots(*sent)
     assert len(states(query)) == 2
