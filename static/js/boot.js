@@ -1,4 +1,4 @@
-// What every page shares: the theme menu, menus that close, a region that says what changed, times in local words.
+// Every page: the theme menu, menus that close, announcements to screen readers, relative times, forms sent once.
 // htmx is configured by the <meta name="htmx-config"> of base.html; the CSRF header sits on <body>.
 
 const root = document.documentElement;
@@ -32,7 +32,7 @@ function closeMenus(except) {
   }
 }
 
-/** Say something to a screen reader without moving the focus. */
+/** Announce a text to screen readers without moving the focus. */
 export function announce(text) {
   const region = document.getElementById("announcements");
   if (region) region.textContent = text;
@@ -46,14 +46,14 @@ const units = [
   ["minute", 60],
 ];
 
-/** "5 minutes ago" in the page's language; the exact time stays in the title. */
-function humanTimes(scope = document) {
-  const words = new Intl.RelativeTimeFormat(root.lang, { numeric: "auto" });
+/** Show times as "5 minutes ago" in the page's language; the exact time stays in the title. */
+function showRelativeTimes(scope = document) {
+  const format = new Intl.RelativeTimeFormat(root.lang, { numeric: "auto" });
   for (const time of scope.querySelectorAll("time[data-ago]")) {
     const seconds = (new Date(time.dateTime) - Date.now()) / 1000;
-    const [unit, size] = units.find(([, size]) => Math.abs(seconds) >= size) ?? ["second", 1];
+    const [unit, size] = units.find(([, limit]) => Math.abs(seconds) >= limit) ?? ["second", 1];
     const amount = unit === "second" ? Math.round(seconds / 10) * 10 : Math.trunc(seconds / size);
-    time.textContent = words.format(amount, unit);
+    time.textContent = format.format(amount, unit);
   }
 }
 
@@ -72,41 +72,41 @@ document.addEventListener("keydown", (event) => {
       menu.querySelector("summary").focus();
     }
   }
-  // Ctrl/Cmd+Enter sends the form one is typing in, where the form asks for it.
+  // Ctrl/Cmd+Enter submits the form around a field, where the form has data-submit-shortcut.
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-    event.target.closest?.("form[data-send-key]")?.requestSubmit();
+    event.target.closest?.("form[data-submit-shortcut]")?.requestSubmit();
   }
 });
 
-// A form marked data-once is sent once; its button says what is going on (data-busy) until the next page is there.
+// A form with data-submit-once is submitted once; its button shows data-busy-text until the next page has loaded.
 document.addEventListener("submit", (event) => {
   const form = event.target;
   const button = event.submitter ?? form.querySelector('button[type="submit"]');
-  if (event.defaultPrevented || !button || form.dataset.once === undefined) return;
+  if (event.defaultPrevented || !button || form.dataset.submitOnce === undefined) return;
   if (button.getAttribute("aria-disabled") === "true") {
     event.preventDefault();
     return;
   }
   setTimeout(() => {
     button.setAttribute("aria-disabled", "true");
-    if (button.dataset.busy) {
-      button.dataset.idle = button.textContent;
-      button.textContent = button.dataset.busy;
-      announce(button.dataset.busy);
+    if (button.dataset.busyText) {
+      button.dataset.idleText = button.textContent;
+      button.textContent = button.dataset.busyText;
+      announce(button.dataset.busyText);
     }
   });
 });
 
-// A region that was renewed says its data-announce, unless it said the same the last time.
-const said = new Map();
-for (const region of document.querySelectorAll("[data-announce]")) said.set(region.id, region.dataset.announce);
+// A region that htmx replaces announces its data-announce when the text has changed.
+const announcements = new Map();
+for (const region of document.querySelectorAll("[data-announce]")) announcements.set(region.id, region.dataset.announce);
 document.addEventListener("htmx:load", (event) => {
   const region = event.detail.elt;
-  humanTimes(region);
-  const words = region.dataset?.announce;
-  if (words && said.get(region.id) !== words) {
-    announce(words);
-    said.set(region.id, words);
+  showRelativeTimes(region);
+  const text = region.dataset?.announce;
+  if (text && announcements.get(region.id) !== text) {
+    announce(text);
+    announcements.set(region.id, text);
   }
 });
 
@@ -118,11 +118,11 @@ document.addEventListener("htmx:afterOnLoad", () => document.getElementById("off
 window.addEventListener("pageshow", () => {
   for (const button of document.querySelectorAll('button[aria-disabled="true"]')) {
     button.removeAttribute("aria-disabled");
-    if (button.dataset.idle) button.textContent = button.dataset.idle;
+    if (button.dataset.idleText) button.textContent = button.dataset.idleText;
   }
 });
 
 showTheme();
 document.querySelector(".tabs [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
-humanTimes();
-setInterval(humanTimes, 30_000);
+showRelativeTimes();
+setInterval(showRelativeTimes, 30_000);

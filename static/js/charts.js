@@ -1,21 +1,21 @@
-// Charts in the page's own colours. Every chart has a table beside it; this only draws.
+// Line charts in the page's own colours. Every chart has a table beside it with the same numbers.
 //
 //   <figure class="chart" data-curves="URL"><canvas></canvas></figure>   loss and dev curves, live with data-live
 //   drawLines(canvas, {series, xTitle, yTitle})                          for any other page
 
 /* global Chart */
 
-const selection = new Map(); // canvas → function that draws it anew in the current theme
+const charts = new Map(); // canvas → function that draws it again in the current theme
 
-/** The colour a custom property stands for in this theme: light-dark() has to be resolved by an element. */
+/** Return the colour of a custom property in this theme; only an element resolves light-dark(). */
 export function colour(name) {
   const probe = document.createElement("span");
   probe.hidden = true;
   probe.style.color = `var(${name})`;
   document.body.append(probe);
-  const found = getComputedStyle(probe).color;
+  const { color } = getComputedStyle(probe);
   probe.remove();
-  return found;
+  return color;
 }
 
 export const palette = () => ["--chart-1", "--chart-2", "--chart-3", "--chart-4"].map(colour);
@@ -32,9 +32,9 @@ function scale(title, extra = {}) {
 }
 
 function options(xTitle, axes) {
-  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const isReduced = matchMedia("(prefers-reduced-motion: reduce)").matches;
   return {
-    animation: still ? false : { duration: 250 },
+    animation: isReduced ? false : { duration: 250 },
     maintainAspectRatio: false,
     interaction: { mode: "nearest", axis: "x", intersect: false },
     plugins: {
@@ -54,58 +54,59 @@ function options(xTitle, axes) {
   };
 }
 
-/** series: [{name, points: [[x, y], …], axis: "y" | "right"}]; a canvas drawn before takes the new data. */
+/** Draw series [{name, points: [[x, y], …], axis: "y" | "right"}]; a chart that is there already takes the new data. */
 export function drawLines(canvas, { series, xTitle = "", yTitle = "", rightTitle = "" }) {
   const draw = () => {
     const colours = palette();
     Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
-    const datasets = series.map((one, place) => ({
-      label: one.name,
-      data: one.points.map(([x, y]) => ({ x, y })),
-      yAxisID: one.axis ?? "y",
+    const datasets = series.map((line, place) => ({
+      label: line.name,
+      data: line.points.map(([x, y]) => ({ x, y })),
+      yAxisID: line.axis ?? "y",
       borderColor: colours[place % colours.length],
       backgroundColor: colours[place % colours.length],
       borderWidth: 2,
-      borderDash: one.axis === "right" ? [5, 4] : [],
-      pointRadius: one.points.length > 30 ? 0 : 2.5,
+      borderDash: line.axis === "right" ? [5, 4] : [],
+      pointRadius: line.points.length > 30 ? 0 : 2.5,
       pointHitRadius: 12,
       tension: 0.15,
     }));
     const axes = { y: scale(yTitle) };
-    if (series.some((one) => one.axis === "right")) {
+    if (series.some((line) => line.axis === "right")) {
       axes.right = scale(rightTitle, { position: "right", grid: { display: false } });
     }
-    const known = Chart.getChart(canvas);
-    if (known) {
-      known.data.datasets = datasets;
-      known.options = options(xTitle, axes);
-      known.update("none");
+    const chart = Chart.getChart(canvas);
+    if (chart) {
+      chart.data.datasets = datasets;
+      chart.options = options(xTitle, axes);
+      chart.update("none");
     } else {
       new Chart(canvas, { type: "line", data: { datasets }, options: options(xTitle, axes) });
     }
   };
-  drawn.set(canvas, draw);
+  charts.set(canvas, draw);
   draw();
 }
 
-async function follow(figure) {
+/** Load and draw the curves of a figure, again and again while they are live. */
+async function loadCurves(figure) {
   const canvas = figure.querySelector("canvas");
-  const answer = await fetch(figure.dataset.curves, { headers: { Accept: "application/json" } });
-  if (!answer.ok) return;
-  const { curves, is_live: isLive } = await answer.json();
-  const hasBoth = curves.some((one) => one.kind === "dev") && curves.some((one) => one.kind === "loss");
-  const series = curves.map((one) => ({ ...one, axis: hasBoth && one.kind === "dev" ? "right" : "y" }));
+  const response = await fetch(figure.dataset.curves, { headers: { Accept: "application/json" } });
+  if (!response.ok) return;
+  const { curves, is_live: isLive } = await response.json();
+  const hasBoth = curves.some((curve) => curve.kind === "dev") && curves.some((curve) => curve.kind === "loss");
+  const series = curves.map((curve) => ({ ...curve, axis: hasBoth && curve.kind === "dev" ? "right" : "y" }));
   if (series.length) drawLines(canvas, { series, xTitle: figure.dataset.step, yTitle: figure.dataset.loss, rightTitle: figure.dataset.dev });
   figure.classList.toggle("is-empty", !series.length);
-  if (isLive) setTimeout(() => follow(figure).catch(() => setTimeout(() => follow(figure), 10_000)), 2000);
+  if (isLive) setTimeout(() => loadCurves(figure).catch(() => setTimeout(() => loadCurves(figure), 10_000)), 2000);
 }
 
-for (const figure of document.querySelectorAll("[data-curves]")) follow(figure);
+for (const figure of document.querySelectorAll("[data-curves]")) loadCurves(figure);
 
 function redraw() {
-  for (const [canvas, draw] of selection) {
+  for (const [canvas, draw] of charts) {
     if (canvas.isConnected) draw();
-    else drawn.delete(canvas);
+    else charts.delete(canvas);
   }
 }
 

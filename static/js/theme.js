@@ -1,10 +1,10 @@
-// Loaded in <head>, before anything is painted: the theme a person chose must be there from the first frame.
+// Loaded in <head>, before the first paint: the first frame already has the theme that the person chose.
 (function () {
   try {
-    var theme = localStorage.getItem("theme");
+    const theme = localStorage.getItem("theme");
     if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
   } catch (error) {
-    if (!(error instanceof DOMException)) throw error; // storage is closed to us: the system decides
+    if (!(error instanceof DOMException)) throw error; // no access to the storage: the theme of the system
   }
   document.documentElement.classList.add("js");
 })();

@@ -1,6 +1,6 @@
-"""Find a Chromium for the browser tests, or install one where that is possible, and say which.
+"""Find a Chromium for the browser tests, or install one where that is possible, and print its path.
 
-`python -m tests.browser.chromium` does so before the suite; the tests themselves only look.
+`python -m tests.browser.chromium` does so before the suite; the tests themselves only find it.
 """
 
 import os
@@ -28,8 +28,8 @@ class NoChromium(Exception):
         super().__init__(f"no Chromium was found; install one: {INSTALL}")
 
 
-def _playwrights_own() -> str | None:
-    """The browser Playwright has downloaded, if it has."""
+def _find_playwright_chromium() -> str | None:
+    """Return the browser that Playwright has downloaded; None where it has not."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -38,29 +38,29 @@ def _playwrights_own() -> str | None:
 
 
 def find() -> str:
-    """Path of a Chromium: $CHROMIUM, one on PATH, or Playwright's own. Raises NoChromium."""
-    given = os.environ.get("CHROMIUM", "")
-    if given:
-        if os.path.exists(given):
-            return given
+    """Return the path of a Chromium: $CHROMIUM, one on PATH, or Playwright's own. Raises NoChromium."""
+    configured = os.environ.get("CHROMIUM", "")
+    if configured:
+        if os.path.exists(configured):
+            return configured
         raise NoChromium
     for name in NAMES:
         path = shutil.which(name)
         if path:
             return path
-    own = _playwrights_own()
-    if own:
-        return own
+    downloaded = _find_playwright_chromium()
+    if downloaded:
+        return downloaded
     raise NoChromium
 
 
 def _install() -> None:
-    """Try the ways that need no question answered; what fails leaves find() to say so."""
-    ways = [[sys.executable, "-m", "playwright", "install", "chromium"]]
+    """Run the installations that need no answer from a person; find() reports where all of them fail."""
+    commands = [[sys.executable, "-m", "playwright", "install", "chromium"]]
     if hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get"):
-        ways.insert(0, ["apt-get", "install", "--yes", "--quiet", "chromium"])
+        commands.insert(0, ["apt-get", "install", "--yes", "--quiet", "chromium"])
         subprocess.run(["apt-get", "update", "--quiet"], check=False)
-    for command in ways:
+    for command in commands:
         print("· installing a Chromium:", " ".join(command), flush=True)
         if subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode == 0:
             return

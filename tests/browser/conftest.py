@@ -1,4 +1,4 @@
-"""One headless Chromium for all browser tests, a fresh context for each; a page that breaks its own rules fails."""
+"""One headless Chromium for all browser tests, and a fresh context for each; an error in the console fails a test."""
 
 from __future__ import annotations
 
@@ -48,55 +48,55 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 @pytest.fixture
 def new_context(browser: Browser, live_server: LiveServer) -> Iterator[NewContext]:
-    """A function that makes a context on the test's server; its settings are Playwright's own."""
-    made: list[BrowserContext] = []
+    """Return a function that opens a context on the test's server, with settings of Playwright."""
+    contexts: list[BrowserContext] = []
 
     def make(**settings: object) -> BrowserContext:
         settings = {"viewport": {"width": 1280, "height": 860}, "locale": "en-GB"} | settings
         context = browser.new_context(base_url=live_server.url, **settings)  # type: ignore[arg-type]
         context.set_default_timeout(10_000)
-        made.append(context)
+        contexts.append(context)
         return context
 
     yield make
-    for context in made:
+    for context in contexts:
         context.close()
-    _let_requests_end()
+    _wait_for_requests()
 
 
-def _let_requests_end() -> None:
-    """Wait for the server's threads: a request still at work would meet the emptying of the tables."""
+def _wait_for_requests() -> None:
+    """Wait for the server's threads: the tables are emptied after the test, and no request may run then."""
     deadline = time.monotonic() + 10
     while any("process_request_thread" in thread.name for thread in threading.enumerate()):
         if time.monotonic() > deadline:
-            pytest.fail("a request was still at work 10 s after its page was closed")
+            pytest.fail("a request was still running 10 s after its page was closed")
         time.sleep(0.02)
 
 
 @pytest.fixture
-def complaints() -> list[str]:
-    """What the pages' consoles complained of; a test that expects complaints clears it."""
+def console_errors() -> list[str]:
+    """Errors in the consoles of the pages; a test that expects some clears the list."""
     return []
 
 
 @pytest.fixture
-def page(new_context: NewContext, complaints: list[str]) -> Iterator[Page]:
-    """A page of a fresh context. Broken scripts and breaches of the content security policy fail the test."""
+def page(new_context: NewContext, console_errors: list[str]) -> Iterator[Page]:
+    """A page of a fresh context. Script errors and violations of the content security policy fail the test."""
     page = new_context().new_page()
 
-    def hear(message: ConsoleMessage) -> None:
+    def record(message: ConsoleMessage) -> None:
         if message.type == "error" and "Failed to load resource" not in message.text:
-            complaints.append(message.text)
+            console_errors.append(message.text)
 
-    page.on("console", hear)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", record)
+    page.on("pageerror", lambda error: console_errors.append(str(error)))
     yield page
-    assert not complaints, complaints
+    assert not console_errors, console_errors
 
 
 @pytest.fixture
 def sign_in(live_server: LiveServer) -> SignIn:
-    """A function that signs somebody of the cast in, with a session of theirs: its own page is two loads more."""
+    """Return a function that signs a person in with a session cookie, which is faster than the sign-in page."""
 
     def with_cookie(page: Page, user: User) -> None:
         client, name = Client(), settings.SESSION_COOKIE_NAME
@@ -108,7 +108,7 @@ def sign_in(live_server: LiveServer) -> SignIn:
 
 @pytest.fixture
 def sign_in_by_hand() -> SignIn:
-    """A function that signs somebody of the cast in through the page."""
+    """Return a function that signs a person in through the sign-in page."""
     from tests.conftest import PASSWORD
 
     def through(page: Page, user: User) -> None:
@@ -122,8 +122,8 @@ def sign_in_by_hand() -> SignIn:
 
 
 def violations(page: Page) -> list[str]:
-    """What axe finds wrong with the page as it is. The page keeps the script; what passed stays in the browser."""
+    """Return what axe finds wrong with the page as it is. Only violations are read from the browser."""
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE_SCRIPT)
-    found = page.evaluate("axe.run({resultTypes: ['violations']}).then((all) => all.violations)")
-    return [f"{one['id']}: {node['html'][:160]}" for one in found for node in one["nodes"][:3]]
+    rules = page.evaluate("axe.run({resultTypes: ['violations']}).then((all) => all.violations)")
+    return [f"{rule['id']}: {node['html'][:160]}" for rule in rules for node in rule["nodes"][:3]]

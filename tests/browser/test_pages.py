@@ -11,24 +11,24 @@ from common.jobs import JobState
 from curation.models import Draft, Project, Query, Release
 from curation.queries import intake
 from tests.browser.conftest import NewContext, SignIn, violations
-from tests.measured import challenge
+from tests.challengers import create_challenger
 from tuning.models import Cycle, Run
 
 
-def test_a_person_signs_in_sees_what_waits_and_signs_out(
+def test_a_person_signs_in_sees_their_work_and_signs_out(
     page: Page, sign_in_by_hand: SignIn, alice: User, project: Project
 ) -> None:
     page.goto("/")
     page.wait_for_url("**/sign-in/**")
     sign_in_by_hand(page, alice)
-    expect(page.get_by_role("heading", level=1)).to_have_text("What waits for you")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your work")
     expect(page.get_by_role("link", name="Zoo guide")).to_be_visible()
     page.get_by_text("alice").click()
     page.get_by_role("button", name="Sign out").click()
     page.wait_for_url("**/sign-in/**")
 
 
-def test_a_wrong_password_is_said_beside_the_form(page: Page, alice: User) -> None:
+def test_a_wrong_password_is_reported_beside_the_form(page: Page, alice: User) -> None:
     page.goto("/sign-in/")
     page.get_by_label("Username").fill("alice")
     page.get_by_label("Password").fill("not it")
@@ -37,17 +37,15 @@ def test_a_wrong_password_is_said_beside_the_form(page: Page, alice: User) -> No
 
 
 FIRST_FRAME = """
-const look = () => {
-    if (!document.body) return requestAnimationFrame(look);
+const record = () => {
+    if (!document.body) return requestAnimationFrame(record);
     window.firstFrame = [document.documentElement.dataset.theme, getComputedStyle(document.body).backgroundColor];
 };
-requestAnimationFrame(look);
+requestAnimationFrame(record);
 """
 
 
-def test_the_theme_that_was_chosen_is_there_before_the_next_page_is_painted(
-    page: Page, sign_in: SignIn, alice: User
-) -> None:
+def test_the_chosen_theme_is_applied_before_the_next_page_is_painted(page: Page, sign_in: SignIn, alice: User) -> None:
     sign_in(page, alice)
     page.goto("/")
     page.get_by_label("Theme").click()
@@ -59,7 +57,7 @@ def test_the_theme_that_was_chosen_is_there_before_the_next_page_is_painted(
     assert dark != "rgb(250, 250, 247)"
 
 
-def test_the_interface_speaks_chinese_at_the_press_of_a_button(page: Page, sign_in: SignIn, alice: User) -> None:
+def test_the_language_button_switches_the_interface_to_chinese(page: Page, sign_in: SignIn, alice: User) -> None:
     sign_in(page, alice)
     page.goto("/")
     page.get_by_label("Language").click()
@@ -78,14 +76,14 @@ def test_the_answer_arrives_while_the_page_is_open(
     page.wait_for_url("**/queries/*/")
     expect(page.get_by_role("heading", level=1)).to_have_text("Who sleeps on water?")
     expect(page.locator(".passage").first).to_contain_text("otter")
-    expect(page.locator("#answer")).to_contain_text("drafts an answer")
+    expect(page.locator("#answer")).to_contain_text("is writing an answer")
     ranking = Query.objects.get(text="Who sleeps on water?").rankings.get()
     Draft.objects.create(ranking=ranking, text="The otter does.", generator=release.generator, seconds=0.5)
     expect(page.locator("#answer")).to_contain_text("The otter does.")
     expect(page.locator("#answer")).to_contain_text("Drafted by release 1")
 
 
-def test_without_javascript_one_asks_and_reloads(
+def test_a_person_asks_and_reloads_without_javascript(
     new_context: NewContext, sign_in_by_hand: SignIn, alice: User, release: Release
 ) -> None:
     page = new_context(java_script_enabled=False).new_page()
@@ -101,21 +99,21 @@ def test_without_javascript_one_asks_and_reloads(
 
 
 def test_a_manager_promotes_a_release_and_rolls_back(page: Page, sign_in: SignIn, mona: User, release: Release) -> None:
-    challenger = challenge(release, before=0.5, after=0.6)
+    challenger = create_challenger(release, before=0.5, after=0.6)
     sign_in(page, mona)
     page.goto("/p/zoo/releases/")
     page.get_by_role("link", name="Release 2").click()
     expect(page.get_by_role("row", name="nDCG@10 0.500")).to_contain_text("+0.100")
     page.get_by_role("link", name="Promote").click()
     page.get_by_role("button", name="Promote").click()
-    expect(page.get_by_role("status").first).to_contain_text("Release 2 serves from now on.")
+    expect(page.get_by_role("status").first).to_contain_text("Release 2 is live now.")
     challenger.refresh_from_db()
-    assert challenger.state == Release.State.SERVING
+    assert challenger.state == Release.State.LIVE
     page.get_by_role("link", name="Roll back to release 1").click()
     page.get_by_role("button", name="Roll back").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Release 1")
     release.refresh_from_db()
-    assert release.state == Release.State.SERVING
+    assert release.state == Release.State.LIVE
 
 
 def test_a_cycle_moves_on_while_the_page_is_open_and_the_focus_stays(
@@ -146,7 +144,7 @@ def test_the_pages_pass_axe_in_light_and_dark_and_fit_the_screen(
     width: int,
     language: str,
 ) -> None:
-    challenge(release, before=0.5, after=0.6)
+    create_challenger(release, before=0.5, after=0.6)
     run = Run.objects.get()
     query = intake.ask(project, "Who hunts at night?", user=mona)
     context = new_context(viewport={"width": width, "height": 800})
@@ -160,7 +158,7 @@ def test_the_pages_pass_axe_in_light_and_dark_and_fit_the_screen(
         assert answer is not None
         assert answer.status == 200, path
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
-        for look in ("light", "dark"):
-            page.emulate_media(color_scheme=look, reduced_motion="reduce")
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-            assert violations(page) == [], (path, look)
+            assert violations(page) == [], (path, scheme)

@@ -1,31 +1,23 @@
-// The answer: edited in place, compared with the draft as one types, its sentences linked to passages.
+// The answer: edited in place, compared with the draft while the person types, its sentences linked to passages.
 
-import { diff } from './diff.js';
-import { fillList, sentencesOf, toPoints } from './evidence.js';
-import { post } from './outbox.js';
+import { post } from '../http.js';
+import { moveCitations, moveSpans } from '../text/anchors.js';
+import { diff } from '../text/diff.js';
+import { sentenceSpans, toCodePoints } from '../text/spans.js';
+import { listSpans } from './evidence.js';
 
 const PANELS = ['changes', 'sources', 'preview'];
 
-/** How many items two lists share at the start, and then at the end. */
-function ends(before, after) {
-  const least = Math.min(before.length, after.length);
-  let head = 0;
-  while (head < least && before[head] === after[head]) head += 1;
-  let tail = 0;
-  while (tail < least - head && before.at(-1 - tail) === after.at(-1 - tail)) tail += 1;
-  return [head, tail];
-}
-
-export class Answer {
+export class AnswerEditor {
   #before = null;
   #text;
 
-  /** work: the assignment; words: what the page says; onChange(): save it; onSession(before): editing ended. */
-  constructor(work, words, { onChange, onSession }) {
+  /** messages: texts of the page; onChange(): save the answer; onEdited(before): an edit ended, undo returns to before. */
+  constructor(work, messages, { onChange, onEdited }) {
     this.work = work;
-    this.words = words;
+    this.messages = messages;
     this.onChange = onChange;
-    this.onSession = onSession;
+    this.onEdited = onEdited;
     this.pane = work.find('.answer-pane');
     this.area = work.find('#answer-text');
     this.draft = work.find('#draft').content.textContent;
@@ -33,10 +25,10 @@ export class Answer {
     this.unsupported = JSON.parse(this.pane.dataset.unsupported);
     this.chosen = 0;
     this.#text = this.area.value;
-    this.area.addEventListener('input', () => this.#typed());
-    this.area.addEventListener('focus', () => this.#enter());
-    this.area.addEventListener('blur', () => this.#leave());
-    this.pane.addEventListener('click', (event) => this.#click(event));
+    this.area.addEventListener('input', () => this.#handleInput());
+    this.area.addEventListener('focus', () => this.#startEdit());
+    this.area.addEventListener('blur', () => this.#endEdit());
+    this.pane.addEventListener('click', (event) => this.#handleClick(event));
     this.render();
   }
 
@@ -52,12 +44,12 @@ export class Answer {
     return document.activeElement === this.area;
   }
 
-  /** Everything there is to save, as the server wants it. */
+  /** The answer as the server takes it. */
   get value() {
     return { text: this.text, citations: this.citations, unsupported: this.unsupported };
   }
 
-  /** Show another value: an undo, or what another tab wrote. */
+  /** Show another value: after an undo, or from another tab. */
   show({ text, citations, unsupported }) {
     this.area.value = text;
     this.#text = text;
@@ -72,97 +64,75 @@ export class Answer {
   }
 
   get sentences() {
-    return sentencesOf(this.text, this.language).map(([start, end]) => this.text.slice(start, end));
+    return sentenceSpans(this.text, this.language).map(([start, end]) => this.text.slice(start, end));
   }
 
-  /** Link the chosen sentence to a passage, or take the link away; null when there is no sentence. */
+  /** Cite a passage for the chosen sentence, or remove the citation. Return whether it is cited; null: no sentence. */
   cite(passage, evidence = null) {
     const sentence = this.sentences[this.chosen];
     if (!sentence) return null;
     const isSame = (c) => c.sentence === sentence && c.passage === passage && `${c.evidence ?? ''}` === `${evidence ?? ''}`;
     const before = structuredClone(this.value);
-    const isLinked = this.citations.some(isSame);
-    const link = evidence ? { sentence, passage, evidence } : { sentence, passage };
-    this.citations = isLinked ? this.citations.filter((c) => !isSame(c)) : [...this.citations, link];
+    const isCited = this.citations.some(isSame);
+    const citation = evidence ? { sentence, passage, evidence } : { sentence, passage };
+    this.citations = isCited ? this.citations.filter((c) => !isSame(c)) : [...this.citations, citation];
     this.#changed(before);
-    return !isLinked;
+    return !isCited;
   }
 
-  /** Mark the selected words of the answer as supported by no passage. */
+  /** Mark the selected words of the answer as unsupported; false when nothing is selected. */
   markUnsupported() {
     const { selectionStart: start, selectionEnd: end } = this.area;
     if (start === end) return false;
     const before = structuredClone(this.value);
-    const span = [toPoints(this.text, start), toPoints(this.text, end)];
+    const span = [toCodePoints(this.text, start), toCodePoints(this.text, end)];
     this.unsupported = [...this.unsupported.filter(([a, b]) => b <= span[0] || span[1] <= a), span].sort(([a], [b]) => a - b);
     this.#changed(before);
     return true;
   }
 
-  /** Show one of the panels below the answer; without a name, the next. */
+  /** Show one of the panels below the answer; without a name, the next one. */
   showPanel(name) {
     const buttons = [...this.pane.querySelectorAll('[data-panel]')];
-    const now = buttons.find((button) => button.getAttribute('aria-pressed') === 'true').dataset.panel;
-    const wanted = name ?? PANELS[(PANELS.indexOf(now) + 1) % PANELS.length];
-    for (const button of buttons) button.setAttribute('aria-pressed', String(button.dataset.panel === wanted));
-    for (const panel of PANELS) this.work.find(`#panel-${panel}`).hidden = panel !== wanted;
-    if (wanted === 'preview') this.#preview();
+    const current = buttons.find((button) => button.getAttribute('aria-pressed') === 'true').dataset.panel;
+    const next = name ?? PANELS[(PANELS.indexOf(current) + 1) % PANELS.length];
+    for (const button of buttons) button.setAttribute('aria-pressed', String(button.dataset.panel === next));
+    for (const panel of PANELS) this.work.find(`#panel-${panel}`).hidden = panel !== next;
+    if (next === 'preview') this.#preview();
   }
 
   render() {
     this.#renderDiff();
     this.#renderSentences();
-    const list = this.work.find('#unsupported');
-    fillList(list, this.unsupported, [...this.text], this.words.remove);
+    listSpans(this.work.find('#unsupported'), this.unsupported, this.text, this.messages.remove);
   }
 
-  #typed() {
-    const before = this.#text;
-    this.#follow(before, this.text);
-    this.#text = this.text;
+  #handleInput() {
+    const [before, after] = [this.#text, this.text];
+    this.citations = moveCitations(this.citations, before, after, this.language);
+    this.unsupported = moveSpans(this.unsupported, before, after);
+    this.#text = after;
     this.render();
     this.onChange();
   }
 
-  /** Citations and spans move along with what was typed. */
-  #follow(before, after) {
-    const language = this.language;
-    const cut = (text) => sentencesOf(text, language).map(([a, b]) => text.slice(a, b));
-    const [old, now] = [cut(before), cut(after)];
-    const [head, tail] = ends(old, now);
-    const [oldMiddle, newMiddle] = [old.slice(head, old.length - tail), now.slice(head, now.length - tail)];
-    this.citations = this.citations.flatMap((citation) => {
-      const at = oldMiddle.indexOf(citation.sentence);
-      if (at < 0 || now.includes(citation.sentence)) return [citation];
-      const sentence = newMiddle[Math.min(at, newMiddle.length - 1)];
-      return sentence ? [{ ...citation, sentence }] : [];
-    });
-    const [a, b] = [[...before], [...after]];
-    const [same, rest] = ends(a, b);
-    const grown = b.length - a.length;
-    this.unsupported = this.unsupported
-      .map(([start, end]) => [start >= a.length - rest ? start + grown : Math.min(start, b.length - rest),
-        end > same ? Math.max(end + grown, same) : end])
-      .filter(([start, end]) => start < end);
-  }
-
-  #enter() {
+  #startEdit() {
     this.#before = structuredClone(this.value);
-    this.work.timer.attend(`${this.work.id}.answer`);
+    this.work.activeTime.switchTo(`${this.work.id}.answer`);
   }
 
-  #leave() {
-    if (this.#before && this.#before.text !== this.text) this.onSession(this.#before);
+  #endEdit() {
+    if (this.#before && this.#before.text !== this.text) this.onEdited(this.#before);
     this.#before = null;
   }
 
   #changed(before) {
     this.render();
-    this.onSession(before);
+    this.onEdited(before);
     this.onChange();
   }
 
-  #click(event) {
+  #handleClick(event) {
     const { target } = event;
     const panel = target.closest('[data-panel]');
     if (panel) this.showPanel(panel.dataset.panel);
@@ -182,24 +152,24 @@ export class Answer {
   }
 
   #renderDiff() {
-    const isSame = this.draft === '' || this.text === this.draft; // without a draft there is nothing to compare
-    const out = this.work.find('[data-diff]');
-    this.work.find('[data-same]').hidden = !isSame;
-    out.hidden = isSame;
-    if (isSame) return;
-    out.replaceChildren(...diff(this.draft, this.text).map(([kind, text]) => {
+    const isUnchanged = this.draft === '' || this.text === this.draft; // without a draft there is nothing to compare
+    const changes = this.work.find('[data-diff]');
+    this.work.find('[data-unchanged]').hidden = !isUnchanged;
+    changes.hidden = isUnchanged;
+    if (isUnchanged) return;
+    changes.replaceChildren(...diff(this.draft, this.text).map(([kind, text]) => {
       if (kind === 'same') return document.createTextNode(text);
       return Object.assign(document.createElement(kind), { textContent: text });
     }));
   }
 
   #renderSentences() {
-    const sentences = this.sentences;
+    const { sentences } = this;
     this.chosen = Math.max(0, Math.min(this.chosen, sentences.length - 1));
-    this.work.find('#sentences').replaceChildren(...sentences.map((text, index) => this.#sentence(text, index)));
+    this.work.find('#sentences').replaceChildren(...sentences.map((text, index) => this.#sentenceItem(text, index)));
   }
 
-  #sentence(text, index) {
+  #sentenceItem(text, index) {
     const item = document.createElement('li');
     const choose = document.createElement('button');
     choose.type = 'button';
@@ -209,21 +179,21 @@ export class Answer {
     choose.lang = this.language;
     choose.textContent = text;
     item.append(choose);
-    this.citations.forEach((citation, at) => {
-      if (citation.sentence === text) item.append(this.#link(citation, at));
+    this.citations.forEach((citation, place) => {
+      if (citation.sentence === text) item.append(this.#citationButton(citation, place));
     });
     return item;
   }
 
-  #link(citation, at) {
+  #citationButton(citation, place) {
     const position = this.work.card(citation.passage)?.dataset.position ?? '?';
-    const link = document.createElement('button');
-    link.type = 'button';
-    link.className = 'citation';
-    link.dataset.uncite = String(at);
-    link.textContent = `${position}${citation.evidence ? ' “…”' : ''} ×`;
-    link.setAttribute('aria-label', `${this.words.remove}: ${this.words.cite} ${position}`);
-    return link;
+    const button = document.createElement('button');
+    button.type = 'button';
+    button.className = 'citation';
+    button.dataset.uncite = String(place);
+    button.textContent = `${position}${citation.evidence ? ' “…”' : ''} ×`;
+    button.setAttribute('aria-label', `${this.messages.remove}: ${this.messages.cite} ${position}`);
+    return button;
   }
 
   async #preview() {

@@ -1,27 +1,28 @@
-// A claim lasts as long as its holder works: signs of life while there is activity, silence when they leave.
+// A claim lasts as long as its holder works: it is renewed while there is activity, and expires without.
 
-import { post } from './outbox.js';
+import { post } from '../http.js';
+
+const MIN_INTERVAL = 5; // seconds
 
 export class Lease {
   #timer = 0;
 
-  /** timer: knows how long nothing has happened; onLost(reason): the claim is gone. */
-  constructor(timer, onLost) {
-    this.timer = timer;
+  /** activeTime: knows how long the person has been idle; onLost(reason): the claim is gone. */
+  constructor(activeTime, onLost) {
+    this.activeTime = activeTime;
     this.onLost = onLost;
   }
 
-  /** Keep what `held()` lists, [url …] with the one on screen first; every third of the lease. */
-  keep(leaseSeconds, held) {
+  /** Renew the claims of `urls()`, the one on screen first, every third of the lease. */
+  renewRegularly(leaseSeconds, urls) {
     clearInterval(this.#timer);
-    const every = Math.max(5, leaseSeconds / 3);
-    this.#timer = setInterval(() => this.#beat(every, held()), every * 1000);
+    const interval = Math.max(MIN_INTERVAL, leaseSeconds / 3);
+    this.#timer = setInterval(() => this.#renew(interval, urls()), interval * 1000);
   }
 
-  async #beat(every, urls) {
-    if (this.timer.idle > every || !navigator.onLine) return;
-    const [first, ...others] = urls;
-    const { status, body } = await post(`${first}renew/`);
+  async #renew(interval, [onScreen, ...others]) {
+    if (this.activeTime.idleSeconds > interval || !navigator.onLine) return;
+    const { status, body } = await post(`${onScreen}renew/`);
     if (status === 409) this.onLost(body.error ?? '');
     for (const url of others) await post(`${url}renew/`);
   }

@@ -1,86 +1,90 @@
-// What the page says in writing: the save state, a claim that is gone, what is still missing, selected words.
+// Notices: the save state, warnings, short messages in the foot, and the toolbar of selected words.
 
 import { announce } from '../boot.js';
 
-const QUIET_SECONDS = 4;
+const SHOW_SECONDS = 4;
 
 export class Notices {
   #state = 'saved';
   #timer = 0;
 
-  /** signIn: address of the sign-in page, opened beside this one when the session is over. */
-  constructor(words, signIn) {
-    this.words = words;
-    this.signIn = signIn;
-    this.selection = document.getElementById('selection');
+  /** messages: texts of the page; signInUrl: opened in another tab when the session has ended. */
+  constructor(messages, signInUrl) {
+    this.messages = messages;
+    this.signInUrl = signInUrl;
+    this.toolbar = document.getElementById('selection-toolbar');
   }
 
-  /** Saved, saving or offline, in its place of the foot; spoken only when the connection goes or comes. */
-  saveState({ state, waiting }, work) {
+  /** Show saved, saving, offline or signed out in the foot; announced only when the connection is lost or back. */
+  showSaveState({ state, waiting }, work) {
     const place = work?.find('#save-state');
-    const text = this.words[state].replace('{count}', waiting);
+    const text = this.messages[state].replace('{count}', waiting);
     if (place) {
       place.dataset.state = state;
       place.textContent = text;
     }
-    const isAway = (s) => s === 'offline' || s === 'signed-out';
+    const isAway = (value) => value === 'offline' || value === 'signed-out';
     if (isAway(state) !== isAway(this.#state)) announce(text);
     if (state === 'signed-out' && this.#state !== state) {
-      this.lost(text, work, { [this.words.sign_in]: () => open(this.signIn, '_blank') });
-    } else if (this.#state === 'signed-out' && state === 'saved') this.lost(null, work);
+      this.showWarning(text, work, { [this.messages.sign_in]: () => open(this.signInUrl, '_blank') });
+    } else if (this.#state === 'signed-out' && state === 'saved') this.hideWarning(work);
     this.#state = state;
   }
 
-  /** One sentence in the foot for a while, and to a screen reader. */
-  say(text, work) {
-    const place = work.find('#said');
+  /** Show one sentence in the foot for some seconds, and announce it. */
+  showBriefly(text, work) {
+    const place = work.find('#status-message');
     announce(text);
     if (!place) return;
     place.textContent = text;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => (place.textContent = ''), QUIET_SECONDS * 1000);
+    this.#timer = setTimeout(() => (place.textContent = ''), SHOW_SECONDS * 1000);
   }
 
-  /** The foot says that the next one is on its way; null: not any more. */
-  waiting(text, work) {
-    const place = work.find('#said');
+  /** Show in the foot that the next assignment is loading; null: no longer. */
+  showLoading(text, work) {
+    const place = work.find('#status-message');
     if (place) place.textContent = text ?? '';
     if (text) announce(text);
   }
 
-  /** A notice above the passages that stays, with buttons; null takes it away. */
-  lost(text, work, acts = {}) {
-    const place = work.find('#lost');
-    place.hidden = text === null;
-    place.replaceChildren();
-    if (text === null) return;
-    place.append(Object.assign(document.createElement('span'), { textContent: text }));
-    for (const [label, act] of Object.entries(acts)) {
+  /** Show a notice above the passages with buttons, label → function; it stays. */
+  showWarning(text, work, actions = {}) {
+    const place = work.find('#work-notice');
+    place.hidden = false;
+    place.replaceChildren(Object.assign(document.createElement('span'), { textContent: text }));
+    for (const [label, action] of Object.entries(actions)) {
       const button = Object.assign(document.createElement('button'), { type: 'button', textContent: label });
       button.className = 'button button-small';
-      button.addEventListener('click', act);
+      button.addEventListener('click', action);
       place.append(button);
     }
   }
 
-  /** The way back to the question before, where its grades are compared. */
-  last(before, work) {
-    const link = work.find('#last');
-    if (!link || !before) return;
-    link.href = before.url;
+  hideWarning(work) {
+    const place = work.find('#work-notice');
+    place.hidden = true;
+    place.replaceChildren();
+  }
+
+  /** Show the link to the assignment before, where the grades of others are shown. */
+  showPreviousLink(previous, work) {
+    const link = work.find('#previous-query');
+    if (!link || !previous) return;
+    link.href = previous.url;
     link.hidden = false;
   }
 
-  gold({ known, right }, work) {
-    this.say(this.words.gold.replace('{right}', right).replace('{known}', known), work);
+  showGoldResult({ known, right }, work) {
+    this.showBriefly(this.messages.gold.replace('{right}', right).replace('{known}', known), work);
   }
 
-  /** A small bar under the words that are selected in a passage. */
-  offerSelection(found) {
-    this.selection.hidden = !found;
-    if (!found) return;
-    const { rect } = found;
-    this.selection.style.left = `${Math.max(8, Math.min(rect.left, innerWidth - this.selection.offsetWidth - 8))}px`;
-    this.selection.style.top = `${Math.min(rect.bottom + 8, innerHeight - this.selection.offsetHeight - 72)}px`;
+  /** Show the toolbar below the selected words of a passage; null hides it. */
+  placeToolbar(selection) {
+    this.toolbar.hidden = !selection;
+    if (!selection) return;
+    const { rect } = selection;
+    this.toolbar.style.left = `${Math.max(8, Math.min(rect.left, innerWidth - this.toolbar.offsetWidth - 8))}px`;
+    this.toolbar.style.top = `${Math.min(rect.bottom + 8, innerHeight - this.toolbar.offsetHeight - 72)}px`;
   }
 }

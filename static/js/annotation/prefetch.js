@@ -1,60 +1,55 @@
 // The assignment after the one on screen: claimed and loaded ahead, so that Enter only has to show it.
 
-import { post } from './outbox.js';
+import { fetchHtml, post } from '../http.js';
 
-/** The #work of an assignment's page, detached; null when it cannot be had. */
-export async function fetchWork(url) {
-  try {
-    const response = await fetch(url, { headers: { 'HX-Request': 'true' }, redirect: 'manual' });
-    if (!response.ok) return null;
-    const template = document.createElement('template');
-    template.innerHTML = await response.text();
-    return document.adoptNode(template.content).querySelector('#work');
-  } catch (error) {
-    if (error instanceof TypeError) return null;
-    throw error;
-  }
+/** Return the #work element of an assignment's page, detached; null when it cannot be fetched. */
+export async function fetchAssignment(url) {
+  const html = await fetchHtml(url);
+  if (html === null) return null;
+  const template = document.createElement('template');
+  template.innerHTML = html;
+  return document.adoptNode(template.content).querySelector('#work');
 }
 
-export class Next {
+export class NextAssignment {
   #element = null;
   #loading = null;
 
-  /** claimUrl: answers a POST with the address of what comes next; onReady(#work): it has been loaded. */
+  /** claimUrl: a POST to it returns the URL of the next assignment; onReady(element): it is loaded. */
   constructor(claimUrl, onReady) {
     this.claimUrl = claimUrl;
     this.onReady = onReady;
-    this.isEnd = false;
+    this.isQueueEmpty = false;
   }
 
   get url() {
     return this.#element?.dataset.url;
   }
 
-  /** Have the one after `beside` ready; true when there is one. */
-  async fill(beside) {
+  /** Claim and load the assignment after the one with this id; return whether there is one. */
+  async prefetch(currentId) {
     if (this.#element) return true;
-    this.#loading ??= this.#load(beside).finally(() => (this.#loading = null));
+    this.#loading ??= this.#load(currentId).finally(() => (this.#loading = null));
     return this.#loading;
   }
 
-  /** What is ready, taken out; null when nothing is. */
+  /** Return the element that is ready and hand it over; null when there is none. */
   take() {
     const element = this.#element;
     this.#element = null;
     return element;
   }
 
-  /** An element to show next instead. */
-  putBack(element) {
+  /** Show this element next. */
+  replace(element) {
     this.#element = element;
   }
 
-  async #load(beside) {
-    const { status, body } = await post(this.claimUrl, { beside });
-    this.isEnd = status === 409 || (status === 200 && !body.url);
+  async #load(currentId) {
+    const { status, body } = await post(this.claimUrl, { beside: currentId });
+    this.isQueueEmpty = status === 409 || (status === 200 && !body.url);
     if (status !== 200 || !body.url) return false;
-    const element = await fetchWork(body.url);
+    const element = await fetchAssignment(body.url);
     this.#element ??= element;
     if (this.#element) this.onReady(this.#element);
     return this.#element !== null;

@@ -1,11 +1,12 @@
-// What the person did in this tab, newest last: steps as plain data, so they outlive a reload.
+// Undo history: what the person did in this tab, as plain data, so that it survives a reload.
 
-const MOST = 500;
+const MAX_STEPS = 500;
 
-export class Journal {
+export class UndoHistory {
   #name;
   #steps;
 
+  /** owner: the person's id. */
   constructor(owner) {
     this.#name = `tandem.undo.${owner}`;
     this.#steps = JSON.parse(sessionStorage.getItem(this.#name) ?? '[]');
@@ -15,27 +16,27 @@ export class Journal {
     return this.#steps.length;
   }
 
-  /** step: {assignment, kind, …what it was before}. */
+  /** Add a step {assignment, kind, …the values before it}. */
   push(step) {
-    this.#steps = [...this.#steps, step].slice(-MOST);
-    this.#keep();
+    this.#steps = [...this.#steps, step].slice(-MAX_STEPS);
+    this.#save();
   }
 
-  /** The newest step, taken off. */
+  /** Remove and return the newest step; undefined when there is none. */
   pop() {
     const step = this.#steps.at(-1);
     this.#steps = this.#steps.slice(0, -1);
-    this.#keep();
+    this.#save();
     return step;
   }
 
-  /** Forget an assignment that was given away. */
+  /** Remove the steps of an assignment that belongs to somebody else now. */
   forget(assignment) {
     this.#steps = this.#steps.filter((step) => step.assignment !== assignment);
-    this.#keep();
+    this.#save();
   }
 
-  #keep() {
+  #save() {
     sessionStorage.setItem(this.#name, JSON.stringify(this.#steps));
   }
 }

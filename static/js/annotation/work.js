@@ -1,6 +1,6 @@
-// One assignment on screen: its cards, which of them is current, and what each was graded.
+// The assignment on screen: its passage cards, which of them is current, and the grade of each.
 
-/** The judged text of a card, character by character. */
+/** Return the element with the text of a passage, without anything added to it. */
 export function proseOf(card) {
   return card.querySelector('.prose');
 }
@@ -8,30 +8,29 @@ export function proseOf(card) {
 export class Work {
   current = null;
 
-  /** element: #work; timer: whose passage the seconds belong to. */
-  constructor(element, timer) {
+  /** element: #work; activeTime: counts the seconds of the current passage. */
+  constructor(element, activeTime) {
     this.element = element;
-    this.timer = timer;
+    this.activeTime = activeTime;
     this.id = Number(element.dataset.assignment);
     this.url = element.dataset.url;
     this.isOpen = element.querySelector('#answer-form') !== null;
-    this.leaseSeconds = Number(element.dataset.lease);
+    this.leaseSeconds = Number(element.dataset.leaseSeconds);
   }
 
   get cards() {
-    return [...this.element.querySelectorAll('.judged')];
+    return [...this.element.querySelectorAll('.passage-card')];
   }
 
-  get question() {
+  get query() {
     return this.element.querySelector('#query').textContent;
   }
 
-  get ungraded() {
+  get ungradedCards() {
     return this.cards.filter((card) => card.dataset.grade === '');
   }
 
-  /** Cards with evidence. */
-  get marked() {
+  get cardsWithEvidence() {
     return this.cards.filter((card) => this.evidenceOf(card).length);
   }
 
@@ -39,52 +38,62 @@ export class Work {
     return this.element.dataset.unanswerable === '1';
   }
 
+  get isFlagged() {
+    return this.element.dataset.flagged === '1';
+  }
+
+  /** Cards that need a grade before the submit. */
+  get missingGrades() {
+    return this.isUnanswerable || this.isFlagged ? [] : this.ungradedCards;
+  }
+
   find(selector) {
     return this.element.querySelector(selector);
   }
 
+  /** Return the card of a passage id; null when it is not among them. */
   card(passage) {
     return this.find(`[data-passage="${passage}"]`);
   }
 
   /** Make a card current and bring it into view; null: none of them. */
-  attend(card, { focus = true, scroll = true } = {}) {
+  focusCard(card, { focus = true, scroll = true } = {}) {
     for (const other of this.cards) {
       other.classList.toggle('is-current', other === card);
       other.tabIndex = other === card ? 0 : -1;
     }
     this.current = card;
-    this.timer.attend(card ? `${this.id}.${card.dataset.passage}` : null);
+    this.activeTime.switchTo(card ? `${this.id}.${card.dataset.passage}` : null);
     if (!card || !focus) return;
     card.focus({ preventScroll: true });
     if (scroll) card.scrollIntoView({ block: 'nearest' });
   }
 
-  /** Tell the style sheet how much the question hides of what is scrolled below it. Lays out the page. */
+  /** Tell the style sheet the height of the head, which covers what scrolls below it. Forces a layout. */
   measureHead() {
     this.element.style.setProperty('--head', `${this.find('.work-head').offsetHeight}px`);
   }
 
-  /** One card on or back. */
+  /** Go to the next card (step 1) or the previous one (step −1). */
   move(step) {
-    const cards = this.cards;
-    const at = cards.indexOf(this.current);
-    const to = at < 0 ? (step > 0 ? 0 : cards.length - 1) : at + step;
-    if (cards[to]) this.attend(cards[to]);
+    const { cards } = this;
+    const place = cards.indexOf(this.current);
+    const target = place < 0 ? (step > 0 ? 0 : cards.length - 1) : place + step;
+    if (cards[target]) this.focusCard(cards[target]);
   }
 
-  /** The card after this one; past the last the first that is not graded; then none, and Enter submits. */
-  moveOn() {
-    const cards = this.cards;
-    const next = cards[cards.indexOf(this.current) + 1] ?? this.ungraded[0] ?? null;
-    this.attend(next);
-    if (!next) this.find('[data-act="submit"]')?.focus();
+  /** Go to the next card; after the last, to the first without a grade; then to the submit button. */
+  moveAfterGrade() {
+    const { cards } = this;
+    const next = cards[cards.indexOf(this.current) + 1] ?? this.ungradedCards[0] ?? null;
+    this.focusCard(next);
+    if (!next) this.find('[data-action="submit"]')?.focus();
     return next;
   }
 
-  /** Seconds looked at the card since they were last taken. */
+  /** Return the active seconds on the card since the last call. */
   takeSeconds(card) {
-    return this.timer.take(`${this.id}.${card.dataset.passage}`);
+    return this.activeTime.take(`${this.id}.${card.dataset.passage}`);
   }
 
   showGrade(card, grade) {
@@ -92,36 +101,29 @@ export class Work {
     for (const button of card.querySelectorAll('.grade')) {
       button.setAttribute('aria-pressed', String(button.value === grade));
     }
-    this.count();
+    this.countGrades();
   }
 
-  /** What the chosen grade is called, with its number. */
+  /** Return the number and the label of a grade. */
   gradeLabel(grade) {
     const button = this.find(`.grade[value="${grade}"]`);
     return button ? button.textContent.trim().replace(/\s+/g, ' ') : '';
   }
 
-  count() {
-    const cards = this.cards;
-    this.find('[data-graded]').textContent = cards.length - this.ungraded.length;
+  countGrades() {
+    const { cards } = this;
+    this.find('[data-graded]').textContent = cards.length - this.ungradedCards.length;
     this.find('[data-total]').textContent = cards.length;
   }
 
+  /** Return the spans of evidence of a card. */
   evidenceOf(card) {
     return JSON.parse(card.dataset.evidence || '[]');
   }
 
   showUnanswerable(value) {
     this.element.dataset.unanswerable = value ? '1' : '';
-    this.find('[data-act="unanswerable"]').setAttribute('aria-pressed', String(value));
-  }
-
-  get isFlagged() {
-    return this.element.dataset.flagged === '1';
-  }
-
-  get flagComment() {
-    return this.find('#flag-comment').value;
+    this.find('[data-action="unanswerable"]').setAttribute('aria-pressed', String(value));
   }
 
   showFlag(isFlagged, comment) {
@@ -130,11 +132,7 @@ export class Work {
     this.find('#flag-comment').value = comment;
   }
 
-  /** What has to be graded before a submit is taken. */
-  get missing() {
-    return this.isUnanswerable || this.isFlagged ? [] : this.ungraded;
-  }
-
+  /** Expand or collapse a long passage. */
   toggleFold(card = this.current) {
     const toggle = card?.querySelector('.fold-toggle');
     if (!toggle) return;
