@@ -109,7 +109,7 @@ class Job(models.Model):
     MAX_ATTEMPTS = 3
 
     state = models.CharField(max_length=12, choices=JobState, default=JobState.QUEUED, db_index=True)
-    reason = MessageField(blank=True, help_text=_("Why it failed, was cancelled or was taken up again."))
+    reason = MessageField(blank=True, help_text=_("Why it failed, was cancelled or was queued again."))
     attempts = models.PositiveSmallIntegerField(default=0)
     worker = models.CharField(max_length=100, blank=True, help_text=_("Who holds the claim: host:pid:token."))
     progress_done = models.PositiveIntegerField(default=0)

@@ -10,7 +10,7 @@ from retrieval.index import index_builds
 from retrieval.models import IndexBuild
 
 
-@shared_task  # type: ignore[untyped-decorator]  # Celery has no types
+@shared_task  # Celery has no types
 def build(build_id: int) -> None:
     """Build a queued index. Safe to be sent twice: the row is claimed once, and it stores the reason of a failure."""
     row = IndexBuild.objects.filter(pk=build_id).first()

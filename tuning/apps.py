@@ -6,4 +6,4 @@ class TuningConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from tuning import labels  # noqa: F401  the sentences its rows keep have their words from the start
+        from tuning import labels  # noqa: F401  registers the texts of the messages

@@ -1,11 +1,13 @@
-"""Celery's part of the loop: one step a message, the next one sent when the last is written down."""
+"""Celery tasks of tuning: one step of a cycle per message; the next message is sent when the step is stored."""
 
 from __future__ import annotations
 
 from celery import shared_task
 
 from common.jobs import JobState, enqueue, worker_name
-from retrieval.tasks import take_up_lost
+from common.recovery import recover
+from retrieval.models import IndexBuild
+from retrieval.tasks import build
 from tuning.cycles import cycle_schedule, training_cycle
 from tuning.learning_curves import learning_curve
 from tuning.models import Cycle, LearningCurve, Run
@@ -14,7 +16,7 @@ from tuning.training import merged_weights
 
 @shared_task
 def advance(cycle_id: int) -> None:
-    """Do the step the cycle stands at and ask for the next. Safe to be sent twice: the row is claimed once."""
+    """Do the current step of the cycle and enqueue the next one. Safe to run twice: the row is claimed once."""
     cycle = Cycle.objects.filter(pk=cycle_id).first()
     if cycle is not None and training_cycle.advance(cycle, worker_name()) and cycle.state == JobState.QUEUED:
         enqueue(advance, cycle.pk)
@@ -22,15 +24,15 @@ def advance(cycle_id: int) -> None:
 
 @shared_task
 def learn(curve_id: int) -> None:
-    """Draw a learning curve. Safe to be sent twice: the row is claimed once."""
+    """Measure a learning curve. Safe to run twice: the row is claimed once."""
     curve = LearningCurve.objects.filter(pk=curve_id).first()
     if curve is not None:
-        learning_curve.draw(curve, worker_name())
+        learning_curve.measure(curve, worker_name())
 
 
 @shared_task
 def merge(run_id: int) -> None:
-    """Write a run's merged weights. Safe to be sent twice: what is there is left alone."""
+    """Write a run's merged weights. Safe to run twice: existing weights are kept."""
     run = Run.objects.filter(pk=run_id).select_related("generator").first()
     if run is not None:
         merged_weights.merge(run)
@@ -38,16 +40,17 @@ def merge(run_id: int) -> None:
 
 @shared_task
 def sweep() -> None:
-    """Take up what lost its worker or its message: builds, cycles and learning curves."""
-    take_up_lost()
-    for curve in learning_curve.sweep():
+    """Recover lost jobs: index builds, learning curves and cycles. See `common.recovery`."""
+    for index_build in recover(IndexBuild):
+        enqueue(build, index_build.pk, queue="compute")
+    for curve in recover(LearningCurve):
         enqueue(learn, curve.pk, queue="compute")
-    for cycle in training_cycle.sweep():
+    for cycle in training_cycle.recover_lost():
         enqueue(advance, cycle.pk)
 
 
 @shared_task
 def schedule() -> None:
-    """Start the cycles that policies ask for."""
+    """Start the cycles of the policies that are due."""
     for cycle in cycle_schedule.start_due():
         enqueue(advance, cycle.pk)

@@ -1,4 +1,4 @@
-"""Pages of a project's loop: cycles, runs, and when it cycles by itself."""
+"""URLs of tuning: cycles, policy, runs, datasets, learning curves, guardrail sets, blind comparison."""
 
 from django.urls import path
 
@@ -22,10 +22,10 @@ urlpatterns = [
     path("runs/<int:pk>/merge/", training_views.merge, name="merge"),
     path("cycles/<int:pk>/", cycles_views.cycle, name="cycle"),
     path("cycles/<int:pk>/cancel/", cycles_views.cancel, name="cancel"),
-    path("learning-curves/", learning_curves_views.learning, name="learning_curves"),
-    path("learning-curves/<int:pk>/", learning_curves_views.curve, name="learning_curve"),
-    path("learning-curves/<int:pk>/points/", learning_curves_views.curve_points, name="learning_curve_points"),
-    path("learning-curves/<int:pk>/cancel/", learning_curves_views.cancel_curve, name="cancel_learning_curve"),
+    path("learning-curves/", learning_curves_views.learning_curves, name="learning_curves"),
+    path("learning-curves/<int:pk>/", learning_curves_views.learning_curve, name="learning_curve"),
+    path("learning-curves/<int:pk>/points/", learning_curves_views.learning_curve_points, name="learning_curve_points"),
+    path("learning-curves/<int:pk>/cancel/", learning_curves_views.cancel_learning_curve, name="cancel_learning_curve"),
     path("datasets/", datasets_views.datasets, name="datasets"),
     path("datasets/licence/", datasets_views.licence, name="licence"),
     path("datasets/<int:number>/", datasets_views.dataset, name="dataset"),

@@ -1,4 +1,4 @@
-"""Settled work of the small zoo: questions, the passages that answer them, and answers."""
+"""Settled work of the small zoo: queries, the grades of their passages, and answers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from retrieval.models import Passage
 from tuning.datasets import collect
 from tuning.models import Component, Cycle, Dataset, Evaluation, Run
 
-ASKED = {
+ZOO_QUERIES = {
     "Which animal sleeps and hunts at night?": ({"lion": 3, "tiger": 2, "snail": 0}, "The lion."),
     "Who swims well?": ({"tiger": 3, "shark": 2, "eagle": 0}, "A tiger swims well."),
     "What has stripes?": ({"zebra": 3, "tiger": 0}, "Every zebra has stripes."),
@@ -49,22 +49,22 @@ Settle = Callable[..., Query]
 
 
 @pytest.fixture
-def left_as_it_was() -> Iterator[None]:
-    """A training may take place in this process: afterwards signals do, and torch counts, what they did before."""
+def restored_process_state() -> Iterator[None]:
+    """Restore signal handlers, torch's threads and the logging after a training in the test's own process."""
     import torch
     from transformers.utils import logging
 
-    ends, threads, told = signal.getsignal(signal.SIGTERM), torch.get_num_threads(), logging.get_verbosity()
+    handler, threads, verbosity = signal.getsignal(signal.SIGTERM), torch.get_num_threads(), logging.get_verbosity()
     yield
-    signal.signal(signal.SIGTERM, ends)
+    signal.signal(signal.SIGTERM, handler)
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(False)
-    logging.set_verbosity(told)
+    logging.set_verbosity(verbosity)
 
 
 @pytest.fixture
 def settle(project: Project, passages: Mapping[str, Passage], alice: User) -> Settle:
-    """A function that puts one settled query into the project: its grades, its answer, its review."""
+    """A function that adds one settled query to the project: its grades, its answer, its review."""
 
     def make(text: str, grades: Mapping[str, int], answer: str = "", **fields: object) -> Query:
         number = project.queries.count() + 1
@@ -102,28 +102,32 @@ def settle(project: Project, passages: Mapping[str, Passage], alice: User) -> Se
 
 @pytest.fixture
 def settled(settle: Settle) -> list[Query]:
-    """All of ASKED, settled."""
-    return [settle(text, grades, answer) for text, (grades, answer) in ASKED.items()]
+    """All of ZOO_QUERIES, settled."""
+    return [settle(text, grades, answer) for text, (grades, answer) in ZOO_QUERIES.items()]
 
 
 @pytest.fixture
 def dataset(project: Project, release: Release, settled: list[Query]) -> Dataset:
-    return collect.collect(project)
+    return collect.build_dataset(project)
 
 
 @pytest.fixture
 def tuned(project: Project, dataset: Dataset) -> Release:
-    """Release 2, whose generator was trained on the dataset; it has written one answer."""
+    """Release 2, whose generator was trained on the dataset; it has one draft."""
     adapted = Generator.objects.create(name="adapted", base_path="x", sha256="a" * 64)
     cycle = Cycle.objects.create(project=project, dataset=dataset, state=JobState.DONE)
     Run.objects.create(
         cycle=cycle, dataset=dataset, component=Component.GENERATOR, generator=adapted, state=JobState.DONE
     )
-    found = lifecycle.next_release(project, generator=adapted)
-    Cycle.objects.filter(pk=cycle.pk).update(challenger=found)
+    candidate = lifecycle.create_candidate(project, generator=adapted)
+    Cycle.objects.filter(pk=cycle.pk).update(challenger=candidate)
     Evaluation.objects.create(
-        cycle=cycle, dataset=dataset, champion=lifecycle.serving(project), challenger=found, state=JobState.DONE
+        cycle=cycle,
+        dataset=dataset,
+        champion=lifecycle.live_release(project),
+        challenger=candidate,
+        state=JobState.DONE,
     )
-    ranking = Ranking.objects.create(query=project.queries.all()[0], release=found, build=found.build)
+    ranking = Ranking.objects.create(query=project.queries.all()[0], release=candidate, build=candidate.build)
     Draft.objects.create(ranking=ranking, text="The lion.", generator=adapted)
-    return found
+    return candidate

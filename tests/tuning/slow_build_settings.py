@@ -1,4 +1,4 @@
-"""Tandem's settings for a worker that takes its time over a build: something to be killed in."""
+"""Settings for a worker whose index build is slow, so that a test can kill it during a build."""
 
 import time
 

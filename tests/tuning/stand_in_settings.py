@@ -1,4 +1,4 @@
-"""Tandem's settings for a worker whose retriever training is the stand-in of trainer.py."""
+"""Settings for a worker whose retriever training is the stand-in of trainer.py."""
 
 from config.settings import *  # noqa: F403
 

@@ -1,8 +1,7 @@
-"""What a worker wrote of cycles, runs and decisions is read in the reader's language, on the pages and over the API."""
+"""Messages of cycles, runs and decisions are shown in the reader's language, on the pages and in the API."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,12 +13,12 @@ from django.utils import translation
 from common.jobs import JobState
 from common.messages import message
 from curation.models import Event, Project, Query, Release
-from tests.measured import challenge
+from tests.challengers import create_challenger
 from tuning import labels
 from tuning.cycles import training_cycle
-from tuning.engine.process.checkpoints import Bookmark
-from tuning.engine.process.training_loop import Course, Lesson
-from tuning.engine.process.training_process import Log
+from tuning.engine.process.training_loop import TrainingLoop, TrainingPlan
+from tuning.engine.process.training_process import MetricsLog
+from tuning.engine.process.training_state import TrainingState
 from tuning.models import Cycle, Decision, Gate, Run
 from tuning.promotion import promotion_gate
 
@@ -28,30 +27,30 @@ CHINESE = {"HTTP_ACCEPT_LANGUAGE": "zh-hans"}
 
 @pytest.fixture(autouse=True)
 def _back_to_english() -> Iterator[None]:
-    """A request leaves its language behind, in a test as in a thread of a server."""
+    """Activate English again: a request leaves its language active in the thread."""
     with translation.override("en"):
         yield
 
 
 @pytest.fixture
 def undecided(release: Release) -> Release:
-    """A measured challenger without its decision."""
-    challenger = challenge(release)
+    """An evaluated challenger without a decision."""
+    challenger = create_challenger(release)
     Decision.objects.all().delete()
     return challenger
 
 
-def test_a_decision_is_read_in_the_reader_s_language(undecided: Release) -> None:
+def test_a_decision_is_shown_in_the_reader_s_language(undecided: Release) -> None:
     evaluation = undecided.evaluations.get()
     with translation.override("zh-hans"):
         promotion_gate.decide(evaluation)
     reason = Decision.objects.get().reason
-    assert str(reason).startswith("Promoted: measurably better. nDCG@10 0.500 → 0.600 (+0.100; 95 % interval +0.020")
+    assert str(reason).startswith("Promoted: significant gain. nDCG@10 0.500 → 0.600 (+0.100; 95 % interval +0.020")
     with translation.override("zh-hans"):
-        assert str(reason).startswith("已启用：经测量更好。nDCG@10 0.500 → 0.600")
+        assert str(reason).startswith("已上线：有显著提升。nDCG@10 0.500 → 0.600")
 
 
-def test_a_declined_one_too_with_the_guard_that_fell(undecided: Release) -> None:
+def test_a_declined_one_names_the_guardrail_metric_that_fell(undecided: Release) -> None:
     evaluation = undecided.evaluations.get()
     evaluation.measures["guard:general ndcg@10"] = evaluation.measures["ndcg@10"] | {"difference": -0.05}
     evaluation.save()
@@ -59,7 +58,7 @@ def test_a_declined_one_too_with_the_guard_that_fell(undecided: Release) -> None
     decision = Decision.objects.get()
     assert "Guardrail set general: nDCG@10 fell by 0.050, more than the margin of 0.010" in decision.reason
     with translation.override("zh-hans"):
-        assert "守护集 general：nDCG@10 下降了 0.050，超过容差 0.010" in decision.reason
+        assert "护栏集 general：nDCG@10 下降了 0.050，超过容差 0.010" in decision.reason
     assert Event.objects.get(verb="release.declined").data["reason"]["code"] == "declined"
 
 
@@ -73,14 +72,14 @@ def test_a_cycle_s_reason_and_note_over_the_api(
     Cycle.objects.update(progress_note=message("searching", number=3))
     client.force_login(erin)
     english = client.get(f"/api/v1/projects/zoo/cycles/{cycle.pk}/").json()
-    assert english["reason"] == "1 settled queries teach something; a dataset needs 8"
+    assert english["reason"] == "1 resolved queries can be used; a dataset needs 8"
     assert english["progress_note"] == "searching with release 3"
     chinese = client.get(f"/api/v1/projects/zoo/cycles/{cycle.pk}/", **CHINESE).json()
-    assert chinese["reason"] == "有 1 个定论问题可供学习；数据集至少需要 8 个"
-    assert chinese["progress_note"] == "正在用版本 3 检索"
+    assert chinese["reason"] == "有 1 个已定论查询可用；数据集需要 8 个"
+    assert chinese["progress_note"] == "正在用发布版本 3 检索"
 
 
-def test_pages_read_a_run_s_notes_reasons_and_record(
+def test_pages_show_the_notes_reasons_and_record_of_a_run(
     client: Client, project: Project, undecided: Release, erin: User
 ) -> None:
     run = Run.objects.get()
@@ -91,33 +90,33 @@ def test_pages_read_a_run_s_notes_reasons_and_record(
     run.save()
     client.force_login(erin)
     english = client.get(f"/p/zoo/runs/{run.pk}/").content.decode()
-    assert "grades alone: no answer could be scored in the time" in english
-    assert "it was ended by signal 9" in english
-    assert str(Run.objects.get().progress_note) == "both encoders · a note without words"
+    assert "grades only: no answer could be scored within the time limit" in english
+    assert "The process was ended by signal 9" in english
+    assert str(Run.objects.get().progress_note) == "dual encoder · a note without words"
     chinese = client.get(f"/p/zoo/runs/{run.pk}/", **CHINESE).content.decode()
-    assert "仅用评分：时间内没有答案得到打分" in chinese and "被信号 9 终止" in chinese
+    assert "仅用等级：时限内没有答案得到打分" in chinese and "进程被信号 9 终止" in chinese
 
 
 @pytest.mark.parametrize(
     ("choice", "english", "chinese"),
     [
-        ("both", "both encoders", "两侧编码器"),
-        ("no reranker", "no reranker", "不用重排器"),
-        ("reranker, step 5", "the reranker: the weights after step 5", "重排器：第 5 步之后的权重"),
+        ("both", "dual encoder", "双编码器"),
+        ("no reranker", "no reranker", "不使用重排序器"),
+        ("reranker, step 5", "reranker: the weights after step 5", "重排序器：第 5 步之后的权重"),
         (
             "sft: step 3; dpo: step 0",
-            "the answers: the weights after step 3 · the preferences: the weights it began with",
-            "答案：第 3 步之后的权重 · 偏好：开始时的权重",
+            "supervised fine-tuning: the weights after step 3 · preference tuning (DPO): the initial weights",
+            "监督微调：第 3 步之后的权重 · 偏好微调（DPO）：初始权重",
         ),
         (
             "sft: step 8, the last: there is no dev split to choose by",
-            "the answers: the weights after step 8, the last: there was no dev split to choose by",
-            "答案：最后一步（第 8 步）之后的权重；没有开发集可供选择",
+            "supervised fine-tuning: the weights after step 8, the last: there is no dev split to choose by",
+            "监督微调：最后一步（第 8 步）之后的权重；没有开发集可供选择",
         ),
-        ("a road of tomorrow", "a road of tomorrow", "a road of tomorrow"),
+        ("a strategy of tomorrow", "a strategy of tomorrow", "a strategy of tomorrow"),
     ],
 )
-def test_the_run_page_says_what_dev_chose(
+def test_the_run_page_shows_what_dev_selected(
     client: Client, undecided: Release, erin: User, choice: str, english: str, chinese: str
 ) -> None:
     run = Run.objects.get()
@@ -129,21 +128,21 @@ def test_the_run_page_says_what_dev_chose(
     assert f"<dd>{chinese}</dd>" in client.get(path, **CHINESE).content.decode()
 
 
-def test_what_dev_chose_is_read_as_a_course_names_it(tmp_path: Path) -> None:
+def test_the_choice_of_a_training_loop_is_readable(tmp_path: Path) -> None:
     from torch.nn import Linear
 
-    def choice(look: Callable[[], tuple[float, dict[str, float]]] | None) -> str:
-        lesson = Lesson("sft", steps=0, lr=0.1, batches=lambda: iter([0]), gradients=lambda batch: 0.0, look=look)
-        mark = Bookmark(tmp_path / "mark", str(look))
-        course = Course(Linear(1, 1), lesson, Log(tmp_path / "log"), mark, math.inf)
-        course.run()
-        return labels.chosen(f"sft: {course.choice}")
+    def choice(evaluate: Callable[[], tuple[float, dict[str, float]]] | None) -> str:
+        plan = TrainingPlan("sft", 0, 0.1, lambda: iter([0]), lambda batch: 0.0, evaluate)
+        saved_state = TrainingState(tmp_path / "sft.state", str(evaluate))
+        loop = TrainingLoop(Linear(1, 1), plan, MetricsLog(tmp_path / "log"), saved_state)
+        loop.run()
+        return labels.choice_label(f"sft: {loop.choice}")
 
-    assert choice(lambda: (0.5, {})) == "the answers: the weights it began with"
-    assert choice(None).endswith("step 0, the last: there was no dev split to choose by")
+    assert choice(lambda: (0.5, {})) == "supervised fine-tuning: the initial weights"
+    assert choice(None).endswith("step 0, the last: there is no dev split to choose by")
 
 
-def test_what_was_written_in_words_still_reads(client: Client, undecided: Release, erin: User) -> None:
+def test_messages_that_were_stored_as_text_are_shown_unchanged(client: Client, undecided: Release, erin: User) -> None:
     evaluation = undecided.evaluations.get()
     Decision.objects.create(evaluation=evaluation, promoted=False, reason="Declined: too dear.")
     Cycle.objects.update(reason="cancelled by erin", progress_note="comparing queries")
@@ -154,7 +153,7 @@ def test_what_was_written_in_words_still_reads(client: Client, undecided: Releas
     assert (answer["reason"], answer["progress_note"]) == ("cancelled by erin", "comparing queries")
 
 
-def test_measured_only_needs_no_measure(undecided: Release) -> None:
+def test_measure_only_needs_no_measure(undecided: Release) -> None:
     evaluation = undecided.evaluations.get()
     evaluation.measures = {}
     evaluation.save()

@@ -1,4 +1,4 @@
-"""Cycles of the loop: start one and follow it; the curves of its trainings."""
+"""API of the training cycles: start a cycle and follow it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from rest_framework.response import Response
 from common.jobs import enqueue
 from curation.core.api import ProjectMixin
 from curation.models import Membership
-from tuning import tasks
 from tuning.cycles import training_cycle
 from tuning.models import COMPONENTS, Cycle, Gate
 from tuning.training import training_runs
@@ -31,12 +30,14 @@ class StartSerializer(serializers.Serializer[Cycle]):
     gate = serializers.ChoiceField(choices=Gate.choices, required=False, default=Gate.AUTO)
     seed = serializers.IntegerField(min_value=0, required=False, default=0)
     reranker = serializers.BooleanField(
-        required=False, default=False, help_text="Train one after the retriever; it stays only where it pays."
+        required=False,
+        default=False,
+        help_text="Train a reranker too. Kept only if its gain is significant and its latency within the limit.",
     )
 
 
 class Cycles(ProjectMixin, generics.ListAPIView[Cycle]):
-    """The cycles of the loop, newest first; start one (engineers)."""
+    """The training cycles of the project, newest first; start one (engineers)."""
 
     role = Membership.Role.ENGINEER
     serializer_class = CycleSerializer
@@ -49,16 +50,16 @@ class Cycles(ProjectMixin, generics.ListAPIView[Cycle]):
     def post(self, request: Request, slug: str) -> Response:
         """Start a cycle; 409 while another is unfinished."""
         project = self.project()
-        wanted = StartSerializer(data=request.data)
-        wanted.is_valid(raise_exception=True)
-        given = dict(wanted.validated_data)
-        settings = training_runs.with_reranker({}, given.pop("reranker"))
-        cycle = training_cycle.start(project, settings=settings, **given)
-        enqueue(tasks.advance, cycle.pk)
+        form = StartSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        arguments = dict(form.validated_data)
+        settings = training_runs.with_reranker({}, arguments.pop("reranker"))
+        cycle = training_cycle.start(project, settings=settings, **arguments)
+        enqueue("tuning.tasks.advance", cycle.pk)
         return Response(CycleSerializer(cycle).data, status=status.HTTP_201_CREATED)
 
 
-class OneTurn(ProjectMixin, generics.RetrieveAPIView[Cycle]):
+class CycleDetail(ProjectMixin, generics.RetrieveAPIView[Cycle]):
     """One cycle: its step, its progress and, when it failed, the reason."""
 
     role = Membership.Role.ENGINEER

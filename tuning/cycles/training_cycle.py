@@ -1,19 +1,15 @@
-"""One cycle of the loop: collect → train → index → evaluate → decide, one step at a time.
+"""Training cycle: collect → train → index → rerank → evaluate → decide, one step at a time.
 
-Celery and the foreground command call the same `advance`. A step that was half done when its worker died is done
-again by the next one and finds what is finished already, so that nothing is trained, built or decided twice.
+The worker and the `loop` command call the same `advance`. When a worker dies in a step, the next worker repeats the
+step and finds what is finished already, so nothing is trained, built or decided twice.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import timedelta
 
-from django.conf import settings as django_settings
 from django.db import IntegrityError, transaction
-from django.db.models import Q
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from common.artifacts import Damaged
@@ -35,17 +31,17 @@ from tuning.training import training_runs
 
 Progress = Callable[[int, int, StrOrMessage], None]
 
-# What ends a cycle with a reason a curator could read, rather than with a traceback.
+# Errors that fail a cycle with their message as its reason; any other error is logged with its traceback too.
 REASONS: tuple[type[Exception], ...] = (
-    collect.TooLittle,
-    training_runs.CannotTrain,
-    candidate.CannotBuild,
-    compare.CannotMeasure,
+    collect.NotEnoughData,
+    training_runs.RunError,
+    candidate.CandidateError,
+    compare.EvaluationError,
     search.CannotSearch,
-    lifecycle.NotServable,
+    lifecycle.CannotGoLive,
     ApiError,
     NoGenerator,
-    lifecycle.NothingServes,
+    lifecycle.NoLiveRelease,
     NoEncoder,
     Damaged,
 )
@@ -63,7 +59,7 @@ def start(
     seed: int = 0,
     settings: dict[str, object] | None = None,
 ) -> Cycle:
-    """A queued cycle at its first step. Raises CycleInProgress while another is unfinished."""
+    """Create a queued cycle at its first step. Raises CycleInProgress while another cycle is unfinished."""
     try:
         with transaction.atomic():
             return Cycle.objects.create(project=project, only=only, gate=gate, seed=seed, settings=settings or {})
@@ -71,39 +67,39 @@ def start(
         raise CycleInProgress(_("%(project)s already has an unfinished cycle") % {"project": project}) from error
 
 
-def left_behind(project: Project) -> Cycle | None:
-    """The project's cycle whose worker is no more, queued again at its step; none when somebody may be at it."""
+def requeue_orphan(project: Project) -> Cycle | None:
+    """Queue the project's cycle again if its worker was lost, and return it; None while its worker may be alive."""
     cycle: Cycle
     for cycle in Cycle.objects.running().filter(project=project):
-        silent = Cycle.objects.stale().filter(pk=cycle.pk).exists()
-        if (silent or worker_has_exited(cycle.worker)) and cycle.requeue(message("taken_up_again")):
+        is_stale = Cycle.objects.stale().filter(pk=cycle.pk).exists()
+        if (is_stale or worker_has_exited(cycle.worker)) and cycle.requeue(message("taken_up_again")):
             return cycle
     return None
 
 
 def advance(cycle: Cycle, worker: str, on_progress: Progress | None = None) -> bool:
-    """Do the step the cycle stands at; true when it was ours to do, whatever came of it.
+    """Do the current step of the cycle; false when another worker has claimed it.
 
-    Afterwards the cycle is queued at its next step, done, or failed with its reason. A claim lost on the way
-    (cancelled, or taken up by another after a silence) leaves the rows to whoever has them now.
+    Afterwards the cycle is queued at its next step, done, or failed with its reason. When the claim is lost on the
+    way (the cycle was cancelled, or another worker took it over), the rows are left to their present worker.
     """
     if not cycle.claim(worker):
         return False
     step = Cycle.Step(cycle.step)
     with run_job(cycle, REASONS) as heartbeat:
-        _take_up(cycle)
-        _DOING[step](cycle, worker, _heard(cycle, heartbeat, on_progress))
+        _requeue_interrupted_jobs(cycle)
+        _STEP_FUNCTIONS[step](cycle, worker, _progress_reporter(cycle, heartbeat, on_progress))
     cycle.refresh_from_db()
     return True
 
 
 def cancel(cycle: Cycle, reason: StrOrMessage = "") -> bool:
-    """Stop the cycle and what runs for it; its worker learns it from the next heartbeat."""
+    """Cancel the cycle with its run and its evaluation; the worker notices at its next heartbeat."""
     with transaction.atomic():
-        stopped = cycle.cancel(reason)
-        for row in _parts(cycle):
-            row.cancel(reason)
-    return stopped
+        was_cancelled = cycle.cancel(reason)
+        for job in _unfinished_jobs(cycle):
+            job.cancel(reason)
+    return was_cancelled
 
 
 def recover_lost() -> list[Cycle]:
@@ -111,75 +107,86 @@ def recover_lost() -> list[Cycle]:
 
     See `recover`. A cycle that fails here fails its unfinished runs and evaluations too.
     """
-    return recover(Cycle, reason=lambda cycle: message("silent_at", step=cycle.step), on_failure=_fail_parts)
+    return recover(Cycle, reason=lambda cycle: message("silent_at", step=cycle.step), on_failure=_fail_jobs)
 
 
-def _fail_parts(cycle: Cycle) -> None:
-    for row in _parts(cycle):
-        row.fail(cycle.reason)
+def _fail_jobs(cycle: Cycle) -> None:
+    for job in _unfinished_jobs(cycle):
+        job.fail(cycle.reason)
 
 
-def _parts(cycle: Cycle) -> list[Run | Evaluation]:
-    """The unfinished rows that work for the cycle."""
+def _unfinished_jobs(cycle: Cycle) -> list[Run | Evaluation]:
+    """Return the unfinished runs and evaluations of the cycle."""
     return [*Run.objects.unfinished().filter(cycle=cycle), *Evaluation.objects.unfinished().filter(cycle=cycle)]
 
 
-def _take_up(cycle: Cycle) -> None:
-    """Queue again what an earlier holder of the cycle left running: only the cycle's holder works on its parts."""
-    for row in _parts(cycle):
-        if row.state != JobState.RUNNING:
+def _requeue_interrupted_jobs(cycle: Cycle) -> None:
+    """Queue the jobs again that an earlier worker of the cycle left running: only the cycle's worker does them."""
+    for job in _unfinished_jobs(cycle):
+        if job.state != JobState.RUNNING:
             continue
-        if isinstance(row, Run):
-            training_runs.stop_stray(row)
-        if not row.requeue(message("taken_up_again")) and row.state == JobState.FAILED:
-            raise training_runs.CannotTrain(message("lost_too_often", row=str(row)))
+        if isinstance(job, Run):
+            training_runs.kill_orphan_process(job)
+        if not job.requeue(message("taken_up_again")) and job.state == JobState.FAILED:
+            raise training_runs.RunError(message("lost_too_often", row=str(job)))
 
 
-def _heard(cycle: Cycle, heartbeat: Heartbeat, on_progress: Progress | None) -> Progress:
-    """Progress into the cycle's row once a second, and to whoever watches; ends the work when the claim is lost."""
-    last = 0.0
+def _progress_reporter(cycle: Cycle, heartbeat: Heartbeat, on_progress: Progress | None) -> Progress:
+    """Return a function that stores the progress once a second and passes it on; it raises when the claim is lost."""
+    stored_at = 0.0
 
     def report(done: int, total: int, note: StrOrMessage = "") -> None:
-        nonlocal last
+        nonlocal stored_at
         heartbeat.check()
         if on_progress:
             on_progress(done, total, note)
-        if done >= total or time.monotonic() - last > 1:
-            last = time.monotonic()
+        if done >= total or time.monotonic() - stored_at > 1:
+            stored_at = time.monotonic()
             cycle.record_heartbeat(done, total, note)
 
     return report
 
 
 def _collect(cycle: Cycle, worker: str, on_progress: Progress) -> None:
-    cycle.move_on(dataset=collect.collect(cycle.project, cycle.seed, on_progress))
+    cycle.move_on(dataset=collect.build_dataset(cycle.project, cycle.seed, on_progress))
 
 
 def _train(cycle: Cycle, worker: str, on_progress: Progress) -> None:
-    for run in training_runs.prepare(cycle):
+    for run in training_runs.get_or_create_runs(cycle):
         training_runs.train(run, worker, on_progress)
     cycle.move_on()
 
 
 def _index(cycle: Cycle, worker: str, on_progress: Progress) -> None:
-    cycle.move_on(challenger=candidate.challenger(cycle, worker, on_progress))
+    """Build the index. Without a reranker to train, the candidate is complete, and the next step is skipped."""
+    if candidate.trains_reranker(cycle):
+        candidate.build_index(cycle, worker, on_progress)
+        cycle.move_on()
+    else:
+        release = candidate.get_or_create_candidate(cycle, worker, on_progress)
+        cycle.move_on(Cycle.Step.EVALUATE, challenger=release)
+
+
+def _rerank(cycle: Cycle, worker: str, on_progress: Progress) -> None:
+    cycle.move_on(challenger=candidate.get_or_create_candidate(cycle, worker, on_progress))
 
 
 def _evaluate(cycle: Cycle, worker: str, on_progress: Progress) -> None:
-    compare.evaluate(compare.prepare(cycle), worker, on_progress)
+    compare.evaluate(compare.get_or_create_evaluation(cycle), worker, on_progress)
     cycle.move_on()
 
 
 def _decide(cycle: Cycle, worker: str, on_progress: Progress) -> None:
     decision = promotion_gate.decide(cycle.evaluation, cycle.gate)
-    candidate.tidy(cycle.project)
+    candidate.retire_old_builds(cycle.project)
     cycle.finish(decision.reason)
 
 
-_DOING: dict[Cycle.Step, Callable[[Cycle, str, Progress], None]] = {
+_STEP_FUNCTIONS: dict[Cycle.Step, Callable[[Cycle, str, Progress], None]] = {
     Cycle.Step.COLLECT: _collect,
     Cycle.Step.TRAIN: _train,
     Cycle.Step.INDEX: _index,
+    Cycle.Step.RERANK: _rerank,
     Cycle.Step.EVALUATE: _evaluate,
     Cycle.Step.DECIDE: _decide,
 }

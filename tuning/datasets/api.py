@@ -1,6 +1,8 @@
-"""Datasets: what the machine learned from, with hash and card, and what is new in one since another."""
+"""API of the datasets: hash, card and difference of each, and the lineage of judgements, releases and answers."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from django.db.models import QuerySet
 from django.http import Http404
@@ -40,13 +42,13 @@ class DatasetSerializer(serializers.ModelSerializer[Dataset]):
         fields = ["number", "sha256", "seed", "counts", "created_at"]
 
 
-class WorkedSerializer(serializers.Serializer[tuple[str, int]]):
+class AnnotatorSerializer(serializers.Serializer[tuple[str, int]]):
     curator = serializers.CharField()
     judgements = serializers.IntegerField()
 
 
-class WholeDatasetSerializer(DatasetSerializer):
-    """A dataset with who is behind it and what became of it; `card` is Markdown, in English as it travels."""
+class DatasetDetailSerializer(DatasetSerializer):
+    """A dataset with its annotators and its use; `card` is Markdown in English."""
 
     people = serializers.SerializerMethodField()
     reviewers = serializers.SerializerMethodField()
@@ -57,9 +59,9 @@ class WholeDatasetSerializer(DatasetSerializer):
     class Meta(DatasetSerializer.Meta):
         fields = [*DatasetSerializer.Meta.fields, "people", "reviewers", "runs", "releases", "card"]
 
-    @extend_schema_field(WorkedSerializer(many=True))
+    @extend_schema_field(AnnotatorSerializer(many=True))
     def get_people(self, dataset: Dataset) -> object:
-        return [{"curator": name, "judgements": count} for name, count in dataset_card.people(dataset)]
+        return [{"curator": name, "judgements": count} for name, count in dataset_card.annotators(dataset)]
 
     def get_reviewers(self, dataset: Dataset) -> list[str]:
         return dataset_card.reviewers(dataset)
@@ -73,38 +75,40 @@ class WholeDatasetSerializer(DatasetSerializer):
         return NumberedReleaseSerializer(dataset_card.releases(dataset), many=True).data
 
     def get_card(self, dataset: Dataset) -> str:
-        return dataset_card.card(dataset)
+        return dataset_card.render_card(dataset)
 
 
 class SinceSerializer(serializers.Serializer[Dataset]):
-    since = serializers.IntegerField(min_value=1, required=False, help_text="A dataset's number; else the one before.")
+    since = serializers.IntegerField(
+        min_value=1, required=False, help_text="A dataset's number; default: the dataset before."
+    )
 
 
-class FrozenSerializer(serializers.Serializer[Dataset]):
+class DatasetIdSerializer(serializers.Serializer[Dataset]):
     number = serializers.IntegerField()
     sha256 = serializers.CharField()
 
 
-class ChangedSerializer(serializers.Serializer[diff.Changed]):
+class ChangedQuerySerializer(serializers.Serializer[diff.ChangedQuery]):
     query = serializers.CharField()
     what = serializers.ListField(child=serializers.ChoiceField(choices=diff.ASPECTS))
 
 
-class JudgementsSerializer(serializers.Serializer[diff.Difference]):
+class JudgementCountsSerializer(serializers.Serializer[diff.Difference]):
     added = serializers.IntegerField(help_text="Only in the new one.")
     removed = serializers.IntegerField(help_text="Only in the old one.")
 
 
-class DifferenceSerializer(serializers.Serializer[diff.Difference]):
-    """What became of `old` in `new`, by the ids of queries."""
+class DifferenceSerializer(serializers.Serializer[dict[str, Any]]):
+    """The queries that were added, removed or changed from `old` to `new`, by id."""
 
-    old = FrozenSerializer()
-    new = FrozenSerializer()
+    old = DatasetIdSerializer()
+    new = DatasetIdSerializer()
     added = serializers.ListField(child=serializers.CharField())
     removed = serializers.ListField(child=serializers.CharField())
-    changed = ChangedSerializer(many=True)
+    changed = ChangedQuerySerializer(many=True)
     same = serializers.IntegerField()
-    judgements = JudgementsSerializer()
+    judgements = JudgementCountsSerializer()
 
 
 class Datasets(ProjectMixin, generics.ListAPIView[Dataset]):
@@ -118,11 +122,11 @@ class Datasets(ProjectMixin, generics.ListAPIView[Dataset]):
         return self.project().datasets.order_by("-number")
 
 
-class OneDataset(ProjectMixin, generics.RetrieveAPIView[Dataset]):
-    """One dataset: its hash, its card, the people behind it, what it trained."""
+class DatasetDetail(ProjectMixin, generics.RetrieveAPIView[Dataset]):
+    """One dataset: its hash, its card, its annotators, the runs and releases that use it."""
 
     role = Membership.Role.ENGINEER
-    serializer_class = WholeDatasetSerializer
+    serializer_class = DatasetDetailSerializer
     queryset = Dataset.objects.none()
     lookup_field = "number"
 
@@ -130,8 +134,8 @@ class OneDataset(ProjectMixin, generics.RetrieveAPIView[Dataset]):
         return self.project().datasets.select_related("project__corpus")
 
 
-class DatasetChanges(ProjectMixin, generics.GenericAPIView[Dataset]):
-    """What is new in a dataset since the one before it, or since the one that `since` names."""
+class DatasetChanges(ProjectMixin, generics.GenericAPIView[Any]):
+    """Differences of a dataset from the one before it, or from the one that `since` names."""
 
     role = Membership.Role.ENGINEER
     serializer_class = DifferenceSerializer
@@ -140,16 +144,16 @@ class DatasetChanges(ProjectMixin, generics.GenericAPIView[Dataset]):
 
     @extend_schema(parameters=[SinceSerializer], responses=DifferenceSerializer)
     def get(self, request: Request, slug: str, number: int) -> Response:
-        """404 for the first dataset, 409 when the files of either are not what was frozen."""
+        """404 for the first dataset, 409 when the files of either dataset have changed."""
         datasets = self.project().datasets.order_by("-number")
         new = get_object_or_404(datasets, number=number)
-        wanted = SinceSerializer(data=request.query_params)
-        wanted.is_valid(raise_exception=True)
-        since = wanted.validated_data.get("since")
+        parameters = SinceSerializer(data=request.query_params)
+        parameters.is_valid(raise_exception=True)
+        since = parameters.validated_data.get("since")
         old = datasets.filter(number=since).first() if since else datasets.filter(number__lt=number).first()
         if old is None:
-            raise Http404(_("There is no such dataset to compare with."))
-        return Response(DifferenceSerializer(diff.differ(old, new).as_json()).data)
+            raise Http404(_("There is no dataset to compare with."))
+        return Response(DifferenceSerializer(diff.compare_datasets(old, new).as_json()).data)
 
 
 class JudgementSerializer(serializers.ModelSerializer[Judgement]):
@@ -162,8 +166,8 @@ class JudgementSerializer(serializers.ModelSerializer[Judgement]):
         fields = ["id", "query", "passage", "curator", "grade", "changed_at", "withdrawn_at"]
 
 
-class RowSerializer(serializers.ModelSerializer[DatasetQuery]):
-    """One dataset that the judgement is in, and on which side of its split."""
+class DatasetRowSerializer(serializers.ModelSerializer[DatasetQuery]):
+    """One dataset that the judgement is in, and its split there."""
 
     dataset = serializers.IntegerField(source="dataset.number")
     sha256 = serializers.CharField(source="dataset.sha256")
@@ -173,33 +177,33 @@ class RowSerializer(serializers.ModelSerializer[DatasetQuery]):
         fields = ["dataset", "sha256", "split"]
 
 
-class ShapedSerializer(serializers.Serializer[lineage.Shaped]):
-    rows = RowSerializer(many=True, help_text="Newest dataset first.")
-    runs = RunSerializer(many=True, help_text="Those whose weights it took part in.")
-    releases = NumberedReleaseSerializer(many=True, help_text="Those that serve, or served, with these weights.")
-    measured = NumberedReleaseSerializer(many=True, help_text="Measured on its query, and not trained with it.")
-    answers = serializers.IntegerField(help_text="Drafts that these releases have written.")
+class UsageSerializer(serializers.Serializer[lineage.JudgementUsage]):
+    rows = DatasetRowSerializer(many=True, help_text="Newest dataset first.")
+    runs = RunSerializer(many=True, help_text="Runs that were trained with it.")
+    releases = NumberedReleaseSerializer(many=True, help_text="Releases with the weights of these runs.")
+    measured = NumberedReleaseSerializer(many=True, help_text="Evaluated on its query, and not trained with it.")
+    answers = serializers.IntegerField(help_text="Drafts that these releases generated.")
 
 
 class JudgementLineageSerializer(JudgementSerializer):
-    shaped = serializers.SerializerMethodField()
+    used_in = serializers.SerializerMethodField()
 
     class Meta(JudgementSerializer.Meta):
-        fields = [*JudgementSerializer.Meta.fields, "shaped"]
+        fields = [*JudgementSerializer.Meta.fields, "used_in"]
 
-    @extend_schema_field(ShapedSerializer)
-    def get_shaped(self, judgement: Judgement) -> object:
-        return ShapedSerializer(lineage.shaped(judgement)).data
+    @extend_schema_field(UsageSerializer)
+    def get_used_in(self, judgement: Judgement) -> object:
+        return UsageSerializer(lineage.usage_of(judgement)).data
 
 
-class OriginSerializer(serializers.Serializer[lineage.Origin]):
+class OriginSerializer(serializers.Serializer[lineage.ReleaseOrigin]):
     release = serializers.IntegerField(source="release.number")
-    runs = RunSerializer(many=True, help_text="The trainings that gave its weights; none of a base.")
+    runs = RunSerializer(many=True, help_text="Runs that trained its weights; none for a base release.")
     datasets = serializers.SerializerMethodField()
-    judgements = serializers.IntegerField(help_text="How many are behind it.")
+    judgements = serializers.IntegerField(help_text="Number of judgements it was trained with.")
 
     @extend_schema_field(serializers.ListField(child=serializers.IntegerField()))
-    def get_datasets(self, origin: lineage.Origin) -> list[int]:
+    def get_datasets(self, origin: lineage.ReleaseOrigin) -> list[int]:
         return [dataset.number for dataset in origin.datasets]
 
 
@@ -214,36 +218,36 @@ class AnswerLineageSerializer(serializers.ModelSerializer[Draft]):
 
     @extend_schema_field(OriginSerializer(allow_null=True))
     def get_origin(self, draft: Draft) -> object:
-        """Null for an answer that came from a file: no release wrote it."""
+        """Null for an answer that was imported: no release generated it."""
         release = draft.ranking.release
-        return OriginSerializer(lineage.origin(release)).data if release else None
+        return OriginSerializer(lineage.origin_of(release)).data if release else None
 
 
 class JudgementLineage(ProjectMixin, generics.RetrieveAPIView[Judgement]):
-    """What a judgement shaped: one's own, or anybody's for a reviewer."""
+    """The datasets, runs and releases that used a judgement. Reviewers read all judgements, others their own."""
 
     serializer_class = JudgementLineageSerializer
     queryset = Judgement.objects.none()
 
     def get_queryset(self) -> QuerySet[Judgement]:
-        return lineage.readable_by(self.membership()).select_related("query", "passage", "curator")
+        return lineage.readable_judgements(self.membership()).select_related("query", "passage", "curator")
 
 
-class ReleaseLineage(ProjectMixin, generics.RetrieveAPIView[Release]):
-    """The trainings and the datasets behind a release."""
+class ReleaseLineage(ProjectMixin, generics.RetrieveAPIView[Any]):
+    """The runs and datasets that a release was made from."""
 
     role = Membership.Role.ENGINEER
     serializer_class = OriginSerializer
     queryset = Release.objects.none()
     lookup_field = "number"
 
-    def get_object(self) -> lineage.Origin:  # type: ignore[override]
+    def get_object(self) -> lineage.ReleaseOrigin:
         releases = self.project().releases.select_related("build")
-        return lineage.origin(get_object_or_404(releases, number=self.kwargs["number"]))
+        return lineage.origin_of(get_object_or_404(releases, number=self.kwargs["number"]))
 
 
 class ReleaseJudgements(ProjectMixin, generics.ListAPIView[Judgement]):
-    """The judgements behind a release, newest first."""
+    """The judgements that a release was trained with, newest first."""
 
     role = Membership.Role.ENGINEER
     serializer_class = JudgementSerializer
@@ -251,11 +255,11 @@ class ReleaseJudgements(ProjectMixin, generics.ListAPIView[Judgement]):
 
     def get_queryset(self) -> QuerySet[Judgement]:
         release = get_object_or_404(self.project().releases.select_related("build"), number=self.kwargs["number"])
-        return lineage.behind(release).select_related("query", "passage", "curator")
+        return lineage.training_judgements(release).select_related("query", "passage", "curator")
 
 
-class AnswerLineage(ProjectMixin, generics.RetrieveAPIView[Draft]):
-    """What is behind the newest answer that was drafted for a query; 404 while it has none."""
+class AnswerLineage(ProjectMixin, generics.RetrieveAPIView[Any]):
+    """Origin of the newest draft of a query; 404 while it has none."""
 
     role = Membership.Role.ENGINEER
     serializer_class = AnswerLineageSerializer
@@ -263,5 +267,5 @@ class AnswerLineage(ProjectMixin, generics.RetrieveAPIView[Draft]):
 
     def get_object(self) -> Draft:
         drafts = Draft.objects.filter(ranking__query__project=self.project(), ranking__query=self.kwargs["pk"])
-        found = drafts.select_related("ranking__query", "ranking__release__build", "generator").order_by("-ranking")
-        return get_object_or_404(found[:1])
+        newest = drafts.select_related("ranking__query", "ranking__release__build", "generator").order_by("-ranking")
+        return get_object_or_404(newest[:1])

@@ -1,6 +1,6 @@
-"""Settled work → a frozen dataset: one folder, one hash, and a row for every query that leads back to its judgements.
+"""Build a dataset from settled work: one folder, one hash, and a row for each query that leads to its judgements.
 
-The folder holds everything a training needs, so a run can be repeated on another machine with these files alone.
+The folder holds everything that a training needs, so a run can be repeated on another machine with these files alone.
 """
 
 from __future__ import annotations
@@ -8,11 +8,9 @@ from __future__ import annotations
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Max, Prefetch
@@ -21,11 +19,8 @@ from common import artifacts
 from common.messages import StrOrMessage, message
 from curation.engine.statistics import relevance
 from curation.models import Answer, Judgement, Project, Query, Review, SettledGrade
-from curation.queries import query_vectors
-from retrieval.engine.encoders.bi_encoder import TextEncoder
-from retrieval.index import index_builds
-from retrieval.models import Encoder, Passage
-from tuning.engine.data import clusters
+from retrieval.models import Passage
+from tuning.datasets.split import split_rows
 from tuning.engine.data.examples import (
     DEV,
     TEST,
@@ -38,54 +33,54 @@ from tuning.engine.data.examples import (
 )
 from tuning.models import Dataset, DatasetQuery
 
-LEAST_QUERIES = 8
+MIN_QUERIES = 8
 ROWS, PASSAGES, CARD = "rows.jsonl", "passages.jsonl", "README.md"
 _BATCH = 2000
 
 Progress = Callable[[int, int, StrOrMessage], None]
 
 
-class TooLittle(Exception):
-    """Not enough settled work to learn from and to measure on."""
+class NotEnoughData(Exception):
+    """There is not enough settled work to train and to evaluate on."""
 
 
-def collect(project: Project, seed: int = 0, on_progress: Progress | None = None) -> Dataset:
-    """The settled work of the project as a dataset; the row there already is when nothing has changed.
+def build_dataset(project: Project, seed: int = 0, on_progress: Progress | None = None) -> Dataset:
+    """Build a dataset from the settled work of the project; return the existing one when nothing has changed.
 
-    Raises TooLittle with fewer than LEAST_QUERIES queries that teach something, and NothingServes for a
-    project without a release: its first one tells which queries are paraphrases.
+    Raises NotEnoughData with fewer than MIN_QUERIES queries that give a row, and NoLiveRelease for a project without
+    a release: the encoder of its first release finds the paraphrases.
     """
-    settled = list(_settled(project))
-    rows = [row for query in settled if (row := _row(query)) is not None]
-    if len(rows) < LEAST_QUERIES:
-        raise TooLittle(message("too_little", n=len(rows), least=LEAST_QUERIES))
-    held_out = {str(query.pk) for query in settled if query.is_evaluation}
-    rows = _split(rows, _vectors(project, rows, on_progress), held_out, seed)
+    queries = list(_settled_queries(project))
+    rows = [row for query in queries if (row := _judged_query(query)) is not None]
+    if len(rows) < MIN_QUERIES:
+        raise NotEnoughData(message("too_little", n=len(rows), least=MIN_QUERIES))
+    held_out = {str(query.pk) for query in queries if query.is_evaluation}
+    rows = split_rows(project, rows, held_out, seed, on_progress)
     if not any(row.split == TRAIN for row in rows):
-        raise TooLittle(message("too_alike"))
-    return _freeze(project, seed, rows, settled)
+        raise NotEnoughData(message("too_alike"))
+    return _freeze(project, seed, rows, queries)
 
 
-def folder(dataset: Dataset) -> Path:
-    """Where the dataset's files are."""
+def dataset_folder(dataset: Dataset) -> Path:
+    """Return the folder of the dataset's files."""
     return Path(settings.DATA_DIR) / dataset.path
 
 
-def rows(dataset: Dataset, split: str | None = None) -> list[JudgedQuery]:
-    """The dataset's queries, of one split or of all. Raises Damaged when its files are not what was frozen."""
-    artifacts.verify(folder(dataset), dataset.sha256)
-    return read_queries(folder(dataset) / ROWS, split)
+def read_rows(dataset: Dataset, split: str | None = None) -> list[JudgedQuery]:
+    """Read the dataset's rows, of one split or of all. Raises Damaged when the files have changed."""
+    artifacts.verify(dataset_folder(dataset), dataset.sha256)
+    return read_queries(dataset_folder(dataset) / ROWS, split)
 
 
 def settled_rows(project: Project) -> Iterator[JudgedQuery]:
-    """What people decided, oldest query first, as it stands now: without clusters and splits."""
-    return (row for query in _settled(project) if (row := _row(query)) is not None)
+    """Return the settled work of the project as it is now, oldest query first, without clusters and splits."""
+    return (row for query in _settled_queries(project) if (row := _judged_query(query)) is not None)
 
 
-def _settled(project: Project) -> Iterable[Query]:
-    """Settled queries, oldest first, with everything a row is made of."""
+def _settled_queries(project: Project) -> Iterable[Query]:
+    """Return the settled queries, oldest first, with all that a row needs."""
     grades = SettledGrade.objects.order_by("passage_id").select_related("passage").defer("passage__text")
-    reviews = Review.objects.current().prefetch_related(Prefetch("grades", grades, to_attr="given"))
+    reviews = Review.objects.current().prefetch_related(Prefetch("grades", grades, to_attr="all_grades"))
     answers = Answer.objects.select_related("draft").order_by("pk")
     return (
         project.queries.settled()
@@ -95,20 +90,20 @@ def _settled(project: Project) -> Iterable[Query]:
     )
 
 
-def _row(query: Query) -> JudgedQuery | None:
-    """What people decided about the query; None when it teaches nothing.
+def _judged_query(query: Query) -> JudgedQuery | None:
+    """Return the decisions on the query as a row; None when nothing can be learned from them.
 
-    Grades of retired passages are left out: the text they were given for is no longer searched. An answer goes
-    with the passages it rested on; see `_has_expired`.
+    Grades of retired passages are left out: nobody can search the text that they were given for. A stale answer is
+    left out too; see `_is_answer_stale`.
     """
     review = next(iter(query.current), None)  # type: ignore[attr-defined]
     if review is None:
         return None
-    kept = [settled for settled in review.given if settled.passage.retired_at is None]
-    lapsed = [settled for settled in review.given if settled.passage.retired_at is not None]
-    is_open = _has_expired(kept, lapsed)
-    answer, is_unanswerable = ("", False) if is_open else (review.answer, review.is_unanswerable)
-    if not (kept or answer or is_unanswerable):
+    grades = [settled for settled in review.all_grades if settled.passage.retired_at is None]
+    retired = [settled for settled in review.all_grades if settled.passage.retired_at is not None]
+    is_stale = _is_answer_stale(grades, retired)
+    answer, is_unanswerable = ("", False) if is_stale else (review.answer, review.is_unanswerable)
+    if not (grades or answer or is_unanswerable):
         return None
     answers = list(query.answers.all())
     cited = {str(entry["passage"]) for answer in answers for entry in answer.citations if entry.get("passage")}
@@ -116,88 +111,60 @@ def _row(query: Query) -> JudgedQuery | None:
     return JudgedQuery(
         query_id=str(query.pk),
         text=query.text,
-        grades={str(settled.passage_id): settled.grade for settled in kept},
-        reliability=sum(settled.reliability for settled in kept) / len(kept) if kept else 1.0,
+        grades={str(settled.passage_id): settled.grade for settled in grades},
+        reliability=sum(settled.reliability for settled in grades) / len(grades) if grades else 1.0,
         answer=answer,
         is_unanswerable=is_unanswerable,
-        cited=tuple(sorted(cited & {str(settled.passage_id) for settled in kept}, key=int)),
+        cited=tuple(sorted(cited & {str(settled.passage_id) for settled in grades}, key=int)),
         draft=drafts[0] if drafts else "",
     )
 
 
-def _has_expired(kept: Sequence[SettledGrade], lapsed: Sequence[SettledGrade]) -> bool:
-    """Whether the answer, or that there is none, is no longer founded on a text that is searched.
+def _is_answer_stale(grades: Sequence[SettledGrade], retired: Sequence[SettledGrade]) -> bool:
+    """Whether the answer, or "no answer in corpus", is no longer supported by a text that can be searched.
 
-    So it is when every relevant passage has lapsed, or, where none was relevant, every passage. What was settled
-    without any grade, as an imported answer, rests on no text and stands.
+    grades: those of active passages; retired: those of retired passages. The answer is stale when all relevant
+    passages are retired or, where none is relevant, when all passages are. An answer without any grade, such as an
+    imported one, is never stale.
     """
-    if relevance.has_relevant(settled.grade for settled in kept):
+    if relevance.has_relevant(settled.grade for settled in grades):
         return False
-    if relevance.has_relevant(settled.grade for settled in lapsed):
+    if relevance.has_relevant(settled.grade for settled in retired):
         return True
-    return bool(lapsed) and not kept
+    return bool(retired) and not grades
 
 
-def _vectors(project: Project, rows: Sequence[JudgedQuery], on_progress: Progress | None) -> clusters.Floats:
-    """Query vectors of the encoder that the project began with.
-
-    Not the serving one's: tuning draws queries of one passage together, and clusters that grew with
-    every promotion would move queries from split to split.
-    """
-    encoder = open_encoder(query_vectors.first_encoder(project))
-    parts = []
-    for start in range(0, len(rows), _BATCH // 8):
-        parts.append(encoder.encode_queries([row.text for row in rows[start : start + _BATCH // 8]]))
-        if on_progress:
-            on_progress(min(start + _BATCH // 8, len(rows)), len(rows), message("comparing_queries"))
-    return np.concatenate(parts)
-
-
-def open_encoder(encoder: Encoder) -> TextEncoder:
-    """The row's weights, loaded."""
-    return TextEncoder(*index_builds.weights(encoder), encoder.query_prefix, encoder.passage_prefix)
-
-
-def _split(rows: Sequence[JudgedQuery], vectors: clusters.Floats, held_out: set[str], seed: int) -> list[JudgedQuery]:
-    """The rows with cluster and split; a cluster with a query of the evaluation sample is test as a whole."""
-    first = clusters.group([row.text for row in rows], vectors)
-    names = [clusters.name_of(rows[index].text) for index in first]
-    locked = {name for row, name in zip(rows, names, strict=True) if row.query_id in held_out}
-    split_of = clusters.split(names, locked, seed)
-    return [replace(row, cluster=name, split=split_of[name]) for row, name in zip(rows, names, strict=True)]
-
-
-def _freeze(project: Project, seed: int, rows: Sequence[JudgedQuery], settled: Sequence[Query]) -> Dataset:
+def _freeze(project: Project, seed: int, rows: Sequence[JudgedQuery], queries: Sequence[Query]) -> Dataset:
     counts = _counts(rows)
     number = (project.datasets.aggregate(last=Max("number"))["last"] or 0) + 1
     path = Path("datasets") / f"{project.slug}-{number}"
     target = Path(settings.DATA_DIR) / path
     if target.exists():  # a worker was killed between the folder and its row
         shutil.rmtree(target)
-    passages = _passages(rows)
+    passages = _judged_passages(rows)
     digest = artifacts.write_folder(
-        target, partial(_fill, project, rows, passages, counts), {"kind": "dataset", "seed": seed, "counts": counts}
+        target, partial(_write, project, rows, passages, counts), {"kind": "dataset", "seed": seed, "counts": counts}
     )
-    known = project.datasets.filter(sha256=digest).first()
-    if known is not None and folder(known).exists():
+    existing = project.datasets.filter(sha256=digest).first()
+    if existing is not None and dataset_folder(existing).exists():
         shutil.rmtree(target)
-        return known
+        return existing
     with transaction.atomic():
         dataset = Dataset.objects.create(
             project=project, number=number, seed=seed, path=str(path), sha256=digest, counts=counts
         )
-        _link(dataset, rows, settled)
+        _link_judgements(_create_links(dataset, rows, queries))
     return dataset
 
 
-def _passages(rows: Sequence[JudgedQuery]) -> list[PassageText]:
-    """Every judged passage once, by id: with these the dataset reads without the database."""
-    wanted = sorted({int(passage_id) for row in rows for passage_id in row.grades})
-    found: list[PassageText] = []
-    for start in range(0, len(wanted), _BATCH):
-        some = Passage.objects.filter(pk__in=wanted[start : start + _BATCH]).order_by("pk")
-        found += [PassageText(str(passage.pk), passage.full_text) for passage in some]
-    return found
+def _judged_passages(rows: Sequence[JudgedQuery]) -> list[PassageText]:
+    """Return every judged passage once, by id, so that the dataset can be read without the database."""
+    ids = sorted({int(passage_id) for row in rows for passage_id in row.grades})
+    texts: list[PassageText] = []
+    for start in range(0, len(ids), _BATCH):
+        passages = Passage.objects.filter(pk__in=ids[start : start + _BATCH]).order_by("pk")
+        texts += [PassageText(str(passage.pk), passage.full_text) for passage in passages]
+    return texts
 
 
 def _counts(rows: Sequence[JudgedQuery]) -> dict[str, dict[str, int]]:
@@ -210,16 +177,17 @@ def _counts(rows: Sequence[JudgedQuery]) -> dict[str, dict[str, int]]:
     return {split: {name: counts[split][name] for name in names} for split in counts}
 
 
-def _fill(
+def _write(
     project: Project,
     rows: Sequence[JudgedQuery],
     passages: Sequence[PassageText],
     counts: dict[str, dict[str, int]],
     target: Path,
 ) -> None:
+    """Write the files of the dataset. Their text is part of its hash: the same work must give the same bytes."""
     write_queries(target / ROWS, rows)
     write_passages(target / PASSAGES, passages)
-    lines = [f"| {split} | " + " | ".join(str(n) for n in found.values()) + " |" for split, found in counts.items()]
+    lines = [f"| {split} | " + " | ".join(map(str, figures.values())) + " |" for split, figures in counts.items()]
     (target / CARD).write_text(
         "---\nconfigs:\n- config_name: rows\n  data_files: rows.jsonl\n"
         "- config_name: passages\n  data_files: passages.jsonl\n---\n"
@@ -233,34 +201,36 @@ def _fill(
     )
 
 
-def _link(dataset: Dataset, rows: Sequence[JudgedQuery], settled: Sequence[Query]) -> None:
-    """A row for every query, joined to the judgements it came from."""
-    review_of = {str(query.pk): query.current[0].pk for query in settled if query.current}  # type: ignore[attr-defined]
-    links = DatasetQuery.objects.bulk_create(
-        [
-            DatasetQuery(
-                dataset=dataset,
-                query_id=int(row.query_id),
-                review_id=review_of[row.query_id],
-                split=row.split,
-                cluster=row.cluster,
-            )
-            for row in rows
-        ],
-        batch_size=_BATCH,
-    )
-    judgements: dict[int, list[int]] = defaultdict(list)
+def _create_links(dataset: Dataset, rows: Sequence[JudgedQuery], queries: Sequence[Query]) -> list[DatasetQuery]:
+    """Create a DatasetQuery for each row."""
+    review_of = {str(query.pk): query.current[0].pk for query in queries if query.current}  # type: ignore[attr-defined]
+    links = [
+        DatasetQuery(
+            dataset=dataset,
+            query_id=int(row.query_id),
+            review_id=review_of[row.query_id],
+            split=row.split,
+            cluster=row.cluster,
+        )
+        for row in rows
+    ]
+    return DatasetQuery.objects.bulk_create(links, batch_size=_BATCH)
+
+
+def _link_judgements(links: Sequence[DatasetQuery]) -> None:
+    """Join each DatasetQuery to the judgements of its query."""
+    judgement_ids: dict[int, list[int]] = defaultdict(list)
     for start in range(0, len(links), _BATCH):
-        some = [link.query_id for link in links[start : start + _BATCH]]
-        behind = Judgement.objects.settled().filter(query_id__in=some).values_list("query_id", "pk")
-        for query_id, judgement_id in behind.iterator(chunk_size=_BATCH):
-            judgements[query_id].append(judgement_id)
+        query_ids = [link.query_id for link in links[start : start + _BATCH]]
+        judgements = Judgement.objects.settled().filter(query_id__in=query_ids).values_list("query_id", "pk")
+        for query_id, judgement_id in judgements.iterator(chunk_size=_BATCH):
+            judgement_ids[query_id].append(judgement_id)
     through = DatasetQuery.judgements.through
     through.objects.bulk_create(
         [
             through(datasetquery_id=link.pk, judgement_id=judgement_id)
             for link in links
-            for judgement_id in judgements[link.query_id]
+            for judgement_id in judgement_ids[link.query_id]
         ],
         batch_size=_BATCH,
     )

@@ -1,4 +1,4 @@
-"""The card of a dataset: what it holds, who made it, what became of it, as Markdown with the usual front matter."""
+"""Dataset card: content, annotators and use of a dataset, as Markdown with Hugging Face's front matter."""
 
 from __future__ import annotations
 
@@ -11,41 +11,41 @@ from curation.models import Judgement, Project, Release
 from tuning.datasets import lineage
 from tuning.models import Dataset, Run, Split
 
-COUNTED = ("queries", "grades", "answers", "unanswerable")
+COUNT_NAMES = ("queries", "grades", "answers", "unanswerable")
 
 
-def card(dataset: Dataset) -> str:
-    """The card in English, whatever the reader's language: it travels with the files."""
-    return "\n".join([*_front(dataset.project), *_body(dataset)]) + "\n"
+def render_card(dataset: Dataset) -> str:
+    """Return the card as Markdown. It is in English for every reader, because it is passed on with the files."""
+    return "\n".join([*_front_matter(dataset.project), *_body(dataset)]) + "\n"
 
 
-def people(dataset: Dataset) -> list[tuple[str, int]]:
-    """Who gave the judgements behind the dataset and how many each, most first, ties by name."""
-    behind = Judgement.objects.filter(in_datasets__dataset=dataset)
-    counted = behind.values("curator__username").annotate(count=Count("pk", distinct=True))
-    return [(row["curator__username"], row["count"]) for row in counted.order_by("-count", "curator__username")]
+def annotators(dataset: Dataset) -> list[tuple[str, int]]:
+    """Return the annotators of the dataset's judgements with their counts, highest count first, ties by name."""
+    judgements = Judgement.objects.filter(in_datasets__dataset=dataset)
+    counts = judgements.values("curator__username").annotate(count=Count("pk", distinct=True))
+    return [(row["curator__username"], row["count"]) for row in counts.order_by("-count", "curator__username")]
 
 
 def reviewers(dataset: Dataset) -> list[str]:
-    """Who settled what people disagreed about, by name."""
+    """Return the reviewers who resolved disagreements in the dataset, by name."""
     names = dataset.queries.exclude(review__reviewer=None).values_list("review__reviewer__username", flat=True)
     return sorted(set(names))
 
 
 def runs(dataset: Dataset) -> list[Run]:
-    """What was trained on the dataset, oldest first."""
-    found = dataset.runs.select_related("cycle__challenger", "encoder", "generator", "reranker").order_by("pk")
-    return list(found)
+    """Return the runs that were trained on the dataset, oldest first."""
+    rows = dataset.runs.select_related("cycle__challenger", "encoder", "generator", "reranker").order_by("pk")
+    return list(rows)
 
 
 def releases(dataset: Dataset) -> list[Release]:
-    """The releases with weights that were trained on the dataset, by number."""
+    """Return the releases with weights that were trained on the dataset, by number."""
     done = list(dataset.runs.done())
-    return list(lineage.with_weights_of(done, dataset.project_id))
+    return list(lineage.releases_with_weights_of(done, dataset.project_id))
 
 
-def _front(project: Project) -> Iterable[str]:
-    """Hugging Face's front matter: which files hold what, in which language, under which licence."""
+def _front_matter(project: Project) -> Iterable[str]:
+    """Return Hugging Face's front matter: the files, the language and the licence."""
     yield "---"
     yield f"pretty_name: {json.dumps(project.name, ensure_ascii=False)}"
     yield f"language: {'zh' if project.language.startswith('zh') else project.language}"
@@ -62,45 +62,45 @@ def _body(dataset: Dataset) -> Iterable[str]:
     project = dataset.project
     yield f"# {project.name}, dataset {dataset.number}"
     yield ""
-    yield "Settled judgements and answers, one query a line in `rows.jsonl`; the judged passages in `passages.jsonl`."
-    yield "A passage that is no key of `grades` was not judged, which is not the same as grade 0. Queries that ask the"
-    yield "same share a cluster, and with it a split; the test split does not depend on the seed."
+    yield "Settled judgements and answers: one query per line in `rows.jsonl`, the judged passages in `passages.jsonl`."
+    yield "A passage that is no key of `grades` is unjudged, which is not the same as grade 0. Paraphrases share a"
+    yield "cluster, and a cluster is in one split as a whole. The test split does not depend on the seed."
     yield ""
     yield from _table(_facts(dataset))
     yield from ("", "## Splits", "")
-    yield f"| split | {' | '.join(COUNTED)} |"
-    yield f"|---|{'---|' * len(COUNTED)}"
+    yield f"| split | {' | '.join(COUNT_NAMES)} |"
+    yield f"|---|{'---|' * len(COUNT_NAMES)}"
     for split in Split.values:  # in this order: a database may keep the counts in another
         counts = dataset.counts.get(split, {})
-        yield f"| {split} | {' | '.join(str(counts.get(name, 0)) for name in COUNTED)} |"
-    yield from ("", "## People", "")
-    yield from _table([(_cell(name), f"{count} judgements") for name, count in people(dataset)])
-    settled_by = ", ".join(reviewers(dataset))
-    yield from ("", f"Settled by reviewers where people disagreed: {_cell(settled_by) or 'nobody'}.")
+        yield f"| {split} | {' | '.join(str(counts.get(name, 0)) for name in COUNT_NAMES)} |"
+    yield from ("", "## Annotators", "")
+    yield from _table([(_cell(name), f"{count} judgements") for name, count in annotators(dataset)])
+    names = ", ".join(reviewers(dataset))
+    yield from ("", f"Disagreements were resolved by: {_cell(names) or 'nobody'}.")
     yield from ("", "## Grades", "")
     yield from _table([(str(row["grade"]), _cell(f"{row['label']}. {row['description']}")) for row in project.grades])
-    yield from ("", "## What it trained", "")
-    trained = [f"- run {run.pk} ({run.component}, seed {run.seed}, {run.state}){_gave(run)}" for run in runs(dataset)]
-    yield from trained or ["Nothing yet."]
-    served = [release.number for release in releases(dataset)]
-    yield from ("", f"Releases with these weights: {', '.join(map(str, served)) or 'none'}.")
+    yield from ("", "## Used in", "")
+    lines = [f"- run {run.pk} ({run.component}, seed {run.seed}, {run.state}){_result(run)}" for run in runs(dataset)]
+    yield from lines or ["Nothing yet."]
+    numbers = [release.number for release in releases(dataset)]
+    yield from ("", f"Releases with these weights: {', '.join(map(str, numbers)) or 'none'}.")
 
 
-def _gave(run: Run) -> str:
-    gave = run.encoder or run.generator or run.reranker
-    return f": {gave}" if gave else ""
+def _result(run: Run) -> str:
+    result = run.encoder or run.generator or run.reranker
+    return f": {result}" if result else ""
 
 
 def _facts(dataset: Dataset) -> list[tuple[str, str]]:
     project = dataset.project
     return [
         ("sha256", f"`{dataset.sha256}`"),
-        ("made", f"{dataset.created_at:%Y-%m-%d %H:%M} UTC"),
+        ("created", f"{dataset.created_at:%Y-%m-%d %H:%M} UTC"),
         ("seed", str(dataset.seed)),
         ("corpus", _cell(project.corpus.name)),
         ("licence of the corpus", _cell(project.corpus.licence) or "not stated"),
-        ("people who judge each query", str(project.overlap)),
-        ("grades so far apart go to a reviewer", str(project.review_gap)),
+        ("annotators per query", str(project.overlap)),
+        ("difference of grades that needs a reviewer", str(project.review_gap)),
     ]
 
 
@@ -112,5 +112,5 @@ def _table(rows: list[tuple[str, str]]) -> Iterable[str]:
 
 
 def _cell(text: str) -> str:
-    """Text that stays inside its cell."""
+    """Return the text as one line without cell borders."""
     return " ".join(text.split()).replace("|", "\\|")

@@ -1,4 +1,4 @@
-"""The ids of a dataset's rows → the ids and texts of the outside, looked up for many rows at once."""
+"""External ids and texts of a dataset's rows, looked up for many rows at once."""
 
 from __future__ import annotations
 
@@ -12,25 +12,31 @@ from tuning.engine.data.examples import JudgedQuery
 _BATCH = 1000
 
 
-class Names:
-    """query: query_id → the query's own id; passage and text: of a passage_id that one of the rows names."""
+class ExternalIds:
+    """External ids of the queries and passages of some rows, and the texts of these passages."""
 
     def __init__(self, project: Project, rows: list[JudgedQuery]) -> None:
         queries = project.queries.filter(pk__in=[int(row.query_id) for row in rows])
-        self.query = {str(pk): name for pk, name in queries.values_list("pk", "external_id")}
-        wanted = {int(passage_id) for row in rows for passage_id in (*row.grades, *row.cited)}
-        self._passages = {str(pk): passage for pk, passage in Passage.objects.in_bulk(wanted).items()}
+        self._query_ids = {str(pk): external_id for pk, external_id in queries.values_list("pk", "external_id")}
+        passage_ids = {int(passage_id) for row in rows for passage_id in (*row.grades, *row.cited)}
+        self._passages = {str(pk): passage for pk, passage in Passage.objects.in_bulk(passage_ids).items()}
+
+    def query(self, query_id: str) -> str:
+        """Return the external id of the query."""
+        return self._query_ids[query_id]
 
     def passage(self, passage_id: str) -> str:
+        """Return the external id of the passage."""
         return self._passages[passage_id].external_id
 
     def text(self, passage_id: str) -> str:
+        """Return the title and the text of the passage."""
         return self._passages[passage_id].full_text
 
 
-def by_batch(project: Project, rows: Iterable[JudgedQuery]) -> Iterator[tuple[JudgedQuery, Names]]:
-    """Each row with the names of its batch."""
-    rest = iter(rows)
-    while batch := list(islice(rest, _BATCH)):
-        names = Names(project, batch)
-        yield from ((row, names) for row in batch)
+def with_external_ids(project: Project, rows: Iterable[JudgedQuery]) -> Iterator[tuple[JudgedQuery, ExternalIds]]:
+    """Return each row with the external ids of its batch."""
+    remaining = iter(rows)
+    while batch := list(islice(remaining, _BATCH)):
+        ids = ExternalIds(project, batch)
+        yield from ((row, ids) for row in batch)

@@ -1,6 +1,8 @@
-"""Two releases on one query, side by side and blind: look, vote, and read what the votes say."""
+"""API of the blind comparison of two releases: read pairs, vote, read the result."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
@@ -10,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from curation.core.api import ProjectMixin
+from curation.engine.statistics.sign_test import SignTestResult
 from curation.models import Membership, Release
 from curation.releases import evaluation_report
 from retrieval.models import Passage
@@ -17,7 +20,7 @@ from tuning.evaluation import preference_votes
 from tuning.models import ComparisonPair, Evaluation, Vote
 
 
-class ReadSerializer(serializers.ModelSerializer[Passage]):
+class ComparedPassageSerializer(serializers.ModelSerializer[Passage]):
     passage = serializers.CharField(source="external_id")
 
     class Meta:
@@ -25,10 +28,10 @@ class ReadSerializer(serializers.ModelSerializer[Passage]):
         fields = ["passage", "title", "text"]
 
 
-class SideSerializer(serializers.Serializer[preference_votes.Side]):
+class SideSerializer(serializers.Serializer[Any]):
     letter = serializers.ChoiceField(choices=["A", "B"])
-    answer = serializers.CharField(allow_null=True, help_text="Null where none was written.")
-    passages = ReadSerializer(many=True)
+    answer = serializers.CharField(allow_null=True, help_text="Null where no answer was generated.")
+    passages = ComparedPassageSerializer(many=True)
     release = serializers.IntegerField(source="release.number", default=None, allow_null=True)
 
 
@@ -41,8 +44,8 @@ class PairSerializer(serializers.ModelSerializer[ComparisonPair]):
         fields = ["id", "query", "text"]
 
 
-class ShownPairSerializer(PairSerializer):
-    """A pair as it stands for you; `vote`, and whose the sides are, once you have voted."""
+class PairDetailSerializer(PairSerializer):
+    """A pair as you see it; `vote` and the release of each side are given after you have voted."""
 
     sides = serializers.SerializerMethodField()
     vote = serializers.SerializerMethodField()
@@ -50,22 +53,21 @@ class ShownPairSerializer(PairSerializer):
     class Meta(PairSerializer.Meta):
         fields = [*PairSerializer.Meta.fields, "sides", "vote"]
 
-    def _mine(self, pair: ComparisonPair) -> Vote | None:
+    def _own_vote(self, pair: ComparisonPair) -> Vote | None:
         return next((vote for vote in pair.votes.all() if vote.voter_id == self.context["request"].user.pk), None)
 
     @extend_schema_field(SideSerializer(many=True))
     def get_sides(self, pair: ComparisonPair) -> object:
-        return SideSerializer(
-            preference_votes.sides(pair, self.context["request"].user, self._mine(pair)), many=True
-        ).data
+        sides = preference_votes.sides_for(pair, self.context["request"].user, self._own_vote(pair))
+        return SideSerializer(sides, many=True).data
 
     @extend_schema_field(serializers.ChoiceField(choices=Vote.Choice.choices, allow_null=True))
     def get_vote(self, pair: ComparisonPair) -> str | None:
-        mine = self._mine(pair)
-        return mine.choice if mine else None
+        own_vote = self._own_vote(pair)
+        return own_vote.choice if own_vote else None
 
 
-class OnlySerializer(serializers.Serializer[ComparisonPair]):
+class PairFilterSerializer(serializers.Serializer[ComparisonPair]):
     release = serializers.IntegerField(min_value=1, required=False, help_text="Only pairs with this challenger.")
 
 
@@ -75,8 +77,8 @@ class VoteSerializer(serializers.Serializer[Vote]):
     )
 
 
-class SignSerializer(serializers.Serializer[evaluation_report.Sign]):
-    """Of the queries that one side won: how many the release did, with the exact 95 % interval of its share."""
+class SignSerializer(serializers.Serializer[SignTestResult]):
+    """Queries won and lost, and the share won with its exact 95 % interval."""
 
     wins = serializers.IntegerField()
     losses = serializers.IntegerField()
@@ -88,7 +90,7 @@ class SignSerializer(serializers.Serializer[evaluation_report.Sign]):
 
 class TallySerializer(serializers.Serializer[Evaluation]):
     release = serializers.IntegerField(help_text="The challenger.")
-    against = serializers.IntegerField(allow_null=True, help_text="The champion; null where it was never measured.")
+    against = serializers.IntegerField(allow_null=True, help_text="The champion; null without an evaluation.")
     pairs = serializers.IntegerField()
     votes = serializers.IntegerField()
     people = serializers.IntegerField()
@@ -104,65 +106,66 @@ class Pairs(ProjectMixin, generics.ListAPIView[ComparisonPair]):
     serializer_class = PairSerializer
     queryset = ComparisonPair.objects.none()
 
-    @extend_schema(parameters=[OnlySerializer])
+    @extend_schema(parameters=[PairFilterSerializer])
     def get(self, request: Request, *args: object, **kwargs: object) -> Response:
         return self.list(request)
 
     def get_queryset(self) -> QuerySet[ComparisonPair]:
         project = self.project()
-        wanted = OnlySerializer(data=self.request.query_params)
-        wanted.is_valid(raise_exception=True)
-        return preference_votes.open_to(
-            project, self.request.user, wanted.validated_data.get("release")
-        ).select_related("query")
+        parameters = PairFilterSerializer(data=self.request.query_params)
+        parameters.is_valid(raise_exception=True)
+        release = parameters.validated_data.get("release")
+        assert self.request.user.is_authenticated  # `project` lets nobody else in
+        return preference_votes.unvoted_pairs(project, self.request.user, release).select_related("query")
 
 
 class _PairMixin(ProjectMixin):
     role = Membership.Role.REVIEWER
 
     def get_queryset(self) -> QuerySet[ComparisonPair]:
-        rows = preference_votes.finished(self.project()).prefetch_related("votes")
+        rows = preference_votes.finished_pairs(self.project()).prefetch_related("votes")
         return rows.select_related("query", "evaluation__champion", "evaluation__challenger")
 
 
-class OnePair(_PairMixin, generics.RetrieveAPIView[ComparisonPair]):
+class PairDetail(_PairMixin, generics.RetrieveAPIView[ComparisonPair]):
     """One pair: blind until you have voted."""
 
-    serializer_class = ShownPairSerializer
+    serializer_class = PairDetailSerializer
     queryset = ComparisonPair.objects.none()
 
 
-class Votes(_PairMixin, generics.GenericAPIView[ComparisonPair]):
-    """Your vote on a pair, for good."""
+class Votes(_PairMixin, generics.GenericAPIView[Any]):
+    """Your vote on a pair. It cannot be changed."""
 
     serializer_class = VoteSerializer
     queryset = ComparisonPair.objects.none()
 
-    @extend_schema(request=VoteSerializer, responses={201: ShownPairSerializer})
+    @extend_schema(request=VoteSerializer, responses={201: PairDetailSerializer})
     def post(self, request: Request, slug: str, pk: int) -> Response:
-        """Vote for A, B, both alike or neither; the answer names the releases. 409 on a second vote."""
+        """Vote for A, B, tie or neither; the response names the releases. 409 on a second vote."""
         pair = self.get_object()
-        wanted = VoteSerializer(data=request.data)
-        wanted.is_valid(raise_exception=True)
-        preference_votes.vote(pair, request.user, wanted.validated_data["choice"])
-        shown = ShownPairSerializer(self.get_object(), context=self.get_serializer_context())
-        return Response(shown.data, status=status.HTTP_201_CREATED)
+        form = VoteSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        assert request.user.is_authenticated  # `get_object` lets nobody else in
+        preference_votes.cast_vote(pair, request.user, form.validated_data["choice"])
+        detail = PairDetailSerializer(self.get_object(), context=self.get_serializer_context())
+        return Response(detail.data, status=status.HTTP_201_CREATED)
 
 
-class ReleaseVotes(ProjectMixin, generics.RetrieveAPIView[Release]):
-    """What people preferred, a release or the one it was measured against: queries won, not votes."""
+class ReleaseVotes(ProjectMixin, generics.RetrieveAPIView[Any]):
+    """Result of the votes on a release and the one it was evaluated against, counted in queries, not in votes."""
 
     role = Membership.Role.ENGINEER
     serializer_class = TallySerializer
     queryset = Release.objects.none()
     lookup_field = "number"
 
-    def get_object(self) -> dict[str, object]:  # type: ignore[override]
+    def get_object(self) -> dict[str, object]:
         releases = self.project().releases.prefetch_related("evaluations__champion")
         release = get_object_or_404(releases, number=self.kwargs["number"])
-        evaluation = evaluation_report.last_evaluation(release)
-        found = evaluation_report.votes(evaluation) or evaluation_report.Votes(0, 0, 0, 0, None)
-        return vars(found) | {
+        evaluation = evaluation_report.latest_evaluation(release)
+        votes = evaluation_report.count_votes(evaluation) or evaluation_report.VoteSummary(0, 0, 0, 0, None)
+        return vars(votes) | {
             "release": release.number,
             "against": evaluation.champion.number if evaluation else None,
             "pairs": evaluation.pairs.count() if evaluation else 0,

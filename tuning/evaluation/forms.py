@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
@@ -12,28 +12,33 @@ from curation.core import forms as core_forms
 from curation.models import Project
 from tuning.models import GuardrailSet
 
+if TYPE_CHECKING:
+    ModelForm = forms.ModelForm[Any]
+else:
+    ModelForm = forms.ModelForm
 
-class GuardrailSetForm(forms.ModelForm):
-    """What of a guardrail set may be changed: its questions never."""
+
+class GuardrailSetForm(ModelForm):
+    """The changeable settings of a guardrail set. Its questions never change."""
 
     class Meta:
         model = GuardrailSet
         fields = ["is_active", "margin"]
-        labels = {"is_active": _("Asked at every measurement"), "margin": _("Margin")}
+        labels = {"is_active": _("Used in every evaluation"), "margin": _("Margin")}
 
 
 class NewGuardrailSetForm(forms.Form):
-    """A guardrail set to be: of another project, or of files."""
+    """A new guardrail set: from another project, or from files."""
 
-    MOST_BYTES = 50 * 1024 * 1024  # of one file
+    MAX_BYTES = 50 * 1024 * 1024  # of one file
 
     name = forms.SlugField(max_length=60, label=_("Name"), help_text=_("Letters, digits, hyphens."))
     margin = forms.FloatField(min_value=0, max_value=1, initial=0.03, label=_("Margin"))
     source = forms.ModelChoiceField(
         Project.objects.none(),
         required=False,
-        label=_("Another project's settled work"),
-        empty_label=_("none: the files below"),
+        label=_("Resolved work of another project"),
+        empty_label=_("none: use the files below"),
     )
     queries = forms.FileField(required=False, label="queries.jsonl")
     corpus = forms.FileField(required=False, label="corpus.jsonl")
@@ -46,15 +51,15 @@ class NewGuardrailSetForm(forms.Form):
         field.queryset = Project.objects.filter(pk__in=[project.pk for project in sources]).order_by("name")
 
     def clean(self) -> dict[str, Any]:
-        found: dict[str, Any] = super().clean() or {}
-        sent = [name for name in ("queries", "corpus", "qrels", "answers") if found.get(name)]
-        if bool(found.get("source")) == bool(sent):
-            raise forms.ValidationError(_("Choose another project, or files: one of the two."))
-        if sent and not ("queries" in sent and ("answers" in sent or {"corpus", "qrels"} <= set(sent))):
+        data: dict[str, Any] = super().clean() or {}
+        uploads = [name for name in ("queries", "corpus", "qrels", "answers") if data.get(name)]
+        if bool(data.get("source")) == bool(uploads):
+            raise forms.ValidationError(_("Choose either another project or files."))
+        if uploads and not ("queries" in uploads and ("answers" in uploads or {"corpus", "qrels"} <= set(uploads))):
             raise forms.ValidationError(_("Needed: queries.jsonl, and answers.jsonl or corpus.jsonl with qrels.tsv."))
-        if any(found[name].size > self.MOST_BYTES for name in sent):
-            raise forms.ValidationError(_("A file may be 50 MB large at most."))
-        return found
+        if any(data[name].size > self.MAX_BYTES for name in uploads):
+            raise forms.ValidationError(_("A file may be at most 50 MB."))
+        return data
 
 
-core_forms.FORMS["guard_changed"] = GuardrailSetForm
+core_forms.FORMS_BY_VERB["guard_changed"] = GuardrailSetForm

@@ -1,7 +1,7 @@
-"""Does a reranker pay for its milliseconds? Its release is measured with it and without it, and the policy decides.
+"""Reranker trade-off: the gain in nDCG@10 against the added latency of a search, measured with and without it.
 
-The gain is that of nDCG@10 on the test split. The time is that of one search after another, as people ask, on the
-machine that measures: a worker busy with something else would make both sides slow, so they take turns.
+The gain is measured on the test split. The latency is that of single searches on the machine that evaluates. A busy
+machine slows both sides, so searches with and without the reranker take turns.
 """
 
 from __future__ import annotations
@@ -23,87 +23,101 @@ from tuning.evaluation.offline_run import Grades, Rankings
 from tuning.models import Component, Cycle, Evaluation, Gate, Policy
 
 MEASURE = "ndcg@10"
-TIMED = 30  # searches with and as many without; one of each goes before, to load what has to be loaded
+TIMED_QUERIES = 30  # each is searched once with and once without; one warm-up search of each loads what is needed
 DEPTH = 10
 
-Found = dict[str, Any]
+Tradeoff = dict[str, Any]
 
 
-def weigh(
+def measure_tradeoff(
     evaluation: Evaluation, texts: Mapping[str, str], grades: Grades, rankings: tuple[Rankings, Rankings]
-) -> Found:
-    """What the challenger's reranker brings and takes, and whether it is to stay.
+) -> Tradeoff:
+    """Measure gain and latency of the challenger's reranker, and decide whether it stays.
 
-    rankings: what the challenger finds for the texts without it, and with it.
-    {"gain": a comparison, or None where nothing could be measured; "before", "after", "more": milliseconds a search,
-    medians; "most": how many more are allowed; "timed": searches; "asked": whether the gate was; "is_kept"}
+    rankings: the challenger's rankings of the texts without and with the reranker. Return {"gain": a comparison, or
+    None where nothing could be measured; "ms_without", "ms_with", "ms_added": median milliseconds per search;
+    "max_ms": the allowed ms_added; "timed_queries"; "is_gated": whether the gate decides; "is_kept"}.
     """
     policy = Policy.of(evaluation.cycle.project)
-    sides = [offline_run.measure_rankings(ranked, grades).values(MEASURE) for ranked in rankings]
+    sides = [offline_run.measure_rankings(ranking, grades).values(MEASURE) for ranking in rankings]
     gain = asdict(compare(*sides, seed=evaluation.cycle.seed)) if sides[0] else None
-    asked = evaluation.cycle.gate != Gate.ALWAYS
-    found = {"gain": gain, "most": policy.max_rerank_ms, "asked": asked} | milliseconds(evaluation.challenger, texts)
-    return found | {"is_kept": not (asked and objection(found))}
+    is_gated = evaluation.cycle.gate != Gate.ALWAYS
+    tradeoff = {"gain": gain, "max_ms": policy.max_rerank_ms, "is_gated": is_gated}
+    tradeoff |= measure_latency(evaluation.challenger, texts)
+    return tradeoff | {"is_kept": not (is_gated and objection(tradeoff))}
 
 
-def milliseconds(release: Release, texts: Mapping[str, str]) -> dict[str, Any]:
-    """How long one search takes without and with the reranker: medians over the same random queries."""
-    ids = sorted(texts, key=lambda query_id: hashlib.sha256(query_id.encode()).digest())[:TIMED]
-    plain = retrieve.plain(release)
+def measure_latency(release: Release, texts: Mapping[str, str]) -> dict[str, Any]:
+    """Return the median milliseconds of one search without and with the reranker, over the same random queries."""
+    ids = sorted(texts, key=lambda query_id: hashlib.sha256(query_id.encode()).digest())[:TIMED_QUERIES]
+    plain = retrieve.without_reranker(release)
     for query_id in ids[:1]:
-        _seconds(plain, texts[query_id])
-        _seconds(release, texts[query_id])
-    pairs = [(_seconds(plain, texts[query_id]), _seconds(release, texts[query_id])) for query_id in ids]
-    before, after = (1000 * median(side) for side in zip(*pairs, strict=True))
-    more = 1000 * median(with_it - without for without, with_it in pairs)
-    return {"before": round(before, 1), "after": round(after, 1), "more": round(more, 1), "timed": len(ids)}
+        _search_seconds(plain, texts[query_id])
+        _search_seconds(release, texts[query_id])
+    pairs = [(_search_seconds(plain, texts[query_id]), _search_seconds(release, texts[query_id])) for query_id in ids]
+    ms_without, ms_with = (1000 * median(side) for side in zip(*pairs, strict=True))
+    ms_added = 1000 * median(with_it - without for without, with_it in pairs)
+    return {
+        "ms_without": round(ms_without, 1),
+        "ms_with": round(ms_with, 1),
+        "ms_added": round(ms_added, 1),
+        "timed_queries": len(ids),
+    }
 
 
-def objection(found: Found) -> StrOrMessage:
-    """Why the reranker does not pay; empty when it does."""
-    if found["gain"] is None:
+def objection(tradeoff: Tradeoff) -> StrOrMessage:
+    """Return the reason why the reranker does not pay; empty when it does."""
+    if tradeoff["gain"] is None:
         return message("nothing_measured")
-    if found["gain"]["low"] <= 0:
+    if tradeoff["gain"]["low"] <= 0:
         return message("rerank_no_gain")
-    return message("rerank_too_slow") if found["more"] > found["most"] else ""
+    return message("rerank_too_slow") if tradeoff["ms_added"] > tradeoff["max_ms"] else ""
 
 
-def told(found: Found) -> StrOrMessage:
-    """What came of it, with both numbers; empty where there was no reranker to weigh."""
-    if not found:
+def tradeoff_message(tradeoff: Tradeoff) -> StrOrMessage:
+    """Return the verdict on the reranker with gain and latency; empty where the challenger had no reranker."""
+    if not tradeoff:
         return ""
-    parts: list[StrOrMessage] = [_verdict(found)]
-    if found["gain"] is not None:
-        parts.append(message("rerank_gain", **{name: found["gain"][name] for name in _GAIN}))
-    parts.append(message("rerank_time", **{name: found[name] for name in ("before", "after", "more", "most")}))
-    return message("together", parts=parts)
+    parts: list[StrOrMessage] = [_verdict(tradeoff)]
+    if tradeoff["gain"] is not None:
+        parts.append(message("rerank_gain", **{name: tradeoff["gain"][name] for name in _GAIN_FIGURES}))
+    times = {
+        "before": tradeoff["ms_without"],
+        "after": tradeoff["ms_with"],
+        "more": tradeoff["ms_added"],
+        "most": tradeoff["max_ms"],
+    }
+    return message("together", parts=[*parts, message("rerank_time", **times)])
 
 
-def without_reranker(cycle: Cycle) -> StrOrMessage:
-    """Why the cycle's challenger has no reranker; empty where it has one, none was asked for, or nobody knows yet."""
+def reason_without_reranker(cycle: Cycle) -> StrOrMessage:
+    """Return why the cycle's challenger has no reranker.
+
+    Empty where it has one, where the cycle trains none, and while it is not known yet.
+    """
     evaluation = getattr(cycle, "evaluation", None)
     if evaluation is not None and evaluation.reranking:
-        return "" if evaluation.reranking["is_kept"] else _verdict(evaluation.reranking)
+        return "" if evaluation.reranking["is_kept"] else _verdict(evaluation.tradeoff)
     run = cycle.runs.filter(component=Component.RERANKER, reranker=None).first()
     if run is None or run.state not in (JobState.DONE, JobState.FAILED):
         return ""
     if run.state == JobState.FAILED:
         return message("rerank_untrained", why=run.reason)
-    dev = run.record.get("dev", {})  # nDCG@10, by what the training calls the ranking as it was and the one it made
+    dev = run.record.get("dev", {})  # nDCG@10 of both, under the names that the training process gives them
     return message("rerank_not_chosen", without=dev["no reranker"], reranked=dev["reranker"]) if dev else ""
 
 
-_GAIN = ("champion", "challenger", "difference", "low", "high")
+_GAIN_FIGURES = ("champion", "challenger", "difference", "low", "high")
 
 
-def _verdict(found: Found) -> Message:
-    if not found["asked"]:
+def _verdict(tradeoff: Tradeoff) -> Message:
+    if not tradeoff["is_gated"]:
         return message("rerank_not_asked")
-    why = objection(found)
-    return message("rerank_left_out", why=why) if why else message("rerank_stays")
+    reason = objection(tradeoff)
+    return message("rerank_left_out", why=reason) if reason else message("rerank_stays")
 
 
-def _seconds(release: Release, text: str) -> float:
-    began = time.perf_counter()
+def _search_seconds(release: Release, text: str) -> float:
+    started = time.perf_counter()
     retrieve.search(release, text, DEPTH)
-    return time.perf_counter() - began
+    return time.perf_counter() - started

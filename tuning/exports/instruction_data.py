@@ -1,6 +1,6 @@
-"""Settled answers as instances for a language model trained elsewhere, in the shapes such trainers read.
+"""Instruction data and preference pairs from settled answers, in the formats of other trainers.
 
-The prompt is the one the serving release would use, with the passages that were shown to the curators.
+The prompt is that of the live release, with the passages that were shown to the annotators.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from curation.releases import lifecycle
 from retrieval.models import Passage
 from tuning.engine.data import instances as engine
 from tuning.engine.data.examples import JudgedQuery
-from tuning.engine.generator import preference_pairs
+from tuning.engine.generator.preference_pairs import is_edited
 
 _BATCH = 200
 
@@ -27,8 +27,8 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Pair:
-    """What the generator drafted from a prompt, and what people made of it."""
+class PreferencePair:
+    """A prompt with the annotators' answer (chosen) and the generator's draft (rejected)."""
 
     prompt: str
     chosen: str
@@ -36,104 +36,115 @@ class Pair:
 
 
 def instances(project: Project, rows: Iterable[JudgedQuery]) -> Iterator[engine.Instance]:
-    """The instances the project's own training would see, in the order of the rows. Raises NothingServes."""
-    release = lifecycle.serving(project)
-    generator = lifecycle.generator_for(release)
+    """Return the instances that the project's own training would use, in the order of the rows.
+
+    Raises NoLiveRelease.
+    """
+    release = lifecycle.live_release(project)
+    generator = lifecycle.load_generator(release)
     recipe = engine.Recipe(release.prompt, release.refusal, release.answer_passages)
-    most = SettledGrade.objects.filter(review__query__project=project).aggregate(most=Max("grade"))["most"] or 0.0
-    min_grade = relevance.min_positive_grade([most])
+    settled = SettledGrade.objects.filter(review__query__project=project)
+    min_grade = relevance.min_positive_grade([settled.aggregate(best=Max("grade"))["best"] or 0.0])
     for batch in _batches(rows):
-        shown = _shown(batch)
-        wanted = {passage for row in batch for passage in (*row.grades, *shown.get(row.query_id, []))}
-        made = engine.make(
+        shown = _shown_passages(batch)
+        passage_ids = {passage_id for row in batch for passage_id in (*row.grades, *shown.get(row.query_id, []))}
+        batch_instances = engine.build_instances(
             batch,
-            _texts(wanted),
+            _texts(passage_ids),
             shown,
             recipe,
             count_tokens=generator.count_tokens,
             seed=0,
             min_grade=min_grade,
         )
-        place = {row.query_id: number for number, row in enumerate(batch)}
-        yield from sorted(made, key=lambda one: (place[one.query_id], one.kind, one.prompt))
+        place_of = {row.query_id: place for place, row in enumerate(batch)}
+        yield from sorted(
+            batch_instances, key=lambda instance: (place_of[instance.query_id], instance.kind, instance.prompt)
+        )
 
 
-def pairs(project: Project, rows: Iterable[JudgedQuery]) -> Iterator[Pair]:
-    """Draft and edit of each settled answer that was really edited. Raises NothingServes."""
-    release = lifecycle.serving(project)
-    count_tokens = lifecycle.generator_for(release).count_tokens
+def preference_pairs(project: Project, rows: Iterable[JudgedQuery]) -> Iterator[PreferencePair]:
+    """Return draft and edit of each settled answer that was edited. Raises NoLiveRelease."""
+    release = lifecycle.live_release(project)
+    count_tokens = lifecycle.load_generator(release).count_tokens
     for batch in _batches(rows):
-        drafted = [row for row in batch if preference_pairs.is_edited(row)]
-        used = drafted_from(drafted, release)
-        texts = _texts({passage for passages in used.values() for passage in passages})
-        for row in drafted:
-            passages = [texts[passage] for passage in used.get(row.query_id, [])]
+        edited = [row for row in batch if is_edited(row)]
+        passages_of = draft_passages(edited, release)
+        texts = _texts({passage_id for passage_ids in passages_of.values() for passage_id in passage_ids})
+        for row in edited:
+            passages = [texts[passage_id] for passage_id in passages_of.get(row.query_id, [])]
             prompt = build_prompt(release.prompt, row.text, passages, count_tokens=count_tokens)
-            yield Pair(prompt, row.answer, row.draft)
+            yield PreferencePair(prompt, chosen=row.answer, rejected=row.draft)
 
 
-def drafted_from(rows: list[JudgedQuery], release: Release) -> dict[str, list[str]]:
-    """query_id → the passages its draft was written from, best first; queries without a draft are left out."""
+def draft_passages(rows: list[JudgedQuery], release: Release) -> dict[str, list[str]]:
+    """Return query_id → ids of the passages its draft was generated from, best first, for queries with a draft."""
     answers = Answer.objects.filter(query_id__in=[int(row.query_id) for row in rows], draft__isnull=False)
-    found = answers.select_related("draft__ranking").order_by("-pk")
-    rankings = {str(answer.query_id): answer.draft.ranking for answer in found if answer.draft is not None}
-    whole = Ranking.objects.prefetch_related(_machine_ranked()).in_bulk([ranking.pk for ranking in rankings.values()])
-    return {query_id: _passages(whole[ranking.pk])[: release.answer_passages] for query_id, ranking in rankings.items()}
+    newest_first = answers.select_related("draft__ranking").order_by("-pk")
+    rankings = {str(answer.query_id): answer.draft.ranking_id for answer in newest_first if answer.draft is not None}
+    by_id = Ranking.objects.prefetch_related(_retrieved()).in_bulk(list(rankings.values()))
+    return {query_id: _passage_ids(by_id[pk])[: release.answer_passages] for query_id, pk in rankings.items()}
 
 
-def _shown(rows: list[JudgedQuery]) -> dict[str, list[str]]:
-    """query_id → the passages of its first ranking, best first: what curators added by search is not in it."""
+def _shown_passages(rows: list[JudgedQuery]) -> dict[str, list[str]]:
+    """Return query_id → passage ids of its first ranking, best first, without those that annotators added."""
     rankings = Ranking.objects.filter(query_id__in=[int(row.query_id) for row in rows]).order_by("-pk")
-    return {str(ranking.query_id): _passages(ranking) for ranking in rankings.prefetch_related(_machine_ranked())}
+    return {str(ranking.query_id): _passage_ids(ranking) for ranking in rankings.prefetch_related(_retrieved())}
 
 
-def _machine_ranked() -> Prefetch[Any]:
-    return Prefetch("shown", ShownPassage.objects.filter(added_by=None).order_by("rank"), to_attr="ranked")
+def _retrieved() -> Prefetch[Any]:
+    return Prefetch("shown", ShownPassage.objects.filter(added_by=None).order_by("rank"), to_attr="retrieved")
 
 
-def _passages(ranking: Ranking) -> list[str]:
-    return [str(place.passage_id) for place in ranking.ranked]  # type: ignore[attr-defined]
+def _passage_ids(ranking: Ranking) -> list[str]:
+    return [str(shown.passage_id) for shown in ranking.retrieved]  # type: ignore[attr-defined]
 
 
 def _texts(passage_ids: Iterable[str]) -> dict[str, str]:
-    found = Passage.objects.in_bulk([int(passage_id) for passage_id in passage_ids])
-    return {str(pk): passage.full_text for pk, passage in found.items()}
+    passages = Passage.objects.in_bulk([int(passage_id) for passage_id in passage_ids])
+    return {str(pk): passage.full_text for pk, passage in passages.items()}
 
 
 def _batches(rows: Iterable[JudgedQuery]) -> Iterator[list[JudgedQuery]]:
-    rest = iter(rows)
-    while batch := list(islice(rest, _BATCH)):
+    remaining = iter(rows)
+    while batch := list(islice(remaining, _BATCH)):
         yield batch
 
 
-def _said(role: str, content: str) -> Json:
+def _chat_message(role: str, content: str) -> Json:
     return {"role": role, "content": content}
 
 
-def _openai_pair(pair: Pair) -> Iterator[Json]:
+def _openai_sft(instance: engine.Instance) -> Iterator[Json]:
+    yield {"messages": [_chat_message("user", instance.prompt), _chat_message("assistant", instance.answer)]}
+
+
+def _sharegpt(instance: engine.Instance) -> Iterator[Json]:
+    yield {"conversations": [{"from": "human", "value": instance.prompt}, {"from": "gpt", "value": instance.answer}]}
+
+
+def _openai_dpo(pair: PreferencePair) -> Iterator[Json]:
     yield {
-        "input": {"messages": [_said("user", pair.prompt)], "tools": [], "parallel_tool_calls": True},
-        "preferred_output": [_said("assistant", pair.chosen)],
-        "non_preferred_output": [_said("assistant", pair.rejected)],
+        "input": {"messages": [_chat_message("user", pair.prompt)], "tools": [], "parallel_tool_calls": True},
+        "preferred_output": [_chat_message("assistant", pair.chosen)],
+        "non_preferred_output": [_chat_message("assistant", pair.rejected)],
     }
 
 
-def _kto(pair: Pair) -> Iterator[Json]:
+def _kto(pair: PreferencePair) -> Iterator[Json]:
     yield {"prompt": pair.prompt, "completion": pair.chosen, "label": True}
     yield {"prompt": pair.prompt, "completion": pair.rejected, "label": False}
 
 
-# format → the objects of one instance or pair; the first one of each is the default.
-SFT: dict[str, Callable[[engine.Instance], Iterable[Json]]] = {
-    "openai": lambda one: [{"messages": [_said("user", one.prompt), _said("assistant", one.answer)]}],
-    "trl": lambda one: [{"prompt": one.prompt, "completion": one.answer}],
-    "alpaca": lambda one: [{"instruction": one.prompt, "input": "", "output": one.answer}],
-    "sharegpt": lambda one: [
-        {"conversations": [{"from": "human", "value": one.prompt}, {"from": "gpt", "value": one.answer}]}
-    ],
+# format → JSON objects of one instance or pair; the first format is the default.
+SFT_FORMATS: dict[str, Callable[[engine.Instance], Iterable[Json]]] = {
+    "openai": _openai_sft,
+    "trl": lambda instance: [{"prompt": instance.prompt, "completion": instance.answer}],
+    "alpaca": lambda instance: [{"instruction": instance.prompt, "input": "", "output": instance.answer}],
+    "sharegpt": _sharegpt,
 }
-DPO: dict[str, Callable[[Pair], Iterable[Json]]] = {
-    "openai": _openai_pair,
+DPO_FORMATS: dict[str, Callable[[PreferencePair], Iterable[Json]]] = {
+    "openai": _openai_dpo,
     "trl": lambda pair: [{"prompt": pair.prompt, "chosen": pair.chosen, "rejected": pair.rejected}],
     "kto": _kto,
 }

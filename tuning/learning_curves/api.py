@@ -1,4 +1,4 @@
-"""Learning curves: what more judgements would bring; start one and follow it."""
+"""API of the learning curves: start a curve and follow it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from rest_framework.response import Response
 from common.jobs import enqueue
 from curation.core.api import ProjectMixin
 from curation.models import Membership
-from tuning import tasks
-from tuning.engine.metrics.extrapolation import LEAST, Growth
+from tuning.engine.metrics.extrapolation import MIN_SIZE, LearningCurveFit
 from tuning.learning_curves import learning_curve
 from tuning.models import COMPONENTS, Component, LearningCurve
 
@@ -31,15 +30,15 @@ class PointSerializer(serializers.Serializer[LearningCurve]):
 
 
 class GainSerializer(serializers.Serializer[LearningCurve]):
-    """From one point to the next, per hundred further queries."""
+    """Gain from one point to the next, per hundred further queries."""
 
     gain = serializers.FloatField()
     low = serializers.FloatField()
     high = serializers.FloatField()
 
 
-class OutlookSerializer(serializers.Serializer[Growth]):
-    """What the next queries would likely bring."""
+class ExtrapolationSerializer(serializers.Serializer[LearningCurveFit]):
+    """Likely gain of the next queries."""
 
     queries = serializers.IntegerField(source="more")
     gain = serializers.FloatField()
@@ -56,8 +55,8 @@ class CurveSerializer(serializers.ModelSerializer[LearningCurve]):
         fields += ["progress_done", "progress_total", "progress_note", "created_at", "started_at", "finished_at"]
 
 
-class DrawnCurveSerializer(CurveSerializer):
-    """A curve with its points; `gains` has one entry fewer, `next` is null with too few points to say."""
+class CurveDetailSerializer(CurveSerializer):
+    """A curve with its points; `gains` has one entry fewer, `next` is null with too few points."""
 
     points = PointSerializer(many=True)
     gains = serializers.SerializerMethodField()
@@ -69,26 +68,26 @@ class DrawnCurveSerializer(CurveSerializer):
     @extend_schema_field(GainSerializer(many=True))
     def get_gains(self, curve: LearningCurve) -> object:
         names = ("gain", "low", "high")
-        return [dict(zip(names, found, strict=True)) for found in learning_curve.gains(curve)]
+        return [dict(zip(names, gain, strict=True)) for gain in learning_curve.gains_per_hundred(curve)]
 
-    @extend_schema_field(OutlookSerializer(allow_null=True))
+    @extend_schema_field(ExtrapolationSerializer(allow_null=True))
     def get_next(self, curve: LearningCurve) -> object:
-        found = learning_curve.outlook(curve)
-        return OutlookSerializer(found).data if found else None
+        fit = learning_curve.extrapolate(curve)
+        return ExtrapolationSerializer(fit).data if fit else None
 
 
-class LearnSerializer(serializers.Serializer[LearningCurve]):
+class StartCurveSerializer(serializers.Serializer[LearningCurve]):
     component = serializers.ChoiceField(choices=COMPONENTS, required=False, default=Component.RETRIEVER)
     sizes = serializers.ListField(
-        child=serializers.IntegerField(min_value=LEAST),
+        child=serializers.IntegerField(min_value=MIN_SIZE),
         required=False,
         default=list,
         max_length=30,
-        help_text="Judged queries of each training; without any 50, 100, 200 …",
+        help_text="Judged queries of each training; default: 50, 100, 200 …",
     )
     seed = serializers.IntegerField(min_value=0, max_value=2**31 - 1, required=False, default=0)
     minutes = serializers.FloatField(
-        min_value=0.1, max_value=600, required=False, default=5, help_text="For each training, at the most."
+        min_value=0.1, max_value=600, required=False, default=5, help_text="For each training, at most."
     )
 
 
@@ -100,29 +99,29 @@ class LearningCurves(ProjectMixin, generics.ListAPIView[LearningCurve]):
     queryset = LearningCurve.objects.none()
 
     def get_queryset(self) -> QuerySet[LearningCurve]:
-        return self.project().curves.select_related("dataset").defer("points")
+        return self.project().learning_curves.select_related("dataset").defer("points")
 
-    @extend_schema(request=LearnSerializer, responses={201: CurveSerializer})
+    @extend_schema(request=StartCurveSerializer, responses={201: CurveSerializer})
     def post(self, request: Request, slug: str) -> Response:
         """Start a curve; 409 while another is unfinished."""
         project = self.project()
-        wanted = LearnSerializer(data=request.data)
-        wanted.is_valid(raise_exception=True)
-        asked: dict[str, Any] = wanted.validated_data
-        settings = {"budget_seconds": asked["minutes"] * 60}
+        form = StartCurveSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        data: dict[str, Any] = form.validated_data
+        settings = {"budget_seconds": data["minutes"] * 60}
         curve = learning_curve.start(
-            project, asked["component"], sizes=asked["sizes"], seed=asked["seed"], settings=settings
+            project, data["component"], sizes=data["sizes"], seed=data["seed"], settings=settings
         )
-        enqueue(tasks.learn, curve.pk, queue="compute")
+        enqueue("tuning.tasks.learn", curve.pk, queue="compute")
         return Response(CurveSerializer(curve).data, status=status.HTTP_201_CREATED)
 
 
-class OneLearningCurve(ProjectMixin, generics.RetrieveAPIView[LearningCurve]):
-    """One learning curve: its points, what each hundred queries brought, what the next would likely bring."""
+class LearningCurveDetail(ProjectMixin, generics.RetrieveAPIView[LearningCurve]):
+    """One learning curve: its points, the gain per hundred queries, the likely gain of the next."""
 
     role = Membership.Role.ENGINEER
-    serializer_class = DrawnCurveSerializer
+    serializer_class = CurveDetailSerializer
     queryset = LearningCurve.objects.none()
 
     def get_queryset(self) -> QuerySet[LearningCurve]:
-        return self.project().curves.select_related("dataset")
+        return self.project().learning_curves.select_related("dataset")

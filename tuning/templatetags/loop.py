@@ -1,4 +1,4 @@
-"""What pages of releases and cycles say of the loop."""
+"""Template filters about training cycles."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ register = template.Library()
 
 @register.filter
 def without_reranker(cycle: Cycle) -> StrOrMessage:
-    """Why the cycle's challenger has no reranker; empty where it has one, or none was asked for."""
-    return reranker_tradeoff.without_reranker(cycle)
+    """Return why the cycle's challenger has no reranker; empty where it has one, or where none is trained."""
+    return reranker_tradeoff.reason_without_reranker(cycle)

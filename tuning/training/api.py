@@ -12,7 +12,7 @@ from tuning.models import Run
 from tuning.training import training_curves
 
 
-class LineSerializer(serializers.Serializer[training_curves.Curve]):
+class TrainingCurveSerializer(serializers.Serializer[training_curves.TrainingCurve]):
     """One line of a chart. points: [step, value], step ascending."""
 
     name = serializers.CharField()
@@ -27,13 +27,13 @@ class RunCurvesSerializer(serializers.ModelSerializer[Run]):
         model = Run
         fields = ["id", "component", "state", "curves"]
 
-    @extend_schema_field(LineSerializer(many=True))
-    def get_curves(self, run: Run) -> list[training_curves.Curve]:
-        return training_curves.read(run)
+    @extend_schema_field(TrainingCurveSerializer(many=True))
+    def get_curves(self, run: Run) -> list[training_curves.TrainingCurve]:
+        return training_curves.read_curves(run)
 
 
 class RunCurves(ProjectMixin, generics.RetrieveAPIView[Run]):
-    """What one training measured as it went: its loss, and its measure on dev."""
+    """Curves of one training: its loss, and its measure on dev."""
 
     role = Membership.Role.ENGINEER
     serializer_class = RunCurvesSerializer

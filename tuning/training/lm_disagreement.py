@@ -1,9 +1,8 @@
-"""How far the retriever and the language model disagree on a query, written onto it for the queue of curation.
+"""Disagreement of the retriever and the language model on a query, stored for the priority of open queries.
 
-The scores are those of a retriever's training, which learns from them where no person called a passage relevant; of
-the other queries a few are scored for this alone. They are of queries that are settled, so what they say reaches the
-queue through the strata: a subject on which the two disagree is worth more of people's time than one on which they
-agree.
+The scores are those of a retriever's training, which uses them for queries without a relevant passage. A few other
+queries are scored for this alone. All of them are settled, so their disagreement reaches open queries through the
+strata: a subject on which the two models disagree deserves more annotation than one on which they agree.
 """
 
 from __future__ import annotations
@@ -17,60 +16,77 @@ from pathlib import Path
 import numpy as np
 from django.db.models import Count
 
-from curation.engine.statistics.sampling import divergence
+from curation.engine.statistics.sampling import jensen_shannon_divergence
 from curation.models import Project, Query
 from tuning.engine.retriever import targets
 from tuning.engine.retriever.candidates import read_lm_scores
 from tuning.engine.retriever.retriever_spec import RetrieverSettings
 
-MOST_BESIDE = 24  # scored in a cycle for the queue alone: each costs the small generator two seconds
-_AT_ONCE = 500
+MAX_EXTRA_QUERIES = 24  # scored in a cycle for the priority alone: each costs the small generator two seconds
+_BATCH = 500
 
 
-def worth_scoring(project: Project, answered: Sequence[str]) -> list[str]:
-    """Of these settled queries those whose scores would tell the queue something new, at most MOST_BESIDE.
+def select_queries(project: Project, answered: Sequence[str]) -> list[str]:
+    """Return at most MAX_EXTRA_QUERIES of these settled query ids to score: unscored, and of a stratum in use.
 
-    They have not been scored and are of a stratum in which queries are open: first one of each stratum, the one with
-    the most open queries before the others, then a second of each, and so on; in a stratum in the order given. Without
-    open queries there are none.
+    A stratum is in use when it has open queries. First comes one query of each stratum, the stratum with the most
+    open queries first, then a second query of each, and so on; within a stratum in the given order.
     """
+    queries_of_stratum = _unscored_by_stratum(project, answered)
+    open_queries = project.queries.filter(state=Query.State.OPEN, is_evaluation=False).exclude(stratum="")
+    counts = open_queries.order_by().values("stratum").annotate(open=Count("pk")).order_by("-open", "stratum")
+    in_use = [row["stratum"] for row in counts.iterator() if row["stratum"] in queries_of_stratum]
+    rounds = zip_longest(*(queries_of_stratum[stratum] for stratum in in_use))
+    return list(islice((query_id for query_id in chain.from_iterable(rounds) if query_id), MAX_EXTRA_QUERIES))
+
+
+def record_disagreement(project: Project, scores: Path, candidates: Path) -> int:
+    """Store the disagreement of each scored query, and return the number of queries.
+
+    The disagreement is the Jensen–Shannon divergence of p_R and t_L, in bits. p_R is proportional to 1 / rank over
+    the candidates that have a score, because the file of candidates is used for its order only. A query whose answer
+    needs no passage (targets.lm_target) says nothing about the retriever and keeps its value. Queries of the
+    evaluation sample are left out.
+    """
+    disagreement = _disagreement(scores, candidates)
+    queries = list(Query.objects.filter(project=project, pk__in=disagreement, is_evaluation=False).only("pk"))
+    for query in queries:
+        query.disagreement = round(disagreement[query.pk], 4)
+    Query.objects.bulk_update(queries, ["disagreement"], batch_size=_BATCH)
+    return len(queries)
+
+
+def _unscored_by_stratum(project: Project, query_ids: Sequence[str]) -> dict[str, list[str]]:
+    """Return stratum → those of the query ids that have no disagreement yet, in their order."""
     unscored = project.queries.filter(disagreement__isnull=True, is_evaluation=False).exclude(stratum="")
-    of_stratum: dict[str, list[str]] = defaultdict(list)
-    for start in range(0, len(answered), _AT_ONCE):
-        some = answered[start : start + _AT_ONCE]
-        stratum_of = dict(unscored.filter(pk__in=[int(name) for name in some]).values_list("pk", "stratum"))
-        for name in some:
-            if int(name) in stratum_of:
-                of_stratum[stratum_of[int(name)]].append(name)
-    counted = project.queries.filter(state=Query.State.OPEN, is_evaluation=False).exclude(stratum="")
-    strata = counted.order_by().values("stratum").annotate(open=Count("pk")).order_by("-open", "stratum")
-    rounds = zip_longest(*(of_stratum[row["stratum"]] for row in strata.iterator() if row["stratum"] in of_stratum))
-    return list(islice((name for name in chain.from_iterable(rounds) if name), MOST_BESIDE))
+    by_stratum: dict[str, list[str]] = defaultdict(list)
+    for start in range(0, len(query_ids), _BATCH):
+        batch_ids = query_ids[start : start + _BATCH]
+        stratum_of = dict(
+            unscored.filter(pk__in=[int(query_id) for query_id in batch_ids]).values_list("pk", "stratum")
+        )
+        for query_id in batch_ids:
+            if int(query_id) in stratum_of:
+                by_stratum[stratum_of[int(query_id)]].append(query_id)
+    return by_stratum
 
 
-def note(project: Project, scores: Path, candidates: Path) -> int:
-    """Write the Jensen–Shannon divergence of p_R and t_L, in bits, onto each scored query; how many it were.
-
-    p_R is taken as 1 / rank over the candidates both have seen, because the list keeps the order and no scores. A
-    query whose answer needs no passage (targets.lm_target) says nothing of the retriever and keeps what it had, and
-    the evaluation sample is left alone.
-    """
-    lm = read_lm_scores(scores)
-    found: dict[int, float] = {}
+def _disagreement(scores: Path, candidates: Path) -> dict[int, float]:
+    """Return query id → Jensen–Shannon divergence in bits, for queries with two scored candidates and a target."""
+    lm_scores = read_lm_scores(scores)
+    divergences: dict[int, float] = {}
     with candidates.open(encoding="utf-8") as file:
         for line in file:
             row = json.loads(line)
-            told = lm.get(str(row["query_id"]))
-            ranked = [name for name in row["passages"] if told is not None and name in told.scores]
-            if told is None or len(ranked) < 2:
+            query_scores = lm_scores.get(str(row["query_id"]))
+            if query_scores is None:
                 continue
-            given = np.array([told.scores[name] for name in ranked])
-            target = targets.lm_target(given, RetrieverSettings().lm_temperature, told.without_passage)
+            ranked = [passage_id for passage_id in row["passages"] if passage_id in query_scores.scores]
+            if len(ranked) < 2:
+                continue
+            values = np.array([query_scores.scores[passage_id] for passage_id in ranked])
+            target = targets.lm_target(values, RetrieverSettings().lm_temperature, query_scores.without_passage)
             if target is not None:
-                belief = 1.0 / np.arange(1, len(ranked) + 1)
-                found[int(row["query_id"])] = divergence(belief / belief.sum(), target)
-    queries = list(Query.objects.filter(project=project, pk__in=found, is_evaluation=False).only("pk"))
-    for query in queries:
-        query.disagreement = round(found[query.pk], 4)
-    Query.objects.bulk_update(queries, ["disagreement"], batch_size=_AT_ONCE)
-    return len(queries)
+                retriever = 1.0 / np.arange(1, len(ranked) + 1)
+                divergences[int(row["query_id"])] = jensen_shannon_divergence(retriever / retriever.sum(), target)
+    return divergences

@@ -1,4 +1,4 @@
-"""The weights of a run to take away: what was trained, and for a generator the whole model with the adapter in it."""
+"""Weights of a run for download: the trained weights, and the merged weights of a generator's base and adapter."""
 
 from __future__ import annotations
 
@@ -15,70 +15,70 @@ from tuning.models import Component, Run
 from tuning.training import training_runs
 from tuning.training.process import CHECKPOINT
 
-ASKED = "asked"
+REQUESTED = "asked"  # the stored state
 
 
 class NoWeights(CurationError):
-    """The run has no such weights, with the reason."""
+    """The run has no such weights; the message is the reason."""
 
 
-def trained(run: Run) -> Path:
-    """The folder the run's training wrote: an adapter, or the encoder's weights. Raises NoWeights."""
-    found = training_runs.folder(run) / CHECKPOINT
+def trained_folder(run: Run) -> Path:
+    """Return the folder of the trained weights: an adapter, or the weights of an encoder. Raises NoWeights."""
+    folder = training_runs.run_folder(run) / CHECKPOINT
     if run.encoder is None and run.generator is None and run.reranker is None:
         raise NoWeights(message("no_weights"))
-    if not found.is_dir():
+    if not folder.is_dir():
         raise NoWeights(message("weights_gone"))
-    return found
+    return folder
 
 
-def merged(run: Run) -> Path | None:
-    """The folder with base and adapter in one; None until `merge` has written it."""
-    found = _target(run)
-    return found if run.record.get("merged", {}).get("sha256") and found.is_dir() else None
+def merged_folder(run: Run) -> Path | None:
+    """Return the folder with base and adapter in one model; None until `merge` has written it."""
+    folder = _target(run)
+    return folder if run.record.get("merged", {}).get("sha256") and folder.is_dir() else None
 
 
-def ask(run: Run) -> Run:
-    """Note that the merged weights are wanted; who enqueues the merge has the row's word for it. Raises NoWeights."""
+def request_merge(run: Run) -> Run:
+    """Record that the merged weights are requested; the caller enqueues the merge. Raises NoWeights."""
     if run.component != Component.GENERATOR or run.generator is None or not run.generator.adapter_path:
         raise NoWeights(message("nothing_to_merge"))
-    trained(run)
-    if merged(run) is None:
-        _note(run, {"state": ASKED})
+    trained_folder(run)
+    if merged_folder(run) is None:
+        _record_state(run, {"state": REQUESTED})
     return run
 
 
 def merge(run: Run) -> Run:
-    """Write base and adapter as one ordinary folder, in the format of the base; the one that is there when it was.
+    """Write base and adapter as one ordinary folder in the format of the base, unless it was written before.
 
-    What is in the way stands in the record, for the page to say.
+    An error is stored in the record, for the page.
     """
-    if merged(run) is not None or run.generator is None:
+    if merged_folder(run) is not None or run.generator is None:
         return run
     target = _target(run)
-    artifacts.remove_folder(target)  # without its hash in the row it is what a killed process left
+    artifacts.remove_folder(target)  # without its hash in the row, a killed process left it
     try:
         digest = artifacts.write_folder(target, lambda part: _write(run, part), {"kind": "generator", "run": run.pk})
     except (NoGenerator, NoWeights, OSError) as error:
-        return _note(run, {"state": "failed", "reason": message_to_json(message_of_error(error))})
-    return _note(run, {"state": "done", "sha256": digest})
+        return _record_state(run, {"state": "failed", "reason": message_to_json(message_of_error(error))})
+    return _record_state(run, {"state": "done", "sha256": digest})
 
 
 def _write(run: Run, part: Path) -> None:
-    from curation.engine.generation.generator import load
+    from curation.engine.generation.generator import load_model
 
-    assert run.generator is not None  # `merge` looked
+    assert run.generator is not None  # `merge` has checked it
     base = resolve(run.generator.base_path, Path(settings.DATA_DIR) / "generators")
-    model, tokenizer = load(base, trained(run))
+    model, tokenizer = load_model(base, trained_folder(run))
     model.save_pretrained(part)
     tokenizer.save_pretrained(part)
 
 
 def _target(run: Run) -> Path:
-    return training_runs.folder(run) / "merged"
+    return training_runs.run_folder(run) / "merged"
 
 
-def _note(run: Run, found: dict[str, Any]) -> Run:
-    run.record = run.record | {"merged": found}
+def _record_state(run: Run, state: dict[str, Any]) -> Run:
+    run.record = run.record | {"merged": state}
     run.save(update_fields=["record"])
     return run

@@ -1,9 +1,9 @@
-"""What a training process is given: rows of the database become files it can read without one.
+"""Specification of a training process: database rows are written as files, because the process has no database.
 
-spec.json        paths, seed, settings; see `specification`
-passages.jsonl   every passage that can be retrieved, in the order of the vectors, then judged ones beside it
+spec.json        paths, seed, settings; see `write_specification`
+passages.jsonl   every passage of the index in the order of the vectors, then judged passages that are not in it
 candidates.jsonl {"query_id", "passages": [ids, best first], "scores"} of the training and dev queries
-drafted.jsonl    the same of those whose draft people edited: what it was written from; for a generator alone
+drafted.jsonl    {"query_id", "passages"} of the queries with an edited draft: its passages; for a generator only
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from django.conf import settings
 
 from common import artifacts
 from common.messages import StrOrMessage
+from common.renamed_keys import with_current_keys
 from curation.models import Release
 from curation.releases import lifecycle, retrieve
-from retrieval.index import index_builds
+from retrieval.index import encoders, vector_store
 from retrieval.models import IndexBuild, Passage
 from retrieval.search import search
 from tuning.datasets import collect
@@ -41,55 +42,56 @@ _BATCH = 2000
 Progress = Callable[[int, int, StrOrMessage], None]
 
 
-def specification(run: Run, out: Path, on_progress: Progress, tried: Release | None = None) -> dict[str, Any]:
-    """The run's spec.json, after its other files were written to `out`.
+def write_specification(run: Run, out: Path, on_progress: Progress, candidate: Release | None = None) -> dict[str, Any]:
+    """Write the files that the training needs to `out`, and return the content of spec.json.
 
-    What the cycle overrides stands in its settings: `budget_seconds`, and under the name of a component whatever
-    that part's training knows. tried: the release a reranker is for; the others learn from the serving one.
+    The cycle's settings override the defaults: `budget_seconds`, and the settings of the component under its name.
+    candidate: the release that a reranker is trained for; the other components learn from the live release.
     """
-    release = tried or lifecycle.serving(run.cycle.project)
-    rows = collect.rows(run.dataset)
-    build = release.build if run.component == Component.RERANKER else _build(run, release)
-    drafted = _drafted(rows, release) if run.component == Component.GENERATOR else {}
+    release = candidate or lifecycle.live_release(run.cycle.project)
+    rows = collect.read_rows(run.dataset)
+    build = release.build if run.component == Component.RERANKER else _build_with_vectors(run, release)
+    drafted = _draft_passages(rows, release) if run.component == Component.GENERATOR else {}
     _write_passages(build, rows, drafted, out / PASSAGES)
-    # Only who writes answers looks at them as they are shown: to all others the last stage is time lost.
-    ranking = release if run.component == Component.GENERATOR else retrieve.plain(release)
+    # A generator learns from passages as they are served. For the other components a reranker would only cost time.
+    ranking_release = release if run.component == Component.GENERATOR else retrieve.without_reranker(release)
     overrides = run.cycle.settings
-    own = {name: value for name, value in overrides.get(run.component, {}).items() if name != "enabled"}
+    own = with_current_keys(f"{run.component} settings", overrides.get(run.component, {}))
+    own.pop("enabled", None)
     depth = max(CANDIDATE_DEPTH, own.get("depth", 0))
-    _write_candidates(ranking, rows, out / CANDIDATES, depth, on_progress)
+    _write_candidates(ranking_release, rows, out / CANDIDATES, depth, on_progress)
     shared = {
         "seed": run.seed,
         "threads": settings.COMPUTE_THREADS,
         "budget_seconds": float(overrides.get("budget_seconds", BUDGET_SECONDS)),
-        "queries": str(collect.folder(run.dataset) / collect.ROWS),
+        "queries": str(collect.dataset_folder(run.dataset) / collect.ROWS),
         "passages": str(out / PASSAGES),
         "candidates": str(out / CANDIDATES),
         "settings": own,
     }
     if run.component == Component.RERANKER:
-        return shared | _of_reranker(run, build)
+        return shared | _reranker_fields(run, build)
     if run.component == Component.RETRIEVER:
-        return shared | _of_retriever(run, build)
+        return shared | _retriever_fields(run, build)
     _write_lists({query_id: {"passages": ids} for query_id, ids in drafted.items()}, out / DRAFTED)
-    return shared | _of_generator(run, release) | {"drafted": str(out / DRAFTED)}
+    return shared | _generator_fields(run, release) | {"drafted": str(out / DRAFTED)}
 
 
-def scoring(run: Run, specification: dict[str, Any]) -> dict[str, Any]:
-    """What the scoring before a retriever's training is given: that training's files, and the serving generator.
+def scoring_specification(run: Run, training_spec: dict[str, Any]) -> dict[str, Any]:
+    """Return the specification of the LM scoring before a retriever's training: its files, and the live generator.
 
-    Scored are the queries the language model teaches, and a few of the others for the queue: each costs seconds.
-    Raises CannotFit for settings that no training knows.
+    Scored are the queries that the language model supervises, and a few others for the queue of curation: each costs
+    seconds. Raises TrainingError for settings that the training does not have.
     """
-    release = lifecycle.serving(run.cycle.project)
+    release = lifecycle.live_release(run.cycle.project)
     generator = release.generator
-    chosen = read_spec(specification).settings
-    rows = [row for row in collect.rows(run.dataset) if row.split != TEST and row.is_answered]
-    teach = [row.query_id for row in rows if chosen.lm_teaches(row.grades.values())]
-    # In another order each cycle: those whose scores say nothing would else stand before the others for ever.
+    retriever_settings = read_spec(training_spec).settings
+    rows = [row for row in collect.read_rows(run.dataset) if row.split != TEST and row.is_answered]
+    supervised = [row.query_id for row in rows if retriever_settings.is_lm_supervised(row.grades.values())]
+    # Another order in each cycle: otherwise queries whose scores say nothing would always come first.
     answered = random.Random(run.cycle_id).sample([row.query_id for row in rows], len(rows))
-    shared = {name: specification[name] for name in ("seed", "threads", "queries", "passages", "candidates")}
-    seconds = run.cycle.settings.get("score_seconds") or min(SCORE_SECONDS, specification["budget_seconds"] / 3)
+    shared = {name: training_spec[name] for name in ("seed", "threads", "queries", "passages", "candidates")}
+    seconds = run.cycle.settings.get("score_seconds") or min(SCORE_SECONDS, training_spec["budget_seconds"] / 3)
     return shared | {
         "base": generator.base_path,
         "adapter": str(Path(settings.DATA_DIR) / generator.adapter_path) if generator.adapter_path else "",
@@ -98,16 +100,16 @@ def scoring(run: Run, specification: dict[str, Any]) -> dict[str, Any]:
         "prompt": release.prompt,
         "budget_seconds": float(seconds),
         "api_model": settings.GENERATOR_API_MODEL,
-        "teach": teach,
-        "beside": lm_disagreement.worth_scoring(run.cycle.project, answered),
+        "supervised_queries": supervised,
+        "disagreement_queries": lm_disagreement.select_queries(run.cycle.project, answered),
     }
 
 
-def _of_retriever(run: Run, build: IndexBuild) -> dict[str, Any]:
+def _retriever_fields(run: Run, build: IndexBuild) -> dict[str, Any]:
     parent = run.parent_encoder
-    assert parent is not None  # `training.prepare` gives every retriever run one
-    query_path, passage_path = index_builds.weights(parent)
-    same_side = build.encoder.passage_hash == parent.passage_hash
+    assert parent is not None  # every retriever run has one
+    query_path, passage_path = encoders.weight_folders(parent)
+    has_vectors = build.encoder.passage_hash == parent.passage_hash
     return {
         "query_path": str(query_path),
         "passage_path": str(passage_path),
@@ -117,87 +119,87 @@ def _of_retriever(run: Run, build: IndexBuild) -> dict[str, Any]:
         "passage_prefix": parent.passage_prefix,
         "dim": parent.dim,
         "temperature": parent.temperature,
-        "vectors": str(_vectors(build)) if same_side else None,
+        "vectors": str(_vectors_path(build)) if has_vectors else None,
     }
 
 
-def _of_reranker(run: Run, build: IndexBuild) -> dict[str, Any]:
+def _reranker_fields(run: Run, build: IndexBuild) -> dict[str, Any]:
     parent = run.parent_encoder
-    assert parent is not None  # `training.prepare_reranker` gives it one
-    query_path, _passage_path = index_builds.weights(build.encoder)
+    assert parent is not None  # every reranker run has one
+    query_path, _passage_path = encoders.weight_folders(build.encoder)
     return {
-        "base": settings.RERANKER or str(index_builds.weights(parent)[1]),
+        "base": settings.RERANKER or str(encoders.weight_folders(parent)[1]),
         "query_path": str(query_path),
         "query_prefix": build.encoder.query_prefix,
-        "vectors": str(_vectors(build)),
+        "vectors": str(_vectors_path(build)),
     }
 
 
-def _of_generator(run: Run, release: Release) -> dict[str, Any]:
+def _generator_fields(run: Run, release: Release) -> dict[str, Any]:
     parent = run.parent_generator
-    assert parent is not None  # `training.prepare` gives every generator run one
+    assert parent is not None  # every generator run has one
     return {
         "base": parent.base_path,
         "cache_dir": str(Path(settings.DATA_DIR) / "generators"),
         "prompt": release.prompt,
         "refusal": release.refusal,
-        # In parallel each prompt holds one passage.
+        # In parallel mode each prompt has one passage.
         "answer_passages": 1 if release.answer_mode == Release.AnswerMode.PARALLEL else release.answer_passages,
     }
 
 
-def _build(run: Run, release: Release) -> IndexBuild:
-    """A build that has the parent's passage vectors, the newest of them; else the one that serves."""
+def _build_with_vectors(run: Run, release: Release) -> IndexBuild:
+    """Return the newest build with passage vectors of the parent encoder, otherwise the release's build."""
     if run.parent_encoder is None:
         return release.build
-    alike = IndexBuild.objects.searchable().filter(
+    builds = IndexBuild.objects.searchable().filter(
         corpus=run.cycle.project.corpus, encoder__passage_hash=run.parent_encoder.passage_hash
     )
-    return alike.order_by("-number").first() or release.build
+    return builds.order_by("-number").first() or release.build
 
 
-def _vectors(build: IndexBuild) -> Path:
+def _vectors_path(build: IndexBuild) -> Path:
     meta = artifacts.read_meta(Path(settings.DATA_DIR) / build.path)
-    return index_builds.vectors_folder(str(meta["vectors"])) / "vectors.npy"
+    return vector_store.vectors_folder(str(meta["vectors"])) / "vectors.npy"
 
 
-def _drafted(rows: list[JudgedQuery], release: Release) -> dict[str, list[str]]:
-    """query_id → what the drafts that were edited were written from; test queries stay out."""
+def _draft_passages(rows: list[JudgedQuery], release: Release) -> dict[str, list[str]]:
+    """Return query_id → passages of the edited draft, for all queries but those of the test split."""
     edited = [row for row in rows if row.split != TEST and preference_pairs.is_edited(row)]
-    found: dict[str, list[str]] = {}
+    passages: dict[str, list[str]] = {}
     for start in range(0, len(edited), _BATCH):
-        found |= instruction_data.drafted_from(edited[start : start + _BATCH], release)
-    return found
+        passages |= instruction_data.draft_passages(edited[start : start + _BATCH], release)
+    return passages
 
 
 def _write_passages(build: IndexBuild, rows: list[JudgedQuery], drafted: dict[str, list[str]], target: Path) -> None:
-    """The build's passages in the order of its vectors, then those beside it that were judged or drafted from."""
+    """Write the build's passages in the order of its vectors, then other passages that were judged or drafted from."""
     ids = search.open_build(build).ids.tolist()
-    used = {int(passage_id) for row in rows for passage_id in row.grades}
-    used |= {int(passage_id) for passages in drafted.values() for passage_id in passages}
-    write_passages(target, _texts([*ids, *sorted(used.difference(ids))]))
+    needed = {int(passage_id) for row in rows for passage_id in row.grades}
+    needed |= {int(passage_id) for passage_ids in drafted.values() for passage_id in passage_ids}
+    write_passages(target, _texts([*ids, *sorted(needed.difference(ids))]))
 
 
 def _texts(ids: list[int]) -> Iterator[PassageText]:
     for start in range(0, len(ids), _BATCH):
-        some = Passage.objects.in_bulk(ids[start : start + _BATCH])
+        passages = Passage.objects.in_bulk(ids[start : start + _BATCH])
         for passage_id in ids[start : start + _BATCH]:
-            yield PassageText(str(passage_id), some[passage_id].full_text)
+            yield PassageText(str(passage_id), passages[passage_id].full_text)
 
 
 def _write_candidates(
     release: Release, rows: list[JudgedQuery], target: Path, depth: int, on_progress: Progress
 ) -> None:
-    """What the release finds for each query that may be learned from; test queries stay out."""
+    """Write the release's ranking of each query but those of the test split."""
     texts = {row.query_id: row.text for row in rows if row.split != TEST}
-    found = offline_run.rank(release, texts, depth, on_progress)
+    rankings = offline_run.rank(release, texts, depth, on_progress)
     _write_lists(
         {
             query_id: {
                 "passages": [str(hit.passage_id) for hit in hits],
                 "scores": [round(hit.score, 6) for hit in hits],
             }
-            for query_id, hits in found.items()
+            for query_id, hits in rankings.items()
         },
         target,
     )
@@ -205,5 +207,5 @@ def _write_candidates(
 
 def _write_lists(lists: Mapping[str, Mapping[str, Any]], target: Path) -> None:
     with target.open("w", encoding="utf-8") as file:
-        for query_id, found in lists.items():
-            file.write(json.dumps({"query_id": query_id} | dict(found)) + "\n")
+        for query_id, fields in lists.items():
+            file.write(json.dumps({"query_id": query_id} | dict(fields)) + "\n")

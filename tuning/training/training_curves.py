@@ -1,4 +1,4 @@
-"""The curves of a run, read from the lines its process writes as it goes."""
+"""Training curves of a run: loss and dev metric by step, from the metrics that its process writes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from django.utils.translation import gettext as _
 from tuning import labels
 from tuning.models import Run
 
-MOST_POINTS = 400
-MOST_BYTES = 8_000_000
+MAX_POINTS = 400
+MAX_BYTES = 8_000_000
 
 
-class Curve(TypedDict):
+class TrainingCurve(TypedDict):
     """One line of a chart. kind: loss or dev; points: [step, value], step ascending."""
 
     name: str
@@ -25,13 +25,16 @@ class Curve(TypedDict):
     points: list[list[float]]
 
 
-def read(run: Run) -> list[Curve]:
-    """Loss and dev measure of each candidate the run tried; thinned, ends kept. Nothing written yet: no curves."""
+def read_curves(run: Run) -> list[TrainingCurve]:
+    """Read loss and dev metric of each candidate that the run trained; none before the first metrics.
+
+    At most MAX_POINTS points per curve; its first and last point are kept.
+    """
     if not run.path:
         return []
     path = Path(settings.DATA_DIR) / run.path / "metrics.jsonl"
-    found: dict[tuple[str, str], list[list[float]]] = {}
-    for row in _rows(path):
+    points_of: dict[tuple[str, str], list[list[float]]] = {}
+    for row in _read_rows(path):
         step = row.get("step")
         if not isinstance(step, (int, float)):
             continue
@@ -39,18 +42,18 @@ def read(run: Run) -> list[Curve]:
         for kind in ("loss", "dev"):
             value = _number(row.get(kind))
             if value is not None:
-                found.setdefault((kind, candidate), []).append([float(step), value])
+                points_of.setdefault((kind, candidate), []).append([float(step), value])
     return [
-        Curve(name=_named(kind, candidate), kind=kind, points=_thinned(points))
-        for (kind, candidate), points in sorted(found.items(), key=lambda item: item[0][0], reverse=True)
+        TrainingCurve(name=_name(kind, candidate), kind=kind, points=_thin(points))
+        for (kind, candidate), points in sorted(points_of.items(), key=lambda item: item[0][0], reverse=True)
     ]
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
-    """Whole lines only: the last one may still be being written."""
+def _read_rows(path: Path) -> list[dict[str, Any]]:
+    """Read the complete lines: the last one may still be incomplete."""
     try:
         with path.open("rb") as lines:
-            text = lines.read(MOST_BYTES).decode("utf-8", errors="replace")
+            text = lines.read(MAX_BYTES).decode("utf-8", errors="replace")
     except OSError:
         return []
     rows = []
@@ -65,7 +68,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _number(value: Any) -> float | None:
-    """The number itself, or the first one of a dictionary of measures."""
+    """Return the number itself, or the first value of a dictionary of measures; None if it is not finite."""
     if isinstance(value, dict):
         value = next(iter(value.values()), None)
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
@@ -73,13 +76,13 @@ def _number(value: Any) -> float | None:
     return float(value)
 
 
-def _named(kind: str, candidate: str) -> str:
-    words = _("loss") if kind == "loss" else _("dev measure")
-    return f"{words} · {labels.spoken(candidate)}" if candidate else words
+def _name(kind: str, candidate: str) -> str:
+    label = _("loss") if kind == "loss" else _("dev metric")
+    return f"{label} · {labels.process_term(candidate)}" if candidate else label
 
 
-def _thinned(points: list[list[float]]) -> list[list[float]]:
-    if len(points) <= MOST_POINTS:
+def _thin(points: list[list[float]]) -> list[list[float]]:
+    if len(points) <= MAX_POINTS:
         return points
-    stride = (len(points) - 1) / (MOST_POINTS - 1)
-    return [points[round(place * stride)] for place in range(MOST_POINTS)]
+    stride = (len(points) - 1) / (MAX_POINTS - 1)
+    return [points[round(index * stride)] for index in range(MAX_POINTS)]

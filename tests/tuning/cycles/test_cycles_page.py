@@ -1,4 +1,4 @@
-"""Cycles and runs as they go, and when the loop turns by itself."""
+"""Pages of the training cycles, the runs and the policy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.utils import translation
 
 from common.jobs import JobState
 from curation.models import Project, Query, Release
-from tests.measured import challenge, write_metrics
+from tests.challengers import create_challenger, write_metrics
 from tuning.models import Component, Cycle, Dataset, Policy, Run
 from tuning.training import training_curves
 
@@ -60,45 +60,51 @@ def test_wrong_methods_are_refused(client: Client, erin: User, running: Run) -> 
     assert client.post(f"/p/zoo/runs/{running.pk}/").status_code == 405
 
 
-def test_an_empty_loop_says_what_makes_it_cycle(
+def test_the_page_without_cycles_offers_to_start_one(
     client: Client, erin: User, release: Release, settled: list[Query]
 ) -> None:
     client.force_login(erin)
     page = client.get("/p/zoo/cycles/").text
-    assert "The loop has not turned yet" in page
-    assert "Start a cycle" in page and "A cycle learns from" not in page
+    assert "No cycle yet" in page
+    assert "Start a training cycle" in page and "A cycle needs at least" not in page
 
 
-def test_a_cycle_is_offered_only_where_it_can_learn(client: Client, erin: User, project: Project) -> None:
+def test_a_cycle_is_offered_only_with_a_live_release(client: Client, erin: User, project: Project) -> None:
     client.force_login(erin)
     page = client.get("/p/zoo/cycles/").text
-    assert "there is nothing to measure a cycle against" in page and 'href="/p/zoo/#index"' in page
-    assert "Start a cycle" not in page
+    assert "a cycle needs one as its baseline" in page and 'href="/p/zoo/#index"' in page
+    assert "Start a training cycle" not in page
     assert 'id="index"' in client.get("/p/zoo/").text
 
 
-def test_a_cycle_without_work_says_how_much_is_missing(client: Client, erin: User, release: Release) -> None:
+def test_the_page_says_how_many_queries_a_cycle_needs(client: Client, erin: User, release: Release) -> None:
     release.project.queries.create(text="Who sleeps?", external_id="q1", state=Query.State.SETTLED)
     client.force_login(erin)
     page = client.get("/p/zoo/cycles/").text
-    assert "A cycle learns from 8 settled queries or more; 1 is settled." in page and 'href="/p/zoo/judge/"' in page
-    assert "Start a cycle" not in page
+    assert "A cycle needs at least 8 resolved queries; 1 is resolved." in page and 'href="/p/zoo/judge/"' in page
+    assert "Start a training cycle" not in page
 
 
-def test_starting_a_cycle_queues_one_and_follows_it(client: Client, erin: User, project: Project) -> None:
+def test_the_start_form_queues_a_cycle_and_shows_it(client: Client, erin: User, project: Project) -> None:
     client.force_login(erin)
     answer = client.post("/p/zoo/cycles/start/", {"only": "retriever", "gate": "never", "seed": "7"}, follow=True)
     cycle = Cycle.objects.get()
     assert (cycle.only, cycle.gate, cycle.seed, cycle.state) == ("retriever", "never", 7, JobState.QUEUED)
     assert answer.redirect_chain == [(f"/p/zoo/cycles/{cycle.pk}/", 302)]
     assert cycle.settings == {}
-    assert "Waits for a worker" in answer.text
+    assert "Waiting for a worker" in answer.text
 
 
-def test_a_reranker_is_trained_for_whoever_asks(client: Client, erin: User, project: Project) -> None:
+def test_the_page_shows_the_step_of_the_reranker_if_one_is_trained(
+    client: Client, erin: User, project: Project
+) -> None:
     client.force_login(erin)
-    client.post("/p/zoo/cycles/start/", {"gate": "auto", "reranker": "on"})
-    assert Cycle.objects.get().settings == {"reranker": {"enabled": True}}
+    page = client.post("/p/zoo/cycles/start/", {"gate": "auto", "reranker": "on"}, follow=True).text
+    cycle = Cycle.objects.get()
+    assert cycle.settings == {"reranker": {"enabled": True}}
+    assert "Training the reranker" in page
+    Cycle.objects.update(settings={})
+    assert "Training the reranker" not in client.get(f"/p/zoo/cycles/{cycle.pk}/").text
 
 
 def test_a_second_cycle_at_the_same_time_is_refused_with_the_reason(client: Client, erin: User, running: Run) -> None:
@@ -117,7 +123,7 @@ def test_a_form_that_makes_no_sense_comes_back(client: Client, erin: User, proje
     assert not Cycle.objects.exists()
 
 
-def test_the_cycle_region_asks_again_while_it_runs_and_stops_when_it_ends(
+def test_the_cycle_region_polls_while_the_cycle_runs_and_stops_when_it_ends(
     client: Client, erin: User, running: Run
 ) -> None:
     client.force_login(erin)
@@ -137,7 +143,7 @@ def test_the_cycle_region_asks_again_while_it_runs_and_stops_when_it_ends(
 def test_cancelling_asks_first_and_then_stops_the_cycle_and_its_run(client: Client, erin: User, running: Run) -> None:
     client.force_login(erin)
     path = f"/p/zoo/cycles/{running.cycle_id}/cancel/"
-    assert "Let it run" in client.get(path).text
+    assert "Keep it running" in client.get(path).text
     assert Cycle.objects.get().state == JobState.RUNNING
     answer = client.post(path, follow=True)
     assert "The cycle is being stopped." in answer.text
@@ -154,7 +160,7 @@ def test_a_run_of_another_project_is_not_found_here(client: Client, erin: User, 
     assert client.get(f"/p/zoo/cycles/{running.cycle_id}/").status_code == 404
 
 
-def test_the_curves_are_read_from_what_the_process_wrote(client: Client, erin: User, running: Run) -> None:
+def test_the_curves_are_read_from_the_metrics_of_the_process(client: Client, erin: User, running: Run) -> None:
     rows = [
         {"step": 1, "loss": 0.9, "candidate": "both"},
         {"step": 2, "loss": 0.5, "candidate": "both", "dev": {"ndcg@10": 0.61}},
@@ -166,11 +172,11 @@ def test_the_curves_are_read_from_what_the_process_wrote(client: Client, erin: U
     answer = client.get(f"/p/zoo/runs/{running.pk}/curves/").json()
     assert answer["is_live"] is True
     assert answer["curves"] == [
-        {"name": "loss · both encoders", "kind": "loss", "points": [[1.0, 0.9], [2.0, 0.5]]},
-        {"name": "dev measure · both encoders", "kind": "dev", "points": [[2.0, 0.61]]},
+        {"name": "loss · dual encoder", "kind": "loss", "points": [[1.0, 0.9], [2.0, 0.5]]},
+        {"name": "dev metric · dual encoder", "kind": "dev", "points": [[2.0, 0.61]]},
     ]
     with translation.override("zh-hans"):
-        assert training_curves.read(running)[0]["name"] == "损失 · 两侧编码器"
+        assert training_curves.read_curves(running)[0]["name"] == "损失 · 双编码器"
     page = client.get(f"/p/zoo/runs/{running.pk}/").text
     assert "0.6100" in page
     assert "chart.umd.min.js" in page
@@ -178,26 +184,26 @@ def test_the_curves_are_read_from_what_the_process_wrote(client: Client, erin: U
 
 def test_a_long_curve_is_thinned_and_keeps_its_ends(running: Run) -> None:
     write_metrics(running, [{"step": step, "loss": 1.0} for step in range(5000)])
-    (curve,) = training_curves.read(running)
-    assert len(curve["points"]) == training_curves.MOST_POINTS
+    (curve,) = training_curves.read_curves(running)
+    assert len(curve["points"]) == training_curves.MAX_POINTS
     assert curve["points"][0][0] == 0
     assert curve["points"][-1][0] == 4999
 
 
-def test_a_run_that_wrote_nothing_has_no_curves(running: Run) -> None:
+def test_a_run_without_metrics_has_no_curves(running: Run) -> None:
     running.path = "runs/nothing-here"
-    assert training_curves.read(running) == []
+    assert training_curves.read_curves(running) == []
 
 
-def test_finished_cycles_show_what_came_of_them(client: Client, erin: User, release: Release) -> None:
-    challenge(release)
+def test_finished_cycles_show_their_decision_and_release(client: Client, erin: User, release: Release) -> None:
+    create_challenger(release)
     client.force_login(erin)
     page = client.get("/p/zoo/cycles/").text
     assert "Measured only." in page
     assert "/p/zoo/releases/2/" in page
 
 
-def test_a_manager_sets_when_the_loop_cycles(client: Client, erin: User, mona: User, project: Project) -> None:
+def test_a_manager_changes_the_policy(client: Client, erin: User, mona: User, project: Project) -> None:
     client.force_login(erin)
     assert client.get("/p/zoo/cycles/policy/").status_code == 403
     client.force_login(mona)
@@ -207,9 +213,9 @@ def test_a_manager_sets_when_the_loop_cycles(client: Client, erin: User, mona: U
     sent |= {"guardrail_margin": 0.01, "min_judged": 0.5, "target_rule": "not_worse", "guardrail_rule": "interval"}
     sent |= {"log_prob_margin": 0.2, "max_rerank_ms": 150, "reranker": "on"}
     assert client.post("/p/zoo/cycles/policy/", sent).status_code == 302
-    held = Policy.objects.get(project=project)
-    assert (held.min_new_queries, held.max_rerank_ms) == (20, 150)
-    assert held.settings == {"reranker": {"enabled": True}}
+    policy = Policy.objects.get(project=project)
+    assert (policy.min_new_queries, policy.max_rerank_ms) == (20, 150)
+    assert policy.settings == {"reranker": {"enabled": True}}
     assert "checked" in client.get("/p/zoo/cycles/policy/").text.split('name="reranker"')[1].split(">")[0]
     assert client.post("/p/zoo/cycles/policy/", {**sent, "reranker": ""}).status_code == 302
     assert Policy.objects.get(project=project).settings == {"reranker": {"enabled": False}}

@@ -1,4 +1,4 @@
-"""`loop`: a cycle in the foreground, told step by step."""
+"""The `loop` command: a training cycle in the foreground."""
 
 from __future__ import annotations
 
@@ -31,9 +31,7 @@ def stand_in(settings: Any) -> None:
     settings.TRAINERS = {"retriever": "tests.tuning.trainer"}
 
 
-def test_it_says_what_it_did_at_each_step_and_ends_with_json(
-    project: Project, release: Release, settled: list[Query]
-) -> None:
+def test_it_reports_each_step_and_ends_with_json(project: Project, release: Release, settled: list[Query]) -> None:
     out, err = io.StringIO(), io.StringIO()
     call_command("loop", project="zoo", only="retriever", gate="always", json=True, stdout=out, stderr=err)
     result = json.loads(out.getvalue().strip().splitlines()[-1])
@@ -41,17 +39,27 @@ def test_it_says_what_it_did_at_each_step_and_ends_with_json(
     assert result["decision"]["promoted"] is True
     assert result["release"] == {"challenger": 2, "serving": 2}
     assert [run["part"] for run in result["runs"]] == ["retriever"]
-    told = [line.partition(":")[0] for line in err.getvalue().splitlines() if ": " in line]
-    assert told == ["collecting", "training", "indexing", "evaluating", "deciding"]
+    steps = [line.partition(":")[0] for line in err.getvalue().splitlines() if ": " in line]
+    assert steps == ["collecting", "training", "indexing", "evaluating", "deciding"]
+
+
+def test_it_reports_the_training_of_the_reranker(
+    project: Project, release: Release, settled: list[Query], settings: Any
+) -> None:
+    settings.TRAINERS = dict.fromkeys(["retriever", "reranker"], "tests.tuning.trainer")
+    out = io.StringIO()
+    call_command("loop", project="zoo", only="retriever", reranker=True, stdout=out, stderr=io.StringIO())
+    steps = dict(line.split(": ", 1) for line in out.getvalue().splitlines() if ": " in line)
+    assert steps["indexing"] == "done" and "dev chose copy" in steps["training the reranker"]
 
 
 def test_a_cycle_that_fails_ends_with_status_1_and_its_reason(project: Project, release: Release) -> None:
-    with pytest.raises(CommandError, match="0 settled queries teach something") as error:
+    with pytest.raises(CommandError, match="0 resolved queries can be used") as error:
         call_command("loop", project="zoo")
     assert error.value.returncode == 1
 
 
-def test_a_project_that_cycles_already_is_told_so(project: Project, release: Release) -> None:
+def test_a_second_cycle_of_a_project_fails_with_the_reason(project: Project, release: Release) -> None:
     training_cycle.start(project)
     with pytest.raises(CommandError, match="already has an unfinished cycle") as error:
         call_command("loop", project="zoo")
@@ -90,40 +98,38 @@ def test_ctrl_c_ends_the_training_and_cancels_the_cycle(
     until(lambda: Run.objects.filter(progress_done__gt=0).exists(), 60, "the training")
     child = Run.objects.get().pid
     os.kill(process.pid, signal.SIGINT)
-    _out, said = process.communicate(timeout=60)
+    _out, errors = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert b"stopped at the keyboard" in said
+    assert b"stopped from the keyboard" in errors
     assert child is not None and not Path(f"/proc/{child}").exists()
     assert (Cycle.objects.get().state, Run.objects.get().state) == (JobState.CANCELLED, JobState.CANCELLED)
-    assert lifecycle.serving(project) == release
+    assert lifecycle.live_release(project) == release
 
 
-def _orphan(project: Project, **wanted: Any) -> Cycle:
-    """A cycle as a killed process leaves it: running, held by a process that is no more."""
+def _orphan(project: Project, **fields: Any) -> Cycle:
+    """A cycle as a killed process leaves it: running, and claimed by a process that has ended."""
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    cycle = training_cycle.start(project, **wanted)
+    cycle = training_cycle.start(project, **fields)
     assert cycle.claim(f"{socket.gethostname()[:60]}:{dead.pid}:0000")
     return cycle
 
 
-def test_it_goes_on_with_the_cycle_a_killed_process_left(
-    project: Project, release: Release, settled: list[Query]
-) -> None:
-    left = _orphan(project, only="retriever", gate="always")
+def test_it_resumes_the_cycle_of_a_killed_process(project: Project, release: Release, settled: list[Query]) -> None:
+    orphan = _orphan(project, only="retriever", gate="always")
     out = io.StringIO()
     call_command("loop", project="zoo", only="retriever", gate="always", stdout=out, stderr=io.StringIO())
-    left.refresh_from_db()
-    assert left.state == JobState.DONE
-    assert f"going on with cycle {left.pk}" in out.getvalue()
+    orphan.refresh_from_db()
+    assert orphan.state == JobState.DONE
+    assert f"resuming cycle {orphan.pk}" in out.getvalue()
     assert Cycle.objects.count() == 1
 
 
-def test_a_left_cycle_with_other_settings_is_given_up_with_the_reason(
+def test_an_orphaned_cycle_with_other_settings_is_cancelled_with_the_reason(
     project: Project, release: Release, settled: list[Query]
 ) -> None:
-    left = _orphan(project, only="retriever", seed=7)
+    orphan = _orphan(project, only="retriever", seed=7)
     call_command("loop", project="zoo", only="retriever", gate="always", stdout=io.StringIO(), stderr=io.StringIO())
-    left.refresh_from_db()
-    assert left.state == JobState.CANCELLED
-    assert "its worker was lost" in left.reason
+    orphan.refresh_from_db()
+    assert orphan.state == JobState.CANCELLED
+    assert "The worker was lost" in orphan.reason

@@ -1,4 +1,4 @@
-"""From a judgement to what it shaped, and back."""
+"""Lineage: from a judgement to the runs and releases that used it, and back."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from tuning.models import Component, Dataset, DatasetQuery
 
 
 def of_split(dataset: Dataset, split: str) -> Judgement:
-    found = DatasetQuery.objects.filter(dataset=dataset, split=split).order_by("pk")[0].judgements.first()
-    assert found is not None
-    return found
+    judgement = DatasetQuery.objects.filter(dataset=dataset, split=split).order_by("pk")[0].judgements.first()
+    assert judgement is not None
+    return judgement
 
 
-def test_a_judgement_knows_what_it_taught(dataset: Dataset, tuned: Release) -> None:
-    shaped = lineage.shaped(of_split(dataset, "train"))
-    assert [(row.dataset, row.split) for row in shaped.rows] == [(dataset, "train")]
-    assert [run.component for run in shaped.runs] == [Component.GENERATOR]
-    assert (shaped.releases, shaped.measured, shaped.answers) == ([tuned], [], 1)
+def test_a_judgement_leads_to_the_runs_and_releases_that_used_it(dataset: Dataset, tuned: Release) -> None:
+    usage = lineage.usage_of(of_split(dataset, "train"))
+    assert [(row.dataset, row.split) for row in usage.rows] == [(dataset, "train")]
+    assert [run.component for run in usage.runs] == [Component.GENERATOR]
+    assert (usage.releases, usage.measured, usage.answers) == ([tuned], [], 1)
 
 
-def test_a_judgement_of_the_test_split_measured_and_taught_nothing(dataset: Dataset, tuned: Release) -> None:
-    shaped = lineage.shaped(of_split(dataset, "test"))
-    assert (shaped.runs, shaped.releases, shaped.measured, shaped.answers) == ([], [], [tuned], 0)
+def test_a_judgement_of_the_test_split_evaluates_and_trains_nothing(dataset: Dataset, tuned: Release) -> None:
+    usage = lineage.usage_of(of_split(dataset, "test"))
+    assert (usage.runs, usage.releases, usage.measured, usage.answers) == ([], [], [tuned], 0)
 
 
-def test_behind_a_release_are_the_judgements_of_train_and_dev(
-    dataset: Dataset, tuned: Release, release: Release
-) -> None:
+def test_a_release_leads_to_the_judgements_of_train_and_dev(dataset: Dataset, tuned: Release, release: Release) -> None:
     rows = DatasetQuery.objects.filter(dataset=dataset).exclude(split="test")
     expected = {judgement.pk for row in rows for judgement in row.judgements.all()}
-    assert set(lineage.behind(tuned).values_list("pk", flat=True)) == expected
-    assert not lineage.behind(release).exists()  # the untuned base
+    assert set(lineage.training_judgements(tuned).values_list("pk", flat=True)) == expected
+    assert not lineage.training_judgements(release).exists()  # the untuned base
 
 
-def test_whoever_has_seen_the_other_half_only_is_not_of_it(project: Project, dataset: Dataset, tuned: Release) -> None:
-    later = lifecycle.next_release(project, fusion_weight=0.1)  # carries the base's generator on
-    assert not lineage.behind(later).exists()
+def test_a_release_with_untrained_weights_has_no_training_judgements(
+    project: Project, dataset: Dataset, tuned: Release
+) -> None:
+    later = lifecycle.create_candidate(project, fusion_weight=0.1)  # keeps the base's generator
+    assert not lineage.training_judgements(later).exists()
 
 
 def test_the_pages_lead_from_one_to_the_other(
@@ -48,17 +48,17 @@ def test_the_pages_lead_from_one_to_the_other(
 ) -> None:
     judgement = of_split(dataset, "train")
     client.force_login(erin)
-    behind = client.get("/p/zoo/releases/2/judgements/").text
+    listed = client.get("/p/zoo/releases/2/judgements/").text
     assert (
-        "taught its encoder or its generator" in behind
-        and f"/p/zoo/judgements/{lineage.behind(tuned)[0].pk}/" in behind
+        "Its encoder or its generator was trained with" in listed
+        and f"/p/zoo/judgements/{lineage.training_judgements(tuned)[0].pk}/" in listed
     )
     page = client.get(f"/p/zoo/judgements/{judgement.pk}/").text
     assert f'<a href="/p/zoo/datasets/{dataset.number}/">' in page and '<a href="/p/zoo/releases/2/">' in page
-    assert "Withdraw it" not in page  # it is Alice's
+    assert ">Withdraw</button>" not in page  # it is Alice's
     client.force_login(alice)
     page = client.get(f"/p/zoo/judgements/{judgement.pk}/").text
-    assert "Withdraw it" in page and "/p/zoo/releases/2/" not in page  # no link to where she may not go
+    assert ">Withdraw</button>" in page and "/p/zoo/releases/2/" not in page  # no link to where she may not go
 
 
 def test_another_curators_judgement_is_not_there(client: Client, bob: User, alice: User, dataset: Dataset) -> None:
@@ -69,7 +69,7 @@ def test_another_curators_judgement_is_not_there(client: Client, bob: User, alic
     assert client.post(f"/p/zoo/judgements/{judgement.pk}/withdraw/").status_code == 404
 
 
-def test_withdrawing_names_what_has_learned_from_it(
+def test_a_withdrawal_names_the_datasets_and_releases_that_used_the_judgement(
     client: Client, erin: User, alice: User, dataset: Dataset, tuned: Release
 ) -> None:
     judgement = of_split(dataset, "train")
@@ -77,11 +77,11 @@ def test_withdrawing_names_what_has_learned_from_it(
     client.force_login(erin)
     assert "Only the person who gave a grade" in client.post(address, follow=True).text
     client.force_login(alice)
-    assert "A reviewer can open it again." in client.post(address, follow=True).text
+    assert "A reviewer can reopen it." in client.post(address, follow=True).text
     Query.objects.filter(pk=judgement.query_id).update(state=Query.State.IN_REVIEW)
-    told = client.post(address, follow=True).text
-    assert "Withdrawn. It stays in datasets: 1. Releases that learned from it: 2. Later ones do without it." in told
-    assert "withdrew a judgement" in told
+    page = client.post(address, follow=True).text
+    assert "Withdrawn. It stays in datasets: 1. Releases trained with it: 2. Later datasets leave it out." in page
+    assert "withdrew a judgement" in page
     judgement.refresh_from_db()
     assert judgement.withdrawn_at is not None
-    assert lineage.shaped(judgement).releases == [tuned]  # the history stays
+    assert lineage.usage_of(judgement).releases == [tuned]  # the history stays

@@ -1,4 +1,4 @@
-"""`evaluate`: a release on judgements from outside, changing nothing."""
+"""Evaluation of a release on external qrels, with the `evaluate` command."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_it_changes_nothing(release: Release, folder: Path) -> None:
     assert (Query.objects.count(), Release.objects.count(), Dataset.objects.count()) == (0, 1, 0)
 
 
-def test_the_projects_own_queries_need_no_file(release: Release, settled: list[Query], tmp_path: Path) -> None:
+def test_the_texts_of_the_projects_queries_need_no_file(release: Release, settled: list[Query], tmp_path: Path) -> None:
     (tmp_path / "qrels").mkdir()
     (tmp_path / "qrels" / "test.tsv").write_text(HEADER + "q4\tpanda\t3\n")
     assert evaluate(tmp_path)["queries"] == 1
@@ -89,7 +89,7 @@ def test_a_trec_run_is_written(release: Release, folder: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("qrels", "said"),
+    ("qrels", "expected"),
     [
         ("a\tpanda\tx\n", "test.tsv:2"),
         ("a\tunicorn\t3\n", "test.tsv:2: “unicorn” is not in the corpus"),
@@ -97,15 +97,17 @@ def test_a_trec_run_is_written(release: Release, folder: Path, tmp_path: Path) -
         ("", "holds no judgement"),
     ],
 )
-def test_a_wrong_file_ends_with_status_2_and_its_line(release: Release, folder: Path, qrels: str, said: str) -> None:
+def test_a_wrong_file_ends_with_status_2_and_its_line(
+    release: Release, folder: Path, qrels: str, expected: str
+) -> None:
     (folder / "qrels" / "test.tsv").write_text(HEADER + qrels)
     with pytest.raises(CommandError) as error:
         evaluate(folder)
     assert error.value.returncode == 2
-    assert said in str(error.value)
+    assert expected in str(error.value)
 
 
-def test_answers_that_are_no_list_are_bad_input(release: Release, folder: Path) -> None:
+def test_answers_that_are_not_a_list_are_bad_input(release: Release, folder: Path) -> None:
     (folder / "answers.jsonl").write_text('{"_id": "a", "answers": "the panda"}\n')
     with pytest.raises(CommandError, match="answers.jsonl:1") as error:
         evaluate(folder, answers=folder / "answers.jsonl")
@@ -119,7 +121,7 @@ def test_bad_usage_ends_with_status_2(release: Release, folder: Path, options: d
     assert error.value.returncode == 2
 
 
-def test_a_project_that_serves_nothing_cannot_be_measured(project: Project, folder: Path) -> None:
+def test_a_project_without_a_live_release_cannot_be_evaluated(project: Project, folder: Path) -> None:
     with pytest.raises(CommandError) as error:
         evaluate(folder)
     assert error.value.returncode == 1

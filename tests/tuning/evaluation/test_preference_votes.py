@@ -1,4 +1,4 @@
-"""Two releases on one query, blind, and what the votes say."""
+"""Blind comparison of two releases on one query: pairs, votes, and their count."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from curation.models import Membership, Project, Query, Release, Unchangeable
 from curation.releases import evaluation_report
 from retrieval.models import Passage
 from retrieval.search.results import Hit
-from tests.measured import challenge
+from tests.challengers import create_challenger
 from tuning.evaluation import preference_votes
 from tuning.models import ComparisonPair, Evaluation, Vote
 
 
 @pytest.fixture
 def evaluation(release: Release) -> Evaluation:
-    return challenge(release).evaluations.get()
+    return create_challenger(release).evaluations.get()
 
 
 @pytest.fixture
@@ -41,18 +41,19 @@ def hits(*ids: int) -> list[Hit]:
     return [Hit(passage_id, rank, 1.0) for rank, passage_id in enumerate(ids, start=1)]
 
 
-def test_only_what_differs_is_kept(evaluation: Evaluation, passages: dict[str, Passage]) -> None:
+def test_pairs_are_stored_only_where_the_sides_differ(evaluation: Evaluation, passages: dict[str, Passage]) -> None:
     one, two, three = (str(query.pk) for query in Query.objects.order_by("pk"))
     champion = {one: hits(1, 2), two: hits(1, 2), three: hits(1, 2, 3, 4, 5, 6)}
     challenger = {one: hits(2, 1), two: hits(1, 2), three: hits(1, 2, 3, 4, 5, 7)}
     written = ({two: "The Lion!", three: "A lion."}, {two: "lion", three: "A tiger."})
-    assert preference_votes.keep(evaluation, (champion, challenger), written) == 2
+    assert preference_votes.save_pairs(evaluation, (champion, challenger), written) == 2
     assert [str(pair.query_id) for pair in evaluation.pairs.order_by("pk")] == [one, three]  # two: the same words
-    assert preference_votes.keep(evaluation, (champion, challenger), written) == 2  # again, as after a lost worker
+    # a second call, as after a lost worker, replaces them
+    assert preference_votes.save_pairs(evaluation, (champion, challenger), written) == 2
     assert evaluation.pairs.count() == 2
 
 
-def test_the_sides_stand_by_a_coin_for_each_person_and_pair_and_stay(
+def test_the_order_of_the_sides_is_random_for_each_person_and_pair_and_stays(
     pairs: list[ComparisonPair], alice: User, bob: User
 ) -> None:
     many = [ComparisonPair(pk=number) for number in range(400)]
@@ -62,36 +63,36 @@ def test_the_sides_stand_by_a_coin_for_each_person_and_pair_and_stay(
     assert alices != [preference_votes.champion_is_a(pair, bob) for pair in many]
 
 
-def test_a_vote_for_a_is_for_whoever_stood_there(pairs: list[ComparisonPair], alice: User) -> None:
+def test_a_vote_for_side_a_counts_for_the_release_on_that_side(pairs: list[ComparisonPair], alice: User) -> None:
     for pair in pairs:
-        vote = preference_votes.vote(pair, alice, "a")
+        vote = preference_votes.cast_vote(pair, alice, "a")
         is_champion = vote.choice == Vote.Choice.CHAMPION
         assert vote.champion_was_a is is_champion is preference_votes.champion_is_a(pair, alice)
 
 
-def test_a_vote_stands(pairs: list[ComparisonPair], alice: User) -> None:
-    vote = preference_votes.vote(pairs[0], alice, "tie")
+def test_a_vote_cannot_be_changed(pairs: list[ComparisonPair], alice: User) -> None:
+    vote = preference_votes.cast_vote(pairs[0], alice, "tie")
     with pytest.raises(preference_votes.AlreadyVoted):
-        preference_votes.vote(pairs[0], alice, "a")
+        preference_votes.cast_vote(pairs[0], alice, "a")
     with pytest.raises(preference_votes.BadVote):
-        preference_votes.vote(pairs[1], alice, "champion")
+        preference_votes.cast_vote(pairs[1], alice, "champion")
     for change in (vote.save, vote.delete, Vote.objects.all().delete, lambda: Vote.objects.update(choice="tie")):
         with pytest.raises(Unchangeable):
             change()
     assert Vote.objects.get().choice == "tie"
 
 
-def test_the_page_is_blind_until_the_vote_is_in(client: Client, bob: User, pairs: list[ComparisonPair]) -> None:
+def test_the_page_is_blind_before_the_vote(client: Client, bob: User, pairs: list[ComparisonPair]) -> None:
     client.force_login(bob)
     page = client.get("/p/zoo/side-by-side/").text
     assert "Who sings?" in page and "The lion." in page and "3 pairs left" in page
     assert "release 1" not in page and "release 2" not in page.lower()
     answer = client.post(f"/p/zoo/side-by-side/{pairs[0].pk}/vote/", {"choice": "a"}, follow=True)
-    assert "Your vote is in." in answer.text
+    assert "Vote saved." in answer.text
     assert "release 1" in answer.text and "release 2" in answer.text
     assert "Who swims?" in client.get("/p/zoo/side-by-side/").text
     assert (
-        "You have voted on this one."
+        "You have already voted on this pair."
         in client.post(f"/p/zoo/side-by-side/{pairs[0].pk}/vote/", {"choice": "b"}, follow=True).text
     )
     assert Vote.objects.count() == 1
@@ -99,7 +100,7 @@ def test_the_page_is_blind_until_the_vote_is_in(client: Client, bob: User, pairs
 
 def test_without_pairs_the_page_says_so(client: Client, bob: User, evaluation: Evaluation) -> None:
     client.force_login(bob)
-    assert "Nothing to compare" in client.get("/p/zoo/side-by-side/?release=7").text
+    assert "No pairs to compare" in client.get("/p/zoo/side-by-side/?release=7").text
 
 
 def test_curators_do_not_vote_and_strangers_find_nothing(
@@ -119,19 +120,19 @@ def _people(project: Project) -> Iterator[User]:
         yield user
 
 
-def test_queries_are_counted_and_not_votes(
+def test_the_result_counts_queries_and_not_votes(
     client: Client, erin: User, project: Project, pairs: list[ComparisonPair], evaluation: Evaluation
 ) -> None:
     people = list(_people(project))
     choices = [["challenger", "challenger", "champion"], ["challenger", "tie", "neither"], ["champion", "challenger"]]
-    for pair, said in zip(pairs, choices, strict=True):
-        for person, choice in zip(people, said, strict=False):
+    for pair, pair_choices in zip(pairs, choices, strict=True):
+        for person, choice in zip(people, pair_choices, strict=False):
             Vote.objects.create(pair=pair, voter=person, choice=choice, champion_was_a=True)
-    found = evaluation_report.votes(evaluation)
-    assert found is not None and found.sign is not None
-    assert (found.votes, found.people, found.ties, found.neither) == (8, 3, 1, 1)
-    assert (found.sign.wins, found.sign.losses) == (2, 0)  # of the third query each side has one vote
+    votes = evaluation_report.count_votes(evaluation)
+    assert votes is not None and votes.sign is not None
+    assert (votes.votes, votes.people, votes.ties, votes.neither) == (8, 3, 1, 1)
+    assert (votes.sign.wins, votes.sign.losses) == (2, 0)  # of the third query each side has one vote
     client.force_login(erin)
     page = client.get("/p/zoo/releases/2/").text
-    assert "Release 2 was preferred on 2 queries and the other on 0: 100%" in page
+    assert "Release 2 was preferred for 2 queries, the other release for 0: 100%" in page
     assert "/p/zoo/side-by-side/?release=2" in page

@@ -1,4 +1,4 @@
-"""A learning curve from start to end; the training here learns nothing (trainer.py)."""
+"""A learning curve from start to end. The training here learns nothing (trainer.py)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from django.test import Client
 from django.utils import timezone
 
 from common.jobs import JobState
+from common.recovery import recover
 from curation.models import Project, Query, Release
 from tuning import tasks
 from tuning.learning_curves import learning_curve
@@ -27,70 +28,70 @@ def stand_in(settings: Any) -> None:
     settings.HEARTBEAT_SECONDS = 1
 
 
-def test_every_size_becomes_a_point_and_nothing_else_is_left(
+def test_every_size_becomes_a_point_and_no_run_is_left(
     project: Project, release: Release, settled: list[Query], settings: Any
 ) -> None:
     curve = learning_curve.start(project, sizes=[5, 7, 900])
-    assert learning_curve.draw(curve, "test")
+    assert learning_curve.measure(curve, "test")
     assert curve.state == JobState.DONE, curve.reason
     assert [point["queries"] for point in curve.points] == [0, 5, 7]
     values = {point["value"] for point in curve.points}
-    assert len(values) == 1 and 0 < values.pop() <= 1  # the copy ranks as the original does
+    assert len(values) == 1 and 0 < values.pop() <= 1  # the copy ranks like the original
     assert curve.points[1]["grades"] < curve.points[2]["grades"]
     assert not Run.objects.exists() and not Cycle.objects.exists()
     assert not list((settings.DATA_DIR / "learning").iterdir())
-    assert learning_curve.outlook(curve) is None  # two trainings
-    assert [gain for gain, _low, _high in learning_curve.gains(curve)] == [0.0, 0.0]
+    assert learning_curve.extrapolate(curve) is None  # two trainings
+    assert [gain for gain, _low, _high in learning_curve.gains_per_hundred(curve)] == [0.0, 0.0]
 
 
-def test_a_curve_taken_up_again_goes_on_after_its_last_point(
+def test_a_resumed_curve_continues_after_its_last_point(
     project: Project, release: Release, settled: list[Query]
 ) -> None:
     curve = learning_curve.start(project, sizes=[5, 6, 7])
-    learning_curve.draw(curve, "test")
-    kept = curve.points[:2]
-    LearningCurve.objects.update(points=kept, state=JobState.QUEUED)
+    learning_curve.measure(curve, "test")
+    stored = curve.points[:2]
+    LearningCurve.objects.update(points=stored, state=JobState.QUEUED)
     curve.refresh_from_db()
-    assert learning_curve.draw(curve, "other")
-    assert curve.points[:2] == kept and len(curve.points) == 4
+    assert learning_curve.measure(curve, "other")
+    assert curve.points[:2] == stored and len(curve.points) == 4
 
 
-def test_a_training_that_fails_says_why_and_keeps_its_points(
+def test_a_failed_training_fails_the_curve_with_the_reason_and_keeps_its_points(
     project: Project, release: Release, settled: list[Query]
 ) -> None:
     curve = learning_curve.start(project, sizes=[5], settings={"retriever": {"fail": "the loss is not a number"}})
-    learning_curve.draw(curve, "test")
+    learning_curve.measure(curve, "test")
     assert (curve.state, curve.reason) == (JobState.FAILED, "the loss is not a number")
     assert len(curve.points) == 1
 
 
-def test_too_little_work_is_said(project: Project, release: Release) -> None:
+def test_a_curve_without_enough_queries_fails_with_the_reason(project: Project, release: Release) -> None:
     curve = learning_curve.start(project)
-    learning_curve.draw(curve, "test")
+    learning_curve.measure(curve, "test")
     assert curve.state == JobState.FAILED and "a dataset needs 8" in curve.reason
 
 
-def test_one_at_a_time(project: Project) -> None:
+def test_a_project_has_one_unfinished_curve(project: Project) -> None:
     learning_curve.start(project)
-    with pytest.raises(learning_curve.AlreadyLearning):
+    with pytest.raises(learning_curve.LearningCurveInProgress):
         learning_curve.start(project)
 
 
-def test_a_curve_whose_worker_fell_silent_is_given_again_once(project: Project) -> None:
+def test_the_recovery_returns_a_curve_of_a_lost_worker_once(project: Project) -> None:
     curve = learning_curve.start(project)
     assert curve.claim("lost")
     LearningCurve.objects.update(heartbeat_at=timezone.now() - timedelta(hours=1))
-    assert learning_curve.sweep() == [curve]
-    assert learning_curve.sweep() == []
+    assert recover(LearningCurve) == [curve]
+    assert recover(LearningCurve) == []
 
 
-def test_the_command_tells_the_points(
+def test_the_command_returns_the_points(
     project: Project, release: Release, settled: list[Query], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    call_command("learning_curve", project="zoo", sizes="5", json=True)
-    told = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert [point["queries"] for point in told["points"]] == [0, 5]
-    assert told["next"] is None and "per_query" not in told["points"][0]
+    call_command("learning_curve", "--part=retriever", project="zoo", sizes="5", json=True)
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert [point["queries"] for point in result["points"]] == [0, 5]
+    assert result["next"] is None and "per_query" not in result["points"][0]
 
 
 POINTS = [
@@ -107,17 +108,17 @@ POINTS = [
 ]
 
 
-def test_the_page_shows_the_curve_and_what_more_would_bring(client: Client, erin: User, project: Project) -> None:
+def test_the_page_shows_the_curve_and_the_gain_of_more_queries(client: Client, erin: User, project: Project) -> None:
     curve = LearningCurve.objects.create(
         project=project, component="retriever", measure="ndcg@10", state="done", points=POINTS
     )
     client.force_login(erin)
     page = client.get(f"/p/zoo/learning-curves/{curve.pk}/").text
     # 0.05 a doubling: 0.05 / ln 2 · ln(500 / 400)
-    assert "The next 100 judged queries would likely move nDCG@10 by +0.016" in page
+    assert "With the next 100 judged queries, the expected change in nDCG@10 is +0.016" in page
     assert "+0.200" in page  # from nothing to fifty: 0.1 in 50
-    told = client.get(f"/p/zoo/learning-curves/{curve.pk}/points/").json()
-    assert [line["points"][-1][0] for line in told["curves"]] == [400, 500]
+    chart = client.get(f"/p/zoo/learning-curves/{curve.pk}/points/").json()
+    assert [line["points"][-1][0] for line in chart["curves"]] == [400, 500]
     assert (
         client.get(f"/p/zoo/learning-curves/{curve.pk}/", headers={"HX-Request": "true"})
         .text.strip()
@@ -125,29 +126,29 @@ def test_the_page_shows_the_curve_and_what_more_would_bring(client: Client, erin
     )
 
 
-def test_a_curve_is_offered_where_something_serves(client: Client, erin: User, project: Project) -> None:
+def test_a_curve_is_offered_only_with_a_live_release(client: Client, erin: User, project: Project) -> None:
     client.force_login(erin)
     page = client.get("/p/zoo/learning-curves/").text
-    assert "Draw one" not in page and "How the index is built" in page
+    assert "New learning curve" not in page and "How to build the index" in page
 
 
-def test_starting_and_cancelling_by_the_page(
+def test_a_curve_is_started_and_cancelled_on_the_page(
     client: Client, erin: User, bob: User, release: Release, broker: None
 ) -> None:
     client.force_login(bob)
     sent = {"component": "retriever", "minutes": "1", "seed": "3"}
     assert client.post("/p/zoo/learning-curves/", sent).status_code == 403
     client.force_login(erin)
-    assert "Draw one" in client.get("/p/zoo/learning-curves/").text
+    assert "New learning curve" in client.get("/p/zoo/learning-curves/").text
     page = client.post("/p/zoo/learning-curves/", sent, follow=True).text
     curve = LearningCurve.objects.get()
     assert (curve.seed, curve.settings) == (3, {"budget_seconds": 60.0})
-    assert "Waits for a worker" in page
+    assert "Waiting for a worker" in page
     answer = client.post("/p/zoo/learning-curves/", sent)
     assert answer.status_code == 422 and "already has an unfinished learning curve" in answer.text
     client.post(f"/p/zoo/learning-curves/{curve.pk}/cancel/")
     curve.refresh_from_db()
     assert curve.state == JobState.CANCELLED
-    tasks.learn(curve.pk)  # a message that comes late finds nothing to do
+    tasks.learn(curve.pk)  # a late message changes nothing
     curve.refresh_from_db()
     assert curve.points == []

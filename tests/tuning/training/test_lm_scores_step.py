@@ -1,4 +1,4 @@
-"""Who teaches the retriever when the generator is on a server elsewhere: the run says it."""
+"""The run records whether the language model supervised the retriever, also when the generator is on a server."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from common import messages
 from curation.models import Generator, Project, Query, Release
-from tests.parrot import serving
+from tests.openai_server import running_server
 from tests.tuning.conftest import Settle
 from tuning.cycles import training_cycle
 from tuning.models import Component
@@ -17,14 +17,18 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
 
 @pytest.mark.parametrize(
-    "echoes, without_grades, told",
+    "echoes, without_grades, sentence",
     [
-        (True, 2, "grades, and the generator's scores where there are none; it scored 2 of 2 answers"),
-        (False, 2, "grades alone: the server does not return log-probabilities"),
-        (True, 0, "grades alone: people called a passage relevant for every answer"),
+        (
+            True,
+            2,
+            "grades, and the language model's scores where there is no relevant passage; 2 of 2 answers scored",
+        ),
+        (False, 2, "grades only: the server does not return log-probabilities"),
+        (True, 0, "grades only: every answer has a relevant passage"),
     ],
 )
-def test_the_run_says_what_the_server_scored_and_if_not_why(
+def test_the_run_records_how_many_answers_were_scored_or_why_none(
     project: Project,
     release: Release,
     settled: list[Query],
@@ -32,12 +36,12 @@ def test_the_run_says_what_the_server_scored_and_if_not_why(
     settings: Any,
     echoes: bool,
     without_grades: int,
-    told: str,
+    sentence: str,
 ) -> None:
     for text in ("Who paints the fences?", "Who sweeps the paths?")[:without_grades]:
         settle(text, {"snail": 0}, "The keeper.")
     settings.TRAINERS = {"retriever": "tests.tuning.trainer", "scores": "tuning.engine.generator.lm_scores"}
-    with serving() as server:
+    with running_server() as server:
         server.echoes = echoes
         elsewhere = Generator.objects.create(
             name="parrot", kind=Generator.Kind.API, base_path=server.url, sha256="2" * 64
@@ -47,4 +51,4 @@ def test_the_run_says_what_the_server_scored_and_if_not_why(
         for _step in ("collect", "train"):
             assert training_cycle.advance(cycle, "test"), cycle.reason
     run = cycle.runs.get()
-    assert str(messages.message_from_json(run.record["taught_by"])).startswith(told)
+    assert str(messages.message_from_json(run.record["supervision"])).startswith(sentence)

@@ -1,4 +1,4 @@
-"""What a run's record says, and its weights to take away."""
+"""The record of a run, and the download of its weights."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from django.test import Client
 
 from common import code_version, tar_stream
 from common.jobs import JobState
+from common.messages import message
 from curation.models import Generator, Project
-from tests.tiny import tiny_generator
+from tests.tiny_models import tiny_generator
 from tuning import tasks
 from tuning.models import Component, Cycle, Dataset, Run
 from tuning.training import merged_weights, run_record, training_runs
@@ -22,7 +23,7 @@ from tuning.training import merged_weights, run_record, training_runs
 
 @pytest.fixture(scope="session")
 def adapter(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A tiny base and an adapter of it that changes what it says."""
+    """A tiny base and an adapter that changes its output."""
     import torch
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM
@@ -44,7 +45,7 @@ def run(project: Project, adapter: tuple[Path, Path]) -> Run:
     row = Run.objects.create(
         cycle=cycle, dataset=dataset, component=Component.GENERATOR, state=JobState.DONE, path="runs/tiny"
     )
-    checkpoint = training_runs.folder(row) / "checkpoint"
+    checkpoint = training_runs.run_folder(row) / "checkpoint"
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     if not checkpoint.exists():
         checkpoint.symlink_to(folder)
@@ -55,12 +56,12 @@ def run(project: Project, adapter: tuple[Path, Path]) -> Run:
     return row
 
 
-def unpacked(answer: Any) -> dict[str, bytes]:
-    with tarfile.open(fileobj=io.BytesIO(b"".join(answer.streaming_content))) as tar:
+def unpacked(response: Any) -> dict[str, bytes]:
+    with tarfile.open(fileobj=io.BytesIO(b"".join(response.streaming_content))) as tar:
         return {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
 
 
-def test_a_tar_holds_every_file_and_is_the_same_twice(tmp_path: Path) -> None:
+def test_a_tar_holds_every_file_and_has_the_same_bytes_each_time(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "weights.bin").write_bytes(b"x" * 700_001)
     (tmp_path / "empty").write_bytes(b"")
@@ -68,25 +69,25 @@ def test_a_tar_holds_every_file_and_is_the_same_twice(tmp_path: Path) -> None:
     first = b"".join(tar_stream.stream(tmp_path, "run"))
     assert first == b"".join(tar_stream.stream(tmp_path, "run"))
     with tarfile.open(fileobj=io.BytesIO(first)) as tar:
-        found = {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
-    assert found["run/deep/weights.bin"] == b"x" * 700_001
-    assert (found["run/empty"], found["run/" + "long " * 30]) == (b"", b"name")
+        files = {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
+    assert files["run/deep/weights.bin"] == b"x" * 700_001
+    assert (files["run/empty"], files["run/" + "long " * 30]) == (b"", b"name")
 
 
-def test_an_engineer_takes_the_adapter_away(client: Client, erin: User, bob: User, run: Run) -> None:
+def test_an_engineer_downloads_the_adapter(client: Client, erin: User, bob: User, run: Run) -> None:
     address = f"/p/zoo/runs/{run.pk}/trained.tar"
     client.force_login(bob)
     assert client.get(address).status_code == 403
     client.force_login(erin)
     files = unpacked(client.get(address))
-    folder = training_runs.folder(run) / "checkpoint"
+    folder = training_runs.run_folder(run) / "checkpoint"
     name = f"zoo-run-{run.pk}-trained/adapter_model.safetensors"
     assert files[name] == (folder / "adapter_model.safetensors").read_bytes()
     assert client.get(f"/p/zoo/runs/{run.pk}/merged.tar").status_code == 404
     assert client.get(f"/p/zoo/runs/{run.pk}/spec.json.tar").status_code == 404
 
 
-def test_the_merged_weights_say_what_base_and_adapter_say(
+def test_the_merged_weights_give_the_scores_of_base_and_adapter(
     client: Client, erin: User, run: Run, adapter: tuple[Path, Path], tmp_path: Path, broker: None
 ) -> None:
     from curation.engine.generation.generator import TextGenerator
@@ -98,29 +99,30 @@ def test_the_merged_weights_say_what_base_and_adapter_say(
     for name, data in files.items():
         (tmp_path / Path(name).name).write_bytes(data)
     pairs = [("Who sleeps?", "The lion."), ("Who swims?", "A tiger.")]
-    alone, together = TextGenerator(tmp_path), TextGenerator(*adapter)
-    assert alone.score(pairs) == pytest.approx(together.score(pairs), abs=1e-4)
-    assert abs(together.score(pairs) - TextGenerator(adapter[0]).score(pairs)).max() > 1e-3  # the adapter does count
+    merged, with_adapter = TextGenerator(tmp_path), TextGenerator(*adapter)
+    assert merged.score(pairs) == pytest.approx(with_adapter.score(pairs), abs=1e-4)
+    base = TextGenerator(adapter[0])
+    assert abs(with_adapter.score(pairs) - base.score(pairs)).max() > 1e-3  # the adapter changes the scores
     run.refresh_from_db()
     before = run.record["merged"]["sha256"]
     assert merged_weights.merge(run).record["merged"]["sha256"] == before  # a second message changes nothing
 
 
-def test_what_cannot_be_merged_is_said(run: Run) -> None:
+def test_a_failed_merge_is_recorded_with_its_reason(run: Run) -> None:
     assert run.generator is not None
     run.generator.base_path = "/nowhere"
     run.record = {}
     import shutil
 
-    shutil.rmtree(training_runs.folder(run) / "merged", ignore_errors=True)
+    shutil.rmtree(training_runs.run_folder(run) / "merged", ignore_errors=True)
     assert merged_weights.merge(run).record["merged"]["state"] == "failed"
-    assert merged_weights.merged(run) is None
+    assert merged_weights.merged_folder(run) is None
     run.generator = None
     with pytest.raises(merged_weights.NoWeights):
-        merged_weights.ask(run)
+        merged_weights.request_merge(run)
 
 
-def test_the_code_is_known_by_its_commit_and_its_bytes(tmp_path: Path) -> None:
+def test_the_code_version_has_the_commit_and_a_hash_of_the_code(tmp_path: Path) -> None:
     for part in code_version.PACKAGES:
         (tmp_path / part).mkdir()
         (tmp_path / part / "a.py").write_text("pass\n")
@@ -135,6 +137,15 @@ def test_the_code_is_known_by_its_commit_and_its_bytes(tmp_path: Path) -> None:
     code_version.version.cache_clear()
     (tmp_path / "tuning" / "a.py").write_text("pass  # changed\n")
     assert code_version.version(tmp_path)["sha256"] != before["sha256"]
+
+
+def test_the_record_of_an_earlier_version_is_read_under_the_keys_of_today(run: Run) -> None:
+    supervision = message("taught_by_grades", why=message("settings_ask"))
+    run.record = {"taught_by": supervision.to_json(), "answering": {"together": 0.4}, "looked_at": 9}
+    record = run_record.rendered_record(run)
+    assert record == {"supervision": supervision, "answer_mode": {"together": 0.4}, "candidate_passages": 9}
+    rows = dict(run_record.record_groups(run)[0][1])
+    assert rows == {"Supervision": supervision, "Answer mode · together": 0.4, "Candidate passages": 9}
 
 
 def test_the_page_shows_the_whole_record(client: Client, erin: User, run: Run) -> None:
@@ -154,11 +165,11 @@ def test_the_page_shows_the_whole_record(client: Client, erin: User, run: Run) -
     }
     run.seconds = 75
     run.save()
-    titles = {title: dict(rows) for title, rows in run_record.groups(run)}
+    titles = {title: dict(rows) for title, rows in run_record.record_groups(run)}
     assert titles["Hardware"] == {"processor": "a small one", "memory_bytes": "2.0 GiB"}
     assert titles["Versions"] == {"python": "3.11.7", "torch": "2.0"}
-    assert titles["What it learned from"] == {
-        "Cut short by the budget": "no",
+    assert titles["Training data"] == {
+        "Stopped by the time budget": "no",
         "Instances · train · gold": 8,
         "Instances · train · refusal": "1, 2",
         "Left out · without grades": 3,
@@ -166,5 +177,5 @@ def test_the_page_shows_the_whole_record(client: Client, erin: User, run: Run) -
     }
     client.force_login(erin)
     page = client.get(f"/p/zoo/runs/{run.pk}/").text
-    for said in ("abc123", "a small one", "2.0 GiB", "Training queries", "1 min 15 s", "Download the adapter"):
-        assert said in page
+    for text in ("abc123", "a small one", "2.0 GiB", "Training queries", "1 min 15 s", "Download the adapter"):
+        assert text in page

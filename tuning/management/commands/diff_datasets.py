@@ -1,4 +1,4 @@
-"""What is new in a dataset since another one."""
+"""Differences between two datasets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tuning.models import Dataset
 
 
 class Command(ProjectCommand):
-    help = "Say which queries of a dataset are new, gone or changed since another one."
+    help = "List the queries that were added, removed or changed between two datasets."
     errors = (Damaged,)
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -24,17 +24,19 @@ class Command(ProjectCommand):
 
     def run(self, **options: Any) -> dict[str, Any]:
         project = self.project(options["project"])
-        found = diff.differ(self._dataset(project, options["old"]), self._dataset(project, options["new"]))
-        for mark, rows in (("+", found.added), ("-", found.removed)):
+        old, new = self._dataset(project, options["old"]), self._dataset(project, options["new"])
+        difference = diff.compare_datasets(old, new)
+        for mark, rows in (("+", difference.added), ("-", difference.removed)):
             for row in rows:
                 self.report(f"{mark} {row.query_id}: {row.text}")
-        for one in found.changed:
-            self.report(f"~ {one.after.query_id}: {one.after.text} ({', '.join(one.what)})")
-        self.report(f"{len(found.added)} new, {len(found.removed)} gone, {len(found.changed)} changed, {found.same} same")
-        return found.as_json()
+        for query in difference.changed:
+            self.report(f"~ {query.after.query_id}: {query.after.text} ({', '.join(query.aspects)})")
+        added, removed, changed = len(difference.added), len(difference.removed), len(difference.changed)
+        self.report(f"{added} added, {removed} removed, {changed} changed, {difference.same} same")
+        return difference.as_json()
 
     def _dataset(self, project: Project, number: int) -> Dataset:
-        found = project.datasets.filter(number=number).first()
-        if found is None:
+        dataset = project.datasets.filter(number=number).first()
+        if dataset is None:
             self.usage(f"{project.slug} has no dataset {number}")
-        return found
+        return dataset

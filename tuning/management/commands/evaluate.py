@@ -1,4 +1,4 @@
-"""Measure a release on judgements from outside, changing nothing."""
+"""Evaluate a release on external qrels. It changes nothing."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tuning.evaluation.offline_run import PerQuery
 
 
 class Command(ProjectCommand):
-    help = "Measure what a release retrieves, and with --answers what it answers, against a qrels file."
-    errors = (lifecycle.NothingServes, search.CannotSearch, ApiError, NoGenerator)
+    help = "Evaluate the rankings of a release, and with --answers its answers, against a qrels file."
+    errors = (lifecycle.NoLiveRelease, search.CannotSearch, ApiError, NoGenerator)
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
@@ -30,54 +30,55 @@ class Command(ProjectCommand):
         parser.add_argument("--queries", type=Path, help="JSONL with _id and text, for queries the project lacks.")
         parser.add_argument("--answers", type=Path, help="JSONL with _id and answers: measures EM and F1 too.")
         parser.add_argument("--release", default="serving", metavar="base|serving|NUMBER")
-        parser.add_argument("--against", metavar="base|serving|NUMBER", help="Also the difference from this one.")
+        parser.add_argument("--against", metavar="base|serving|NUMBER", help="Also the difference from this release.")
         parser.add_argument("--mode", choices=["dense", "lexical", "hybrid"], default="hybrid")
         parser.add_argument("-k", type=int, default=10)
         parser.add_argument("--gain", choices=["exponential", "linear"], default="exponential")
-        parser.add_argument("--limit", type=int, help="Answer at most this many queries, a random choice.")
+        parser.add_argument("--limit", type=int, help="Answer at most this many queries, chosen at random.")
         parser.add_argument("--run-out", type=Path, metavar="FILE", help="Write the rankings as a TREC run.")
 
     def run(self, **options: Any) -> dict[str, Any]:
         if options["k"] < 1 or (options["limit"] is not None and options["limit"] < 1):
             self.usage("-k and --limit are 1 or more")
         project = self.project(options["project"])
-        outside = external.read(project, options["qrels"], options["queries"], options["answers"])
+        qrels = external.read_external_qrels(project, options["qrels"], options["queries"], options["answers"])
         release = self._release(project, options["release"])
-        per_query, without = self._measured(release, outside, options, options["run_out"])
-        result = _summary(release, per_query, options["k"], without)
-        result["trained_on"] = external.trained_on(project, outside)
+        per_query, without_relevant = self._evaluate(release, qrels, options, options["run_out"])
+        result = _summary(release, per_query, options["k"], without_relevant)
+        result["trained_on"] = external.count_trained_on(project, qrels)
         if options["against"]:
             other = self._release(project, options["against"])
-            result["against"] = _against(other, self._measured(other, outside, options, None)[0], per_query)
-        self._tell(result, options["k"])
+            result["against"] = _differences(other, self._evaluate(other, qrels, options, None)[0], per_query)
+        self._report_result(result, options["k"])
         return result | {"per_query": per_query}
 
     def _release(self, project: Project, name: str) -> Release:
-        """base, serving, or a release's number."""
+        """Return the release called `base`, `serving`, or by its number."""
         if name == "serving":
-            return lifecycle.serving(project)
+            return lifecycle.live_release(project)
         number = 1 if name == "base" else int(name) if name.isdecimal() else 0  # there is no release 0
         release = project.releases.filter(number=number).select_related("build", "generator").first()
         if release is None:
             self.usage(f"{project.slug} has no release {name}")
         return release
 
-    def _measured(
-        self, release: Release, outside: external.Outside, options: dict[str, Any], run_out: Path | None
+    def _evaluate(
+        self, release: Release, qrels: external.ExternalQrels, options: dict[str, Any], run_out: Path | None
     ) -> tuple[PerQuery, int]:
-        """query_id → measure → value, and how many queries have no relevant passage."""
+        """Return query_id → measure → value, and the number of queries without a relevant passage."""
         depth = max(options["k"], 100) if run_out else options["k"]
-        found, hits = external.rank(release, outside, depth, options["mode"], self.progress)
+        ranked_ids, hits = external.rank_documents(release, qrels, depth, options["mode"], self.progress)
         if run_out:
-            external.write_run(run_out, found, f"{release.project.slug}-{release.number}")
-        measured = external.measure(found, outside, options["k"], options["gain"])
-        per_query: PerQuery = {query_id: dict(values) for query_id, values in measured.per_query.items()}
-        if outside.references:
-            for query_id, values in external.answer(release, outside, hits, options["limit"], self.progress).items():
+            external.write_run(run_out, ranked_ids, f"{release.project.slug}-{release.number}")
+        metrics = external.evaluate_rankings(ranked_ids, qrels, options["k"], options["gain"])
+        per_query: PerQuery = {query_id: dict(values) for query_id, values in metrics.per_query.items()}
+        if qrels.references:
+            answers = external.evaluate_answers(release, qrels, hits, options["limit"], self.progress)
+            for query_id, values in answers.items():
                 per_query.setdefault(query_id, {}).update(values)
-        return per_query, len(measured.without_relevant)
+        return per_query, len(metrics.without_relevant)
 
-    def _tell(self, result: dict[str, Any], k: int) -> None:
+    def _report_result(self, result: dict[str, Any], k: int) -> None:
         low, high = result[f"ndcg@{k}_interval"] or (float("nan"), float("nan"))
         self.report(f"release {result['release']}, {result['queries']} queries")
         for name in (f"ndcg@{k}", f"recall@{k}", f"mrr@{k}", f"judged@{k}", "em", "f1"):
@@ -95,22 +96,22 @@ class Command(ProjectCommand):
             self.report(f"  {result['trained_on']} of these queries were trained on")
 
 
-def _summary(release: Release, per_query: PerQuery, k: int, without: int) -> dict[str, Any]:
+def _summary(release: Release, per_query: PerQuery, k: int, without_relevant: int) -> dict[str, Any]:
     names = [f"ndcg@{k}", f"recall@{k}", f"mrr@{k}", f"judged@{k}", "em", "f1"]
     columns = {name: _column(per_query, name) for name in names}
     ndcg = np.array(columns[f"ndcg@{k}"])
     return {
         "release": release.number,
-        "queries": len(per_query) + without,
+        "queries": len(per_query) + without_relevant,
         **{name: float(np.mean(values)) if values else None for name, values in columns.items()},
         f"ndcg@{k}_interval": list(bootstrap_interval(ndcg)) if len(ndcg) else None,
         "answered": len(columns["f1"]),
-        "without_relevant": without,
+        "without_relevant": without_relevant,
     }
 
 
-def _against(other: Release, before: PerQuery, after: PerQuery) -> dict[str, Any]:
-    """What is different from the other release, measure by measure, over the queries both have."""
+def _differences(other: Release, before: PerQuery, after: PerQuery) -> dict[str, Any]:
+    """Return the difference from the other release for each measure, over the queries that both have."""
     figures = {}
     for name in dict.fromkeys(name for values in after.values() for name in values):
         shared = [query_id for query_id in after if name in after[query_id] and name in before.get(query_id, {})]

@@ -1,4 +1,4 @@
-"""Write what people decided in the files other tools read."""
+"""Export settled work in the file formats of other tools."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tuning.models import Split
 
 class Command(ProjectCommand):
     help = "Export settled work: training files, qrels, judgements, or a BEIR folder."
-    errors = (export.NothingToExport, lifecycle.NothingServes, NoGenerator, Damaged)
+    errors = (export.NothingToExport, lifecycle.NoLiveRelease, NoGenerator, Damaged)
 
     def add_arguments(self, parser: CommandParser) -> None:
         formats = "; ".join(f"{what}: {', '.join(forms)}" for what, forms in export.FORMATS.items())
@@ -26,8 +26,10 @@ class Command(ProjectCommand):
         parser.add_argument("--what", required=True, choices=list(export.FORMATS))
         parser.add_argument("--format", default="", help=formats)
         parser.add_argument("--out", required=True, type=Path, metavar="PATH")
-        parser.add_argument("--dataset", type=int, metavar="NUMBER", help="Of this frozen dataset; else all settled.")
-        parser.add_argument("--split", choices=Split.values, help="Of the dataset; all three without it.")
+        parser.add_argument(
+            "--dataset", type=int, metavar="NUMBER", help="A frozen dataset; default: all settled work."
+        )
+        parser.add_argument("--split", choices=Split.values, help="Of the dataset; default: all three.")
 
     def run(self, **options: Any) -> dict[str, Any]:
         project = self.project(options["project"])
@@ -38,14 +40,14 @@ class Command(ProjectCommand):
             dataset = project.datasets.filter(number=options["dataset"]).first()
             if dataset is None:
                 self.usage(f"{project.slug} has no dataset {options['dataset']}")
-            rows = collect.rows(dataset, options["split"])
+            rows = collect.read_rows(dataset, options["split"])
         form = options["format"] or next(iter(export.FORMATS[options["what"]]))
         try:
             count = export.export(project, options["what"], form, options["out"], rows)
-        except export.NoSuchFormat as error:
+        except export.UnknownFormat as error:
             self.usage(str(error))
         except FileExistsError:
-            self.usage(f"{options['out']} is there already")
+            self.usage(f"{options['out']} exists already")
         except OSError as error:
             self.usage(f"{options['out']}: {error.strerror or error}")
         self.report(f"{count} rows of {options['what']} in {options['out']}")

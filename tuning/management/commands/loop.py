@@ -1,4 +1,4 @@
-"""One whole cycle of the loop in the foreground: collect → train → index → evaluate → decide."""
+"""One complete training cycle in the foreground: collect → train → index → rerank → evaluate → decide."""
 
 from __future__ import annotations
 
@@ -21,18 +21,20 @@ class CycleFailed(Exception):
 
 
 class Command(ProjectCommand):
-    help = "Collect settled work, train, evaluate, decide and put the better pair in service."
+    help = "Build a dataset, train, evaluate, decide, and promote the candidate if the gate passes."
     errors = (training_cycle.CycleInProgress, CycleFailed, *training_cycle.REASONS)
 
     def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
-            "--only", choices=dict(COMPONENTS), default="", help="Which component learns; both without it."
+            "--only", choices=dict(COMPONENTS), default="", help="The component to train; default: both."
         )
         parser.add_argument("--gate", choices=Gate.values, default=Gate.AUTO)
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--budget", type=float, metavar="SECONDS", help="For each training, about.")
-        parser.add_argument("--reranker", action="store_true", help="Train one too; it stays only where it pays.")
+        parser.add_argument(
+            "--reranker", action="store_true", help="Train a reranker too; it is kept only if its trade-off is good."
+        )
 
     def run(self, **options: Any) -> dict[str, Any]:
         project = self.project(options["project"])
@@ -40,87 +42,91 @@ class Command(ProjectCommand):
             self.usage("--seed is 0 or more, --budget more than 0")
         settings = {} if options["budget"] is None else {"budget_seconds": options["budget"]}
         settings = training_runs.with_reranker(settings, options["reranker"])
-        wanted = {"only": options["only"], "gate": options["gate"], "seed": options["seed"], "settings": settings}
-        cycle = self._take_up(project, wanted) or training_cycle.start(project, **wanted)
+        fields = {"only": options["only"], "gate": options["gate"], "seed": options["seed"], "settings": settings}
+        cycle = self._resume(project, fields) or training_cycle.start(project, **fields)
         try:
-            self._go_round(cycle)
+            self._run_steps(cycle)
         except KeyboardInterrupt:
             training_cycle.cancel(cycle, message("stopped_at_keyboard"))
-            raise CycleFailed("stopped at the keyboard") from None
+            raise CycleFailed("stopped from the keyboard") from None
         if cycle.state != JobState.DONE:
             raise CycleFailed(cycle.reason or f"the cycle is {cycle.get_state_display()}")
         return _result(cycle)
 
-    def _take_up(self, project: Project, wanted: dict[str, Any]) -> Cycle | None:
-        """The cycle a killed process left, if it is the one wanted; another one is given up, with the reason."""
-        left = training_cycle.left_behind(project)
-        if left is None:
+    def _resume(self, project: Project, fields: dict[str, Any]) -> Cycle | None:
+        """Return the cycle of a killed process if it has these fields; cancel it with the reason otherwise."""
+        orphan = training_cycle.requeue_orphan(project)
+        if orphan is None:
             return None
-        if all(getattr(left, name) == value for name, value in wanted.items()):
-            self.report(f"going on with cycle {left.pk}, which lost its worker while {left.get_step_display()}")
-            return left
-        training_cycle.cancel(left, message("given_up"))
+        if all(getattr(orphan, name) == value for name, value in fields.items()):
+            self.report(f"resuming cycle {orphan.pk}, which lost its worker while {orphan.get_step_display()}")
+            return orphan
+        training_cycle.cancel(orphan, message("given_up"))
         return None
 
-    def _go_round(self, cycle: Cycle) -> None:
-        """Every step that is left, one line about each."""
+    def _run_steps(self, cycle: Cycle) -> None:
+        """Do all remaining steps, and report one line about each."""
         worker = worker_name()
         while cycle.state == JobState.QUEUED:
             step = Cycle.Step(cycle.step)
             if not training_cycle.advance(cycle, worker, self.progress):
-                raise CycleFailed("another worker has taken the cycle up; see its page")
+                raise CycleFailed("another worker has claimed the cycle; see its page")
             if cycle.state in (JobState.QUEUED, JobState.DONE):
-                self.report(f"{step.label}: {_TOLD[step](cycle)}")
+                self.report(f"{step.label}: {_STEP_REPORTS[step](cycle)}")
 
 
-def _collected(cycle: Cycle) -> str:
-    assert cycle.dataset is not None
-    splits = [f"{split} {found['queries']}" for split, found in cycle.dataset.counts.items()]
+def _dataset_report(cycle: Cycle) -> str:
+    assert cycle.dataset is not None  # the step has built it
+    splits = [f"{split} {counts['queries']}" for split, counts in cycle.dataset.counts.items()]
     return f"{cycle.dataset} ({', '.join(splits)} queries; sha256 {cycle.dataset.sha256[:12]})"
 
 
-def _trained(cycle: Cycle) -> str:
-    told = [f"{run.component} in {run.seconds:.0f} s, {_outcome(run.record)}" for run in cycle.runs.order_by("pk")]
-    told += [f"{component} left out: {why}" for component, why in training_runs.left_out(cycle).items()]
-    return "; ".join(told)
+def _training_report(cycle: Cycle) -> str:
+    parts = [f"{run.component} in {run.seconds:.0f} s, {_outcome(run.record)}" for run in cycle.runs.order_by("pk")]
+    parts += [f"{component} skipped: {reason}" for component, reason in training_runs.skipped_components(cycle).items()]
+    return "; ".join(parts)
 
 
 def _outcome(record: dict[str, Any]) -> str:
     return f"dev chose {record['choice']}" if record.get("choice") else "done"
 
 
-def _indexed(cycle: Cycle) -> str:
+def _index_report(cycle: Cycle) -> str:
     challenger = cycle.challenger
-    assert challenger is not None
-    told = f"{challenger} ({challenger.build}, dense share {challenger.fusion_weight:.2f})"
+    if challenger is None:  # it is created after the training of the reranker
+        return "done"
+    return f"{challenger} ({challenger.build}, dense weight {challenger.fusion_weight:.2f})"
+
+
+def _reranker_report(cycle: Cycle) -> str:
     run = cycle.runs.filter(component=Component.RERANKER).first()
-    if run is None:
-        return told
-    return f"{told}; reranker in {run.seconds:.0f} s, {run.reason or _outcome(run.record)}"
+    index = _index_report(cycle)
+    return index if run is None else f"{index}; {run.seconds:.0f} s, {run.reason or _outcome(run.record)}"
 
 
-def _evaluated(cycle: Cycle) -> str:
+def _evaluation_report(cycle: Cycle) -> str:
     figures = cycle.evaluation.measures
-    shown = [name for name in ("ndcg@10", "recall@20", "f1", "em") if name in figures]
+    names = [name for name in ("ndcg@10", "recall@20", "f1", "em") if name in figures]
     return "; ".join(
         f"{name} {figures[name]['champion']:.3f} → {figures[name]['challenger']:.3f}"
         f" ({figures[name]['low']:+.3f} to {figures[name]['high']:+.3f})"
-        for name in shown
+        for name in names
     )
 
 
-_TOLD: dict[Cycle.Step, Callable[[Cycle], str]] = {
-    Cycle.Step.COLLECT: _collected,
-    Cycle.Step.TRAIN: _trained,
-    Cycle.Step.INDEX: _indexed,
-    Cycle.Step.EVALUATE: _evaluated,
+_STEP_REPORTS: dict[Cycle.Step, Callable[[Cycle], str]] = {
+    Cycle.Step.COLLECT: _dataset_report,
+    Cycle.Step.TRAIN: _training_report,
+    Cycle.Step.INDEX: _index_report,
+    Cycle.Step.RERANK: _reranker_report,
+    Cycle.Step.EVALUATE: _evaluation_report,
     Cycle.Step.DECIDE: lambda cycle: str(cycle.evaluation.decision.reason),
 }
 
 
 def _result(cycle: Cycle) -> dict[str, Any]:
-    """The whole cycle for --json."""
-    assert cycle.dataset is not None and cycle.challenger is not None
+    """Return the result of the cycle for --json."""
+    assert cycle.dataset is not None and cycle.challenger is not None  # a cycle that is done has both
     decision = cycle.evaluation.decision
     dataset = cycle.dataset
     return {
@@ -128,10 +134,10 @@ def _result(cycle: Cycle) -> dict[str, Any]:
         "runs": [
             {
                 "id": run.pk,
-                "part": run.part,
+                "part": run.component,
                 "seconds": run.seconds,
                 "loss": run.loss,
-                "record": run_record.read_out(run),
+                "record": run_record.rendered_record(run),
             }
             for run in cycle.runs.order_by("pk")
         ],
@@ -139,6 +145,6 @@ def _result(cycle: Cycle) -> dict[str, Any]:
         "decision": {"promoted": decision.promoted, "reason": str(decision.reason)},
         "release": {
             "challenger": cycle.challenger.number,
-            "serving": cycle.project.releases.serving().values_list("number", flat=True).get(),
+            "serving": cycle.project.releases.live().values_list("number", flat=True).get(),
         },
     }

@@ -1,4 +1,4 @@
-"""A whole cycle of the loop inside this process."""
+"""A complete training cycle inside this process."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tuning.cycles import training_cycle
 from tuning.models import Component, Cycle
 
 
-def go_round(project: Project, settings: Mapping[str, Any]) -> Cycle:
-    """The cycle of the retriever, done; its steps are taken one after the other."""
+def run_cycle(project: Project, settings: Mapping[str, Any]) -> Cycle:
+    """Run a cycle of the retriever to its end, one step after the other, and return it."""
     cycle = training_cycle.start(project, only=Component.RETRIEVER, settings=dict(settings))
     while cycle.state == JobState.QUEUED:
         assert training_cycle.advance(cycle, "test")
