@@ -39,7 +39,7 @@ def values(project: Project, alice: User, wait: Wait) -> dict[str, tuple[object,
         "answer_of_assignment": (row.pk,),
         "draft_of_ranking": (row.ranking_id,),
         "membership_of_project": (project.pk, alice.pk),
-        "project_by_slug": (project.slug,),
+        "project_of_member": (alice.pk, project.slug),
         "event_by_key": (alice.pk, "key"),
     }
 
