@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 
 MODULES = [
     *("js/http.js", "js/keyboard.js", "js/offline/outbox.js", "js/offline/page_copies.js"),
-    *("js/text/anchors.js", "js/text/diff.js", "js/text/spans.js"),
+    *("js/text/diff.js", "js/text/spans.js"),
     *(
         f"js/annotation/{name}.js"
         for name in (

@@ -1,9 +1,8 @@
 // The answer: edited in place, compared with the draft while the person types, its sentences linked to passages.
 
 import { post } from '../http.js';
-import { moveCitations, moveSpans } from '../text/anchors.js';
 import { diff } from '../text/diff.js';
-import { sentenceSpans, toCodePoints } from '../text/spans.js';
+import { moveCitations, moveSpans, sentenceSpans, toCodePoints } from '../text/spans.js';
 import { listSpans } from './evidence.js';
 
 const PANELS = ['changes', 'sources', 'preview'];

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { moveCitations, moveSpans } from '../../../static/js/text/anchors.js';
+import { moveCitations, moveSpans } from '../../../static/js/text/spans.js';
 
 const cite = (...sentences) => sentences.map((sentence, passage) => ({ sentence, passage }));
 
