@@ -1,8 +1,8 @@
 """`python -m bench [NAME…]` runs the benchmarks one after the other; without names, all of them.
 
-Each is a module of this folder with `main(arguments) -> dict`: it prints its table with the peer or the limit in the
-same run, and what it returns is kept as JSON under bench/results/. Most measure on collections that are not part of the
-project: one whose collection is missing is left out, said so, and the status is 1.
+Each benchmark is a module of this folder with `main(arguments) -> dict`. It prints a table, with its peer or its limit
+measured in the same run, and its result is written as JSON to bench/results/. Most use collections that are not part of
+the project: a benchmark without its collection is skipped with a message, and the exit status is 1.
 """
 
 from __future__ import annotations
@@ -19,34 +19,36 @@ FOLDER = Path(__file__).resolve().parent
 
 
 def names() -> list[str]:
+    """Return the names of all benchmarks."""
     return sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
 
 
 def main(arguments: list[str]) -> int:
     if {"-h", "--help"} & set(arguments):
         print(__doc__)
-        print(f"There are {', '.join(names())}; bench/README.md says what options each takes.")
+        print(f"Benchmarks: {', '.join(names())}. bench/README.md has the options of each.")
         return 0
-    wanted = [name for name in arguments if not name.startswith("-")] or names()
+    selected = [name for name in arguments if not name.startswith("-")] or names()
     options = [option for option in arguments if option.startswith("-")]
-    unknown = set(wanted) - set(names())
+    unknown = set(selected) - set(names())
     if unknown:
-        print(f"no benchmark is called {', '.join(sorted(unknown))}; there are {', '.join(names())}", file=sys.stderr)
+        print(f"unknown benchmark {', '.join(sorted(unknown))}; benchmarks: {', '.join(names())}", file=sys.stderr)
         return 2
-    return max([_run(name, options) for name in wanted], default=0)
+    return max([_run(name, options) for name in selected], default=0)
 
 
 def _run(name: str, options: list[str]) -> int:
+    """Run one benchmark, write its result, and return the exit status."""
     print(f"\n== {name}", flush=True)
     try:
         result = importlib.import_module(f"bench.{name}").main(options)
     except NoCollection as error:
-        print(f"{name} was left out: {error}", file=sys.stderr)
+        print(f"{name} was skipped: {error}", file=sys.stderr)
         return 1
-    target = FOLDER / "results" / f"{name}.json"
-    target.parent.mkdir(exist_ok=True)
+    path = FOLDER / "results" / f"{name}.json"
+    path.parent.mkdir(exist_ok=True)
     result = {"benchmark": name, "at": datetime.now(UTC).isoformat(timespec="seconds"), **result}
-    target.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""A curator's browser without the screen: cookies, CSRF, kept connections, and retries after they are cut."""
+"""HTTP client that acts as one curator's browser: cookies, CSRF token, keep-alive, and retries after a disconnect."""
 
 from __future__ import annotations
 
@@ -9,105 +9,108 @@ import threading
 import time
 from typing import Any, NamedTuple
 
-from bench._stage import Person
+from bench._environment import Person
 
-TRIES = 5
+MAX_ATTEMPTS = 5
 _PASSAGE = re.compile(rb'data-passage="(\d+)"')
 
 
-class Answer(NamedTuple):
-    """What came back. address: where it came from, or where it sends. seconds: from the first try to the last byte."""
+class Response(NamedTuple):
+    """A response. url: its address, or the redirect target. seconds: from the first attempt to the last byte."""
 
     status: int
     body: bytes
-    address: str
+    url: str
     seconds: float
 
     def json(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.body)
-        return found
+        content: dict[str, Any] = json.loads(self.body)
+        return content
 
-    def passages(self) -> list[int]:
-        """The passages of a judge page, as they stand there."""
+    def passage_ids(self) -> list[int]:
+        """Return the passages of a judge page in page order."""
         return list(dict.fromkeys(int(pk) for pk in _PASSAGE.findall(self.body)))
 
 
 class Browser:
-    """One signed-in person's; not for two threads at a time."""
+    """The browser of one signed-in person. Not safe for two threads at once."""
 
     def __init__(self, port: int, person: Person) -> None:
         self.port, self.person = port, person
-        self._token = ""
+        self._csrf_token = ""
         self._connection: http.client.HTTPConnection | None = None
 
-    def get(self, path: str, *, is_region: bool = False) -> Answer:
-        """A page; the way to another is followed once. is_region: as the page's own script asks for it."""
-        began = time.perf_counter()
-        answer = self._ask("GET", path, None, {"HX-Request": "true"} if is_region else {})
-        if answer.status == 302:
-            answer = self._ask("GET", answer.address, None, {})
-        return answer._replace(seconds=time.perf_counter() - began)
+    def get(self, path: str, *, is_region: bool = False) -> Response:
+        """Get a page and follow one redirect. is_region: request only the region that the page's script replaces."""
+        started = time.perf_counter()
+        response = self._request("GET", path, None, {"HX-Request": "true"} if is_region else {})
+        if response.status == 302:
+            response = self._request("GET", response.url, None, {})
+        return response._replace(seconds=time.perf_counter() - started)
 
-    def post(self, path: str, body: dict[str, Any], key: str = "") -> Answer:
-        if not self._token:
-            self.get("/")
-        return self._ask("POST", path, body, {"Idempotency-Key": key} if key else {})
+    def post(self, path: str, body: dict[str, Any], key: str = "") -> Response:
+        """Post JSON. key: the idempotency key."""
+        self._get_csrf_token()
+        return self._request("POST", path, body, {"Idempotency-Key": key} if key else {})
 
-    def hang_up(self) -> None:
+    def post_and_disconnect(self, path: str, body: dict[str, Any], key: str) -> None:
+        """Post, and close the connection before the response can be read."""
+        self._get_csrf_token()
+        self._send("POST", path, body, {"Idempotency-Key": key})
+        self.close()
+
+    def post_in_two_tabs(self, path: str, body: dict[str, Any], keys: tuple[str, str]) -> tuple[Response, Response]:
+        """Post the same body from two tabs at the same time."""
+        self._get_csrf_token()
+        other = Browser(self.port, self.person)
+        other._csrf_token = self._csrf_token
+        responses: list[Response] = []
+        tab = threading.Thread(target=lambda: responses.append(other.post(path, body, keys[1])))
+        tab.start()
+        first = self.post(path, body, keys[0])
+        tab.join()
+        other.close()
+        return first, responses[0]
+
+    def close(self) -> None:
+        """Close the connection; the next request opens a new one."""
         if self._connection is not None:
             self._connection.close()
         self._connection = None
 
-    def post_unheard(self, path: str, body: dict[str, Any], key: str) -> None:
-        """Send, and cut the connection before the answer can be read."""
-        if not self._token:
+    def _get_csrf_token(self) -> None:
+        if not self._csrf_token:
             self.get("/")
-        self._send("POST", path, body, {"Idempotency-Key": key})
-        self.hang_up()
 
-    def post_twice(self, path: str, body: dict[str, Any], keys: tuple[str, str]) -> tuple[Answer, Answer]:
-        """The same from two tabs at one time."""
-        other = Browser(self.port, self.person)
-        found: list[Answer] = []
-        tab = threading.Thread(target=lambda: found.append(other.post(path, body, keys[1])))
-        if not self._token:
-            self.get("/")
-        other._token = self._token
-        tab.start()
-        first = self.post(path, body, keys[0])
-        tab.join()
-        other.hang_up()
-        return first, found[0]
-
-    def _ask(self, method: str, path: str, body: dict[str, Any] | None, headers: dict[str, str]) -> Answer:
-        began = time.perf_counter()
-        for left in reversed(range(TRIES)):
+    def _request(self, method: str, path: str, body: dict[str, Any] | None, headers: dict[str, str]) -> Response:
+        started = time.perf_counter()
+        for attempts_left in reversed(range(MAX_ATTEMPTS)):
             try:
                 response = self._send(method, path, body, headers).getresponse()
                 content = response.read()
                 break
-            except (http.client.HTTPException, OSError):  # a kept connection was closed meanwhile, or cut
-                self.hang_up()
-                if not left:
+            except (http.client.HTTPException, OSError):  # the server closed the idle connection, or it was cut
+                self.close()
+                if not attempts_left:
                     raise
-        self._keep_token(response)
-        return Answer(response.status, content, response.getheader("Location") or path, time.perf_counter() - began)
+        self._store_csrf_token(response)
+        return Response(response.status, content, response.getheader("Location") or path, time.perf_counter() - started)
 
     def _send(
         self, method: str, path: str, body: dict[str, Any] | None, headers: dict[str, str]
     ) -> http.client.HTTPConnection:
         if self._connection is None:
             self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        cookies = f"sessionid={self.person.session}" + (f"; csrftoken={self._token}" if self._token else "")
+        cookies = f"sessionid={self.person.session}" + (f"; csrftoken={self._csrf_token}" if self._csrf_token else "")
         headers = {"Cookie": cookies, "Accept-Encoding": "identity", **headers}
         if body is not None:
-            headers |= {"Content-Type": "application/json", "X-CSRFToken": self._token}
+            headers |= {"Content-Type": "application/json", "X-CSRFToken": self._csrf_token}
             headers["X-Owner"] = str(self.person.pk)
         self._connection.request(method, path, json.dumps(body).encode() if body is not None else None, headers)
         return self._connection
 
-    def _keep_token(self, response: http.client.HTTPResponse) -> None:
+    def _store_csrf_token(self, response: http.client.HTTPResponse) -> None:
         for line in response.headers.get_all("Set-Cookie") or ():
             name, _, value = line.partition(";")[0].partition("=")
             if name == "csrftoken":
-                self._token = value
+                self._csrf_token = value

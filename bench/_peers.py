@@ -1,4 +1,4 @@
-"""What others do with (question, passage) pairs: sentence-transformers' trainer, and LlamaIndex's query adapter."""
+"""Peers that train on (query, passage) pairs: the trainer of sentence-transformers, the query adapter of LlamaIndex."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ def mnrl(
     lr: float,
     seed: int,
     *,
-    mines: bool = False,
+    hard_negatives: bool = False,
     max_tokens: int | None = None,
 ) -> None:
-    """One epoch of MultipleNegativesRankingLoss on both sides, batches of 32, as its documentation shows it.
+    """Train one encoder for queries and passages by MultipleNegativesRankingLoss.
 
-    mines: with one negative for each pair from `mine_hard_negatives` at its documented 5 % relative margin.
+    One epoch in batches of 32, as its documentation shows it.
+    hard_negatives: one negative for each pair from `mine_hard_negatives`, at its documented 5 % relative margin.
     """
     from datasets import Dataset
     from sentence_transformers import (
@@ -36,8 +37,8 @@ def mnrl(
     model = SentenceTransformer(encoder, local_files_only=True)
     if max_tokens:
         model.max_seq_length = max_tokens
-    data = Dataset.from_dict({"anchor": [asked for asked, _ in pairs], "positive": [text for _, text in pairs]})
-    if mines:
+    data = Dataset.from_dict({"anchor": [query for query, _ in pairs], "positive": [text for _, text in pairs]})
+    if hard_negatives:
         data = mine_hard_negatives(
             data, model, corpus=list(corpus), relative_margin=0.05, num_negatives=1, verbose=False
         )
@@ -59,12 +60,13 @@ def mnrl(
 
 
 def linear_adapter(
-    queries: np.ndarray, passages: np.ndarray, right: Sequence[int], seed: int, *, lr: float
+    queries: np.ndarray, passages: np.ndarray, relevant: Sequence[int], seed: int, *, lr: float
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Vectors of queries → those a square matrix on the query side makes of them.
+    """Train a linear query adapter and return the function that applies it to query vectors.
 
-    As LlamaIndex's `EmbeddingAdapterFinetuneEngine` trains it: from the identity on, no bias, cosines times 20 with
-    in-batch negatives, AdamW, batches of ten; the four epochs are its notebook's. Its own lr is 2e-5.
+    queries: (n, dim); passages: (m, dim); relevant: (n,) index of the relevant passage of each query. Like LlamaIndex's
+    `EmbeddingAdapterFinetuneEngine`: starts from the identity, no bias, cosines times 20 with in-batch negatives,
+    AdamW, batches of ten. The four epochs are those of its notebook; its own learning rate is 2e-5.
     """
     import torch
 
@@ -74,11 +76,11 @@ def linear_adapter(
     with torch.no_grad():
         layer.weight.copy_(torch.eye(dim))
     optimiser = torch.optim.AdamW(layer.parameters(), lr=lr)
-    asked, found = torch.from_numpy(queries), torch.from_numpy(passages[list(right)].copy())
+    query_vectors, passage_vectors = torch.from_numpy(queries), torch.from_numpy(passages[list(relevant)].copy())
     for _ in range(4):
-        for rows in torch.randperm(len(asked)).split(10):
-            moved = torch.nn.functional.normalize(layer(asked[rows]), dim=1)
-            scores = 20 * moved @ found[rows].T  # (batch, batch)
+        for rows in torch.randperm(len(query_vectors)).split(10):
+            adapted = torch.nn.functional.normalize(layer(query_vectors[rows]), dim=1)
+            scores = 20 * adapted @ passage_vectors[rows].T  # (batch, batch)
             loss = torch.nn.functional.cross_entropy(scores, torch.arange(len(rows)))
             optimiser.zero_grad()
             loss.backward()

@@ -1,6 +1,6 @@
-"""Many curators at once over HTTP, who vanish, submit twice, lose their connection and come back after their lease.
+"""Concurrency test over HTTP: many curators at once, and the stored rows against every acknowledged response.
 
-What the server has acknowledged to them is then held against the database.
+The clients disconnect, submit twice, use two tabs, vanish in the middle of a query, and return after their lease.
 """
 
 from __future__ import annotations
@@ -15,235 +15,253 @@ from typing import Any
 
 from django.db import connection
 
-from bench import _stage
-from bench._client import Answer, Browser
-from curation.annotation import assignments
+from bench import _environment
+from bench._client import Browser, Response
+from curation.annotation import assignments, leases
 from curation.models import Assignment, Event, Judgement, Project, Query
 from curation.queries import intake
 from retrieval.models import Corpus
 from retrieval.search.results import Hit
 
 OVERLAP, SHOWN, LEASE_SECONDS = 3, 2, 4
-PATIENCE_SECONDS = 900
+TIMEOUT_SECONDS = 900
+POLL_SECONDS = 0.25
 SUBMITTED = Assignment.State.SUBMITTED
+
+# Probabilities of what a client does.
+TWO_TABS, VANISH, SKIP, OUTLAST_LEASE = 0.05, 0.03, 0.02, 0.04
+CHANGE_GRADE, DISCONNECT = 0.05, 0.1
+SUBMIT_TWICE, SAME_KEY = 0.2, 0.5
 
 
 @dataclass
 class Curator:
-    """One client, and what it was told."""
+    """One client, and every response that the server acknowledged to it."""
 
     browser: Browser
     slug: str
     random: random.Random
-    over: threading.Event
-    quits_after: int | None  # gone for good, in the middle of a question
-    kept: dict[tuple[int, int], int] = field(default_factory=dict)
-    keys: list[str] = field(default_factory=list)
-    submitted: dict[int, bool] = field(default_factory=dict)
-    did: Counter[str] = field(default_factory=Counter)
-    wrong: list[str] = field(default_factory=list)
+    stop_event: threading.Event
+    max_queries: int | None  # leaves for good in the middle of the next query
+    grades: dict[tuple[int, int], int] = field(default_factory=dict)  # (assignment, passage) → last acknowledged grade
+    grade_keys: list[str] = field(default_factory=list)
+    submits: dict[int, bool] = field(default_factory=dict)  # assignment → is_extra
+    counts: Counter[str] = field(default_factory=Counter)
+    errors: list[str] = field(default_factory=list)
     is_away: bool = False
 
     def work(self) -> None:
+        """Claim and judge until the test stops or the curator leaves."""
         try:
-            while not self.over.is_set() and self._goes_on():
+            while not self.stop_event.is_set() and not self._has_left():
                 self._claim_and_judge()
         except Exception as error:  # noqa: BLE001 - a client's error is part of the result
-            self.wrong.append(repr(error))
+            self.errors.append(repr(error))
         finally:
             self.is_away = False
-            self.browser.hang_up()
+            self.browser.close()
 
-    def _goes_on(self) -> bool:
-        return self.quits_after is None or self.did["questions"] <= self.quits_after
+    def _has_left(self) -> bool:
+        return self.max_queries is not None and self.counts["queries"] > self.max_queries
 
     def _claim_and_judge(self) -> None:
-        claimed = self._claim()
-        if not claimed:
-            time.sleep(0.25)
+        claim = self._claim()
+        if not claim:
+            time.sleep(POLL_SECONDS)
             return
-        self.did["questions"] += 1
-        page = self._told(self.browser.get(claimed["url"], is_region=True), "page")
-        self._judge(claimed["assignment"], claimed["url"], page.passages())
+        self.counts["queries"] += 1
+        page = self._check(self.browser.get(claim["url"], is_region=True), "page")
+        self._judge(claim["assignment"], claim["url"], page.passage_ids())
 
     def _claim(self) -> dict[str, Any]:
-        address = f"/p/{self.slug}/judge/next/"
-        if self.random.random() < 0.05:
-            began = time.monotonic()
-            first, second = self.browser.post_twice(address, {}, ("", ""))
-            seconds = time.monotonic() - began  # of both: on a busy machine the second may have begun much later
-            self.did["claimed in two tabs"] += 1
-            is_one = self._told(first, "claim").json() == self._told(second, "claim").json()
-            # Where the lease ran out between the two, the second may be given something else.
-            if not is_one and seconds < LEASE_SECONDS:
-                self.wrong.append("two tabs were given two questions")
-            return first.json()
-        return self._told(self.browser.post(address, {}), "claim").json()
+        path = f"/p/{self.slug}/judge/next/"
+        if self.random.random() >= TWO_TABS:
+            return self._check(self.browser.post(path, {}), "claim").json()
+        started = time.monotonic()
+        first, second = self.browser.post_in_two_tabs(path, {}, ("", ""))
+        seconds = time.monotonic() - started  # of both: on a busy machine the second may start much later
+        self.counts["claims in two tabs"] += 1
+        is_same = self._check(first, "claim").json() == self._check(second, "claim").json()
+        # The two claims may differ only where the lease expired between them.
+        if not is_same and seconds < LEASE_SECONDS:
+            self.errors.append("two tabs got two different queries")
+        return first.json()
 
     def _judge(self, assignment: int, url: str, passages: list[int]) -> None:
-        fate = self.random.random()
-        half = len(passages) // 2
-        for passage in passages[:half]:
+        draw = self.random.random()
+        middle = len(passages) // 2
+        for passage in passages[:middle]:
             self._grade(assignment, url, passage)
-        if fate < 0.03 or not self._goes_on():
-            self.did["vanished"] += 1
+        if draw < VANISH or self._has_left():
+            self.counts["vanished"] += 1
             return
-        if fate < 0.05:
-            self._told(self.browser.post(f"{url}skip/", {"comment": "not mine"}, uuid.uuid4().hex), "skip")
-            self.did["skipped"] += 1
+        if draw < VANISH + SKIP:
+            self._check(self.browser.post(f"{url}skip/", {"comment": "not mine"}, uuid.uuid4().hex), "skip")
+            self.counts["skips"] += 1
             return
-        if fate < 0.09:
-            self._be_away()
-        for passage in passages[half:]:
+        if draw < VANISH + SKIP + OUTLAST_LEASE:
+            self._outlast_lease()
+        for passage in passages[middle:]:
             self._grade(assignment, url, passage)
         self._submit(assignment, url)
 
-    def _be_away(self) -> None:
-        """Longer than the lease; what follows comes from the page that was left open."""
+    def _outlast_lease(self) -> None:
+        """Wait until the lease has expired; the next requests come from the page that stayed open."""
         self.is_away = True
-        self.browser.hang_up()
+        self.browser.close()
         time.sleep(LEASE_SECONDS + self.random.uniform(0.5, 3))
-        self.did["came back after the lease"] += 1
+        self.counts["returned after the lease"] += 1
 
     def _grade(self, assignment: int, url: str, passage: int) -> None:
-        changes = self.random.random() < 0.05
-        for grade in self.random.sample(range(4), 2 if changes else 1):
+        is_changed = self.random.random() < CHANGE_GRADE
+        for grade in self.random.sample(range(4), 2 if is_changed else 1):
             key = uuid.uuid4().hex
             body = {"passage": passage, "grade": str(grade), "seconds": 1.5}
-            self._cut_sometimes(f"{url}grades/", body, key, 0.1)
-            self._told(self.browser.post(f"{url}grades/", body, key), "grade")
-            self.kept[assignment, passage] = grade
-            self.keys.append(key)
+            self._maybe_disconnect(f"{url}grades/", body, key)
+            self._check(self.browser.post(f"{url}grades/", body, key), "grade")
+            self.grades[assignment, passage] = grade
+            self.grade_keys.append(key)
 
     def _submit(self, assignment: int, url: str) -> None:
-        key, address, fate = uuid.uuid4().hex, f"{url}submit/", self.random.random()
-        if fate < 0.2:
-            keys = (key, key if fate < 0.1 else uuid.uuid4().hex)
-            first, second = self.browser.post_twice(address, {}, keys)
-            self.did["submitted twice"] += 1
-            if self._told(first, "submit").json() != self._told(second, "submit").json():
-                self.wrong.append("two submits of one thing differ")
+        key, path, draw = uuid.uuid4().hex, f"{url}submit/", self.random.random()
+        if draw < SUBMIT_TWICE:
+            keys = (key, key if draw < SUBMIT_TWICE * SAME_KEY else uuid.uuid4().hex)
+            response, second = self.browser.post_in_two_tabs(path, {}, keys)
+            self.counts["double submits"] += 1
+            if self._check(response, "submit").json() != self._check(second, "submit").json():
+                self.errors.append("two submits of one assignment got different responses")
         else:
-            self._cut_sometimes(address, {}, key, 0.1)
-            first = self._told(self.browser.post(address, {}, key), "submit")
-        self.submitted[assignment] = bool(first.json()["is_extra"])
+            self._maybe_disconnect(path, {}, key)
+            response = self._check(self.browser.post(path, {}, key), "submit")
+        self.submits[assignment] = bool(response.json()["is_extra"])
         self.is_away = False
 
-    def _cut_sometimes(self, address: str, body: dict[str, Any], key: str, share: float) -> None:
-        if self.random.random() < share:
-            self.browser.post_unheard(address, body, key)
-            self.did["cut and sent again"] += 1
+    def _maybe_disconnect(self, path: str, body: dict[str, Any], key: str) -> None:
+        """Sometimes send the request first on a connection that is closed before the response."""
+        if self.random.random() < DISCONNECT:
+            self.browser.post_and_disconnect(path, body, key)
+            self.counts["disconnected and sent again"] += 1
 
-    def _told(self, answer: Answer, act: str) -> Answer:
-        self.did["requests"] += 1
-        if answer.status != 200:
-            raise RuntimeError(f"{act}: {answer.status} {answer.body[:200]!r}")
-        return answer
+    def _check(self, response: Response, action: str) -> Response:
+        self.counts["requests"] += 1
+        if response.status != 200:
+            raise RuntimeError(f"{action}: {response.status} {response.body[:200]!r}")
+        return response
 
 
-def play(curators: int, queries: int, seed: int) -> dict[str, Any]:
-    """The race from the first claim to the last submit, and the checks."""
-    project = _put_up(queries)
-    over = threading.Event()
-    people = _stage.people(project, curators)
-    chance = random.Random(seed)
-    with _stage.web() as port:
-        crowd = [
+def run(curator_count: int, query_count: int, seed: int) -> dict[str, Any]:
+    """Run the test from the first claim to the last submit, and return the counts and the checks."""
+    project = _create_project(query_count)
+    stop_event = threading.Event()
+    people = _environment.sign_in_people(project, curator_count)
+    rng = random.Random(seed)
+    with _environment.web_server() as port:
+        curators = [
             Curator(
                 browser=Browser(port, person),
                 slug=project.slug,
-                random=random.Random(chance.random()),
-                over=over,
-                quits_after=chance.randrange(1, 6) if number % 10 == 9 else None,
+                random=random.Random(rng.random()),
+                stop_event=stop_event,
+                max_queries=rng.randrange(1, 6) if number % 10 == 9 else None,
             )
             for number, person in enumerate(people)
         ]
-        seconds = _run(project, crowd, over)
-    did = sum((curator.did for curator in crowd), Counter())
+        seconds = _run_threads(project, curators, stop_event)
+    counts = sum((curator.counts for curator in curators), Counter())
     return {
-        "curators": curators,
-        "queries": queries,
+        "curators": curator_count,
+        "queries": query_count,
         "overlap": OVERLAP,
         "seconds": seconds,
-        "requests_per_second": did["requests"] / seconds,
-        "did": dict(did),
-        "wrong": [text for curator in crowd for text in curator.wrong][:20],
-        "left_for_good": sum(curator.quits_after is not None for curator in crowd),
-        **_checks(project, crowd),
+        "requests_per_second": counts["requests"] / seconds,
+        "counts": dict(counts),
+        "errors": [text for curator in curators for text in curator.errors][:20],
+        "left_for_good": sum(curator.max_queries is not None for curator in curators),
+        **_check_rows(project, curators),
     }
 
 
-def _put_up(queries: int) -> Project:
+def _create_project(query_count: int) -> Project:
     corpus = Corpus.objects.create(slug="race", name="Race")
     project = Project.objects.create(
         slug="race", name="Race", corpus=corpus, overlap=OVERLAP, lease_seconds=LEASE_SECONDS
     )
-    passages = _stage.passages(project, [f"Passage {number} says this and that." for number in range(SHOWN)])
-    rows = Query.objects.bulk_create(
-        (Query(project=project, external_id=f"q{n}", text=f"question {n}") for n in range(queries)), batch_size=500
+    passages = _environment.create_passages(
+        project, [f"Passage {number} says this and that." for number in range(SHOWN)]
+    )
+    queries = Query.objects.bulk_create(
+        (Query(project=project, external_id=f"q{n}", text=f"question {n}") for n in range(query_count)), batch_size=500
     )
     hits = [Hit(passage, rank, 1 / rank) for rank, passage in enumerate(passages, start=1)]
-    intake.freeze_hits(rows, None, [hits] * queries)
-    intake.open_slots_of(project, rows)
+    intake.freeze_hits(queries, None, [hits] * query_count)
+    assignments.create_open(project, queries)
     return project
 
 
-def _run(project: Project, crowd: list[Curator], over: threading.Event) -> float:
-    """Everyone at once until nothing is left to do; the seconds it took."""
-    began = time.monotonic()
-    threads = [threading.Thread(target=curator.work) for curator in crowd]
+def _run_threads(project: Project, curators: list[Curator], stop_event: threading.Event) -> float:
+    """Run all curators at once until no work is left, and return the seconds."""
+    started = time.monotonic()
+    threads = [threading.Thread(target=curator.work) for curator in curators]
     for thread in threads:
         thread.start()
     try:
-        _sweep(project, crowd, threads)
+        _expire_leases_until_done(project, curators, threads)
     finally:
-        over.set()
-    seconds = time.monotonic() - began
+        stop_event.set()
+    seconds = time.monotonic() - started
     for thread in threads:
         thread.join()
     connection.close()
     return seconds
 
 
-def _sweep(project: Project, crowd: list[Curator], threads: list[threading.Thread]) -> None:
-    """Free lapsed slots as the scheduler does, only more often, until nothing is left or nobody."""
-    ends = time.monotonic() + PATIENCE_SECONDS
-    todo = Assignment.objects.filter(project=project, state__in=["open", "claimed"])
-    while time.monotonic() < ends and any(thread.is_alive() for thread in threads):
-        assignments.expire()
-        if not any(curator.is_away for curator in crowd) and not todo.exists():
+def _expire_leases_until_done(project: Project, curators: list[Curator], threads: list[threading.Thread]) -> None:
+    """Expire overdue leases as the scheduler does, only more often, until no work or no curator is left."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    unfinished = Assignment.objects.filter(project=project, state__in=["open", "claimed"])
+    while time.monotonic() < deadline and any(thread.is_alive() for thread in threads):
+        leases.expire_overdue()
+        if not any(curator.is_away for curator in curators) and not unfinished.exists():
             return
-        time.sleep(0.25)
+        time.sleep(POLL_SECONDS)
 
 
-def _checks(project: Project, crowd: list[Curator]) -> dict[str, int]:
-    work = Assignment.objects.filter(project=project)
-    counted = work.filter(state=SUBMITTED, is_extra=False)
-    slots = Counter(counted.values_list("query_id", "slot"))
-    judges = Counter(counted.values_list("query_id", flat=True))
-    turns = Counter(work.filter(curator__isnull=False).values_list("query_id", "curator_id"))
-    per_query = [judges[pk] for pk in project.queries.values_list("pk", flat=True)]
-    happened = Counter(Event.objects.exclude(idempotency_key="").values_list("actor_id", "idempotency_key"))
-    standing = {
-        (a, p): g for a, p, g in Judgement.objects.standing().values_list("assignment_id", "passage_id", "grade")
-    }
-    handed_in = dict(work.filter(state=SUBMITTED).values_list("pk", "is_extra"))
-    told = [(curator.browser.person.pk, curator) for curator in crowd]
+def _check_rows(project: Project, curators: list[Curator]) -> dict[str, int]:
+    """Compare the stored rows with what the server acknowledged to the clients."""
+    rows = Assignment.objects.filter(project=project)
+    in_slots = rows.filter(state=SUBMITTED, is_extra=False)
+    per_slot = Counter(in_slots.values_list("query_id", "slot"))
+    submitted = Counter(in_slots.values_list("query_id", flat=True))
+    per_person = Counter(rows.filter(curator__isnull=False).values_list("query_id", "curator_id"))
+    per_query = [submitted[pk] for pk in project.queries.values_list("pk", flat=True)]
     return {
-        "acknowledged_grades": sum(len(curator.keys) for curator in crowd),
-        "acknowledged_submits": sum(len(curator.submitted) for curator in crowd),
-        "slots_filled_twice": sum(count > 1 for count in slots.values()),
-        "grades_lost": sum((pk, key) not in happened for pk, curator in told for key in curator.keys)
-        + sum(standing.get(place) != grade for curator in crowd for place, grade in curator.kept.items()),
-        "submits_lost": sum(
-            handed_in.get(pk) != is_extra for curator in crowd for pk, is_extra in curator.submitted.items()
-        ),
-        "acts_done_twice": sum(count > 1 for count in happened.values()),
-        "queries_starved": sum(count < OVERLAP for count in per_query),
-        "queries_with_too_many": sum(count > OVERLAP for count in per_query),
+        "acknowledged_grades": sum(len(curator.grade_keys) for curator in curators),
+        "acknowledged_submits": sum(len(curator.submits) for curator in curators),
+        "slots_filled_twice": sum(count > 1 for count in per_slot.values()),
+        **_check_acknowledged(rows, curators),
+        "queries_below_overlap": sum(count < OVERLAP for count in per_query),
+        "queries_above_overlap": sum(count > OVERLAP for count in per_query),
         "queries_at_overlap": sum(count == OVERLAP for count in per_query),
-        "queries_without_an_opinion": project.queries.filter(state=Query.State.OPEN).count(),
-        "had_twice": sum(count > 1 for count in turns.values()),
-        "extras": work.filter(state=SUBMITTED, is_extra=True).count(),
-        "lapsed": Event.objects.filter(project=project, verb="lapsed").count(),
+        "queries_still_open": project.queries.filter(state=Query.State.OPEN).count(),
+        "assigned_twice_to_one_person": sum(count > 1 for count in per_person.values()),
+        "extras": rows.filter(state=SUBMITTED, is_extra=True).count(),
+        "expired_leases": Event.objects.filter(project=project, verb="lapsed").count(),
+    }
+
+
+def _check_acknowledged(rows: Any, curators: list[Curator]) -> dict[str, int]:
+    """Count acknowledged grades and submits that are not stored, and idempotency keys that were applied twice."""
+    events = Counter(Event.objects.exclude(idempotency_key="").values_list("actor_id", "idempotency_key"))
+    judgements = Judgement.objects.not_withdrawn().values_list("assignment_id", "passage_id", "grade")
+    grades = {(assignment, passage): grade for assignment, passage, grade in judgements}
+    is_extra_of = dict(rows.filter(state=SUBMITTED).values_list("pk", "is_extra"))
+    return {
+        "grades_lost": sum(
+            (curator.browser.person.pk, key) not in events for curator in curators for key in curator.grade_keys
+        )
+        + sum(grades.get(place) != grade for curator in curators for place, grade in curator.grades.items()),
+        "submits_lost": sum(
+            is_extra_of.get(pk) != is_extra for curator in curators for pk, is_extra in curator.submits.items()
+        ),
+        "requests_applied_twice": sum(count > 1 for count in events.values()),
     }

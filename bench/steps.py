@@ -1,7 +1,7 @@
-"""One step of training, ours against others: the query side alone, both sides, and sentence-transformers' trainer.
+"""Time of one training step: the dual-encoder and query-encoder strategies, and sentence-transformers' trainer.
 
-FeedbackQA's pairs in batches of 32, passages read to 256 tokens everywhere, float32, medians over `--steps=8`
-steps after the first two. The query step's softmax goes over the whole corpus. Data as in bench/retriever.py.
+FeedbackQA's pairs in batches of 32, passages truncated to 256 tokens, float32, medians over `--steps=8` steps after two
+warm-up steps. The softmax of the query encoder goes over the whole corpus. Data as in bench/retriever.py.
 """
 
 from __future__ import annotations
@@ -18,71 +18,76 @@ from typing import Any
 import numpy as np
 
 from bench import _collection as collection
+from bench._options import parse
 from bench._tables import show
 from bench.retriever import ENCODER
 from retrieval.engine import hardware
 from retrieval.engine.encoders.bi_encoder import TextEncoder, resolve
 from tuning.engine.process.progress import Progress
-from tuning.engine.process.training_process import Log
+from tuning.engine.process.training_process import MetricsLog
 from tuning.engine.retriever import candidates, strategies, whitening
-from tuning.engine.retriever.batches import Material
+from tuning.engine.retriever.batches import TrainingData
 from tuning.engine.retriever.retriever_spec import RetrieverSettings
-from tuning.engine.retriever.trainable_encoder import Tower
+from tuning.engine.retriever.trainable_encoder import TrainableEncoder
 
-BATCH, TOKENS, WARM = 32, 256, 2
+BATCH_SIZE, MAX_TOKENS, WARM_UP_STEPS = 32, 256, 2
+PEER = "sentence-transformers' trainer, both encoders"
+DUAL, QUERY = "ours, dual encoder", "ours, query encoder, softmax over the corpus"
 
 
 def main(options: Sequence[str]) -> dict[str, Any]:
-    given = dict(option.lstrip("-").split("=", 1) for option in options)
-    count = BATCH * (WARM + int(given.get("steps", "8")))
+    count = BATCH_SIZE * (WARM_UP_STEPS + int(parse(options).get("steps", "8")))
     hardware.set_threads(0)
-    passages, train, _ = collection.read(collection.FEEDBACKQA)
+    passages, train, _ = collection.read_collection(collection.FEEDBACKQA)
     train = train[:count]
-    texts = [one.text for one in passages]
+    texts = [passage.text for passage in passages]
     encoder = TextEncoder(ENCODER, ENCODER)
-    at = {one.passage_id: row for row, one in enumerate(passages)}
-    gathered = candidates.gather(train, at, {}, 0.15)
-    material = Material(
-        [one.text for one in train],
+    row_of = {passage.passage_id: row for row, passage in enumerate(passages)}
+    training = candidates.build_examples(train, row_of, {}, 0.15)
+    query_texts = [query.text for query in train]
+    data = TrainingData(
+        query_texts,
         texts,
-        encoder.encode_queries([one.text for one in train]),
+        encoder.encode_queries(query_texts),
         encoder.encode_passages([" ".join(text.split()[:60]) for text in texts]),  # any vectors of the right shape
-        gathered.examples,
+        training.examples,
         np.arange(len(texts)),
-        whitening.none(encoder.dim),
+        whitening.identity(encoder.dim),
     )
-    settings = RetrieverSettings(both_epochs=1, query_epochs=1, both_train_tokens=TOKENS)
-    pairs = [(one.text, texts[at[name]]) for one in train for name in one.grades]
+    settings = RetrieverSettings(dual_epochs=1, query_epochs=1, dual_train_tokens=MAX_TOKENS)
+    default = replace(settings, dual_train_tokens=RetrieverSettings.dual_train_tokens)
+    pairs = [(query.text, texts[row_of[passage_id]]) for query in train for passage_id in query.grades]
     seconds = {
-        "trainer of sentence-transformers, both sides": _trainer(pairs),
-        "ours, both sides": _ours(strategies.both, material, settings),
-        "ours, both sides, 64 tokens (the default)": _ours(
-            strategies.both, material, replace(settings, both_train_tokens=RetrieverSettings.both_train_tokens)
-        ),
-        "ours, query side, softmax over the corpus": _ours(strategies.query, material, settings),
+        PEER: _time_peer(pairs),
+        DUAL: _time_ours(strategies.dual_encoder, data, settings),
+        f"{DUAL}, {default.dual_train_tokens} tokens (the default)": _time_ours(strategies.dual_encoder, data, default),
+        QUERY: _time_ours(strategies.query_encoder, data, settings),
     }
-    both, peer = seconds["ours, both sides"], seconds["trainer of sentence-transformers, both sides"]
-    query = seconds["ours, query side, softmax over the corpus"]
+    peer, dual, query = seconds[PEER], seconds[DUAL], seconds[QUERY]
     rows = [{"step": name, "seconds": round(value, 3), "× trainer": peer / value} for name, value in seconds.items()]
     show(rows)
-    print(f"query side against both sides: {both / query:.1f} × (aim ≥ 10); both sides against the trainer: "
-          f"{peer / both:.2f} × (aim ≥ 1.3)")  # fmt: skip
-    return {"rows": rows, "query_against_both": both / query, "both_against_trainer": peer / both,
-            "machine": hardware.describe()}  # fmt: skip
+    print(
+        f"query encoder against dual encoder: {dual / query:.1f} × (target ≥ 10); "
+        f"dual encoder against the trainer: {peer / dual:.2f} × (target ≥ 1.3)"
+    )
+    speedups = {"query_against_dual": dual / query, "dual_against_trainer": peer / dual}
+    return {"rows": rows} | speedups | {"machine": hardware.describe()}
 
 
-def _ours(make: Any, material: Material, settings: RetrieverSettings) -> float:
+def _time_ours(build_strategy: Any, data: TrainingData, settings: RetrieverSettings) -> float:
+    """Return the median seconds of a step of the strategy."""
     with tempfile.TemporaryDirectory() as folder:
         metrics = Path(folder) / "metrics.jsonl"
-        road = make(material, settings, 0)
-        progress = Progress(Log(metrics))
-        progress.steps = road.steps
-        strategies.walk(road, Tower(resolve(ENCODER)), material, settings, progress)
+        strategy = build_strategy(data, settings, 0)
+        progress = Progress(MetricsLog(metrics))
+        progress.steps = strategy.steps
+        strategies.train(strategy, TrainableEncoder(resolve(ENCODER)), data, settings, progress)
         ends = [json.loads(line)["seconds"] for line in metrics.read_text(encoding="utf-8").splitlines()]
-    return median(np.diff(ends)[WARM - 1 :])
+    return float(median(np.diff(ends)[WARM_UP_STEPS - 1 :]))
 
 
-def _trainer(pairs: Sequence[tuple[str, str]]) -> float:
+def _time_peer(pairs: Sequence[tuple[str, str]]) -> float:
+    """Return the median seconds of a step of sentence-transformers' trainer on (query, passage) pairs."""
     from datasets import Dataset
     from sentence_transformers import (
         SentenceTransformer,
@@ -94,17 +99,17 @@ def _trainer(pairs: Sequence[tuple[str, str]]) -> float:
 
     ends: list[float] = []
 
-    class Clock(TrainerCallback):  # type: ignore[misc]
+    class Clock(TrainerCallback):
         def on_step_end(self, *args: Any, **kwargs: Any) -> None:
             ends.append(time.perf_counter())
 
     model = SentenceTransformer(str(resolve(ENCODER)), local_files_only=True)
-    data = Dataset.from_dict({"anchor": [one for one, _ in pairs], "positive": [one for _, one in pairs]})
+    data = Dataset.from_dict({"anchor": [query for query, _ in pairs], "positive": [passage for _, passage in pairs]})
     with tempfile.TemporaryDirectory() as folder:
         arguments = SentenceTransformerTrainingArguments(
             output_dir=folder,
             num_train_epochs=1,
-            per_device_train_batch_size=BATCH,
+            per_device_train_batch_size=BATCH_SIZE,
             learning_rate=5e-5,
             report_to=[],
             save_strategy="no",
@@ -118,4 +123,4 @@ def _trainer(pairs: Sequence[tuple[str, str]]) -> float:
             loss=MultipleNegativesRankingLoss(model),
             callbacks=[Clock()],
         ).train()
-    return median(np.diff(ends)[WARM - 1 :])
+    return float(median(np.diff(ends)[WARM_UP_STEPS - 1 :]))

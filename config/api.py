@@ -1,7 +1,7 @@
 """Error responses of the API, in the format of drf-standardized-errors.
 
 {"type": "client_error", "errors": [{"code": "conflict", "detail": "…", "attr": null}]}. Errors of the domain become
-status 409 with their own sentence: the request is correct, but it is not possible in the current state.
+status 409 with their own message: the request is well-formed, but not possible in the current state.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Conflict(exceptions.APIException):
 
 
 class TandemExceptionHandler(ExceptionHandler):
-    """Convert errors of the domain, and keep the sentences of 403 and 404."""
+    """Convert errors of the domain, and keep the messages of 403 and 404."""
 
     def convert_known_exceptions(self, exc: Exception) -> Exception:
         if isinstance(exc, CurationError | CycleInProgress | Damaged):

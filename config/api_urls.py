@@ -1,6 +1,6 @@
-"""The addresses of the API, version 1, its schema and its pages."""
+"""URLs of the API version 1, of its schema and of its documentation pages."""
 
-from django.urls import include, path
+from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from curation.projects import api as projects_api
@@ -13,7 +13,7 @@ from tuning.evaluation import api as evaluation_api
 from tuning.learning_curves import api as learning_curves_api
 from tuning.training import api as training_api
 
-in_a_project = [
+project_urlpatterns = [
     path("queries/", queries_api.Queries.as_view(), name="queries"),
     path("queries/<int:pk>/", queries_api.OneQuery.as_view(), name="query"),
     path("queries/<int:pk>/lineage/", datasets_api.AnswerLineage.as_view(), name="answer_lineage"),
@@ -36,13 +36,13 @@ in_a_project = [
     path("learning-curves/<int:pk>/", learning_curves_api.LearningCurveDetail.as_view(), name="learning_curve"),
 ]
 
-version_1 = [
+v1_urlpatterns: list[URLPattern | URLResolver] = [
     path("projects/", projects_api.Projects.as_view(), name="projects"),
-    path("projects/<slug:slug>/", include(in_a_project)),
+    path("projects/<slug:slug>/", include(project_urlpatterns)),
 ]
 
 urlpatterns = [
-    path("v1/", include((version_1, "api"))),
+    path("v1/", include((v1_urlpatterns, "api"))),
     path("schema/", SpectacularAPIView.as_view(), name="schema"),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
 ]

@@ -1,4 +1,4 @@
-"""The Celery application. Two queues: `default` for short work, `compute` for the one heavy job at a time."""
+"""The Celery application. Two queues: `default` for short tasks, `compute` for one heavy job at a time."""
 
 import os
 

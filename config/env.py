@@ -1,4 +1,4 @@
-"""Reading settings from the environment, failing loudly in one clear line."""
+"""Settings from environment variables; a wrong value ends the process with one line on standard error."""
 
 import os
 import sys
@@ -8,13 +8,13 @@ TRUE, FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
 
 
 def stop(message: str) -> NoReturn:
-    """End the process with one line on standard error: a wrong setting never starts half an app."""
+    """End the process with status 2 and one line on standard error: nothing starts with a wrong setting."""
     sys.stderr.write(f"tandem: {message}\n")
     raise SystemExit(2)
 
 
 def env_str(name: str, default: str | None = None) -> str:
-    """The variable's value; `default` when unset or empty; stops when there is neither."""
+    """Return the value, or `default` where the variable is unset or empty; stop where both are missing."""
     value = os.environ.get(name, "").strip()
     if value:
         return value
@@ -24,7 +24,10 @@ def env_str(name: str, default: str | None = None) -> str:
 
 
 def env_bool(name: str, default: bool) -> bool:
-    """1/true/yes/on or 0/false/no/off in any case; anything else stops."""
+    """Return True for 1, true, yes, on and False for 0, false, no, off or an empty value, in any case; else stop.
+
+    An unset variable gives `default`.
+    """
     raw = os.environ.get(name)
     if raw is None:
         return default
@@ -36,8 +39,8 @@ def env_bool(name: str, default: bool) -> bool:
     stop(f"{name} must be one of 1, true, yes, on, 0, false, no, off; it is {raw!r}")
 
 
-def env_int(name: str, default: int, least: int = 0) -> int:
-    """A whole number of at least `least`; anything else stops."""
+def env_int(name: str, default: int, minimum: int = 0) -> int:
+    """Return a whole number ≥ `minimum`, or `default` where the variable is unset or empty; else stop."""
     raw = os.environ.get(name, "").strip()
     if not raw:
         return default
@@ -45,13 +48,13 @@ def env_int(name: str, default: int, least: int = 0) -> int:
         value = int(raw)
     except ValueError:
         stop(f"{name} must be a whole number; it is {raw!r}")
-    if value < least:
-        stop(f"{name} must be at least {least}; it is {value}")
+    if value < minimum:
+        stop(f"{name} must be at least {minimum}; it is {value}")
     return value
 
 
 def env_list(name: str, default: list[str]) -> list[str]:
-    """Comma-separated values, stripped, empties dropped."""
+    """Return the comma-separated values, stripped, without empty ones; `default` where the variable is unset."""
     raw = os.environ.get(name)
     if raw is None:
         return default

@@ -1,4 +1,4 @@
-"""Run a command that may not outlive the process which started it: `python -m config.exec_child COMMAND…`."""
+"""Run a command that ends with the process that started it: `python -m config.exec_child COMMAND…`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ PR_SET_PDEATHSIG = 1
 
 
 def exit_with_parent(number: int = signal.SIGKILL) -> None:
-    """Have Linux send this signal to the process when its parent ends; elsewhere do nothing. An exec keeps it."""
+    """Ask Linux to send this signal to the process when its parent ends; the request survives an exec.
+
+    On other systems this does nothing.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
 

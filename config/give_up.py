@@ -1,6 +1,6 @@
-"""supervisord's listener: say which process ended, and end the whole set when one dies at each start.
+"""Event listener of supervisord: report each process that ended, and stop all of them when one ends at each start.
 
-Half a Tandem that looks as if it ran is worse than none.
+An installation that lacks one process would look healthy while its work waits, so it stops as a whole.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def main() -> None:
             print(f"tandem: {name} ends at each start; giving up", file=sys.stderr, flush=True)
             os.kill(os.getppid(), signal.SIGTERM)
         else:
-            print(f"{name} ended; starting it again", file=sys.stderr, flush=True)
+            print(f"{name} ended; it is started again", file=sys.stderr, flush=True)
         childutils.listener.ok()
 
 

@@ -1,4 +1,4 @@
-"""Is it alive, is it ready, and how is it going: for load balancers and Prometheus."""
+"""Liveness, readiness and Prometheus metrics."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from redis.exceptions import RedisError
 
 
 class NotReady(Exception):
-    """One part that must answer does not; the message says which and how."""
+    """A check of /readyz failed; the message is the reason."""
 
 
 @require_safe
 def healthz(request: HttpRequest) -> HttpResponse:
-    """The process answers. Touches nothing."""
+    """Answer 200 as long as the process runs; touch no database."""
     return HttpResponse("ok\n", content_type="text/plain")
 
 
@@ -37,11 +37,11 @@ def _database() -> None:
 def _migrations() -> None:
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        raise NotReady("migrations are waiting: run manage.py migrate")
+        raise NotReady("migrations are not applied: run manage.py migrate")
 
 
 def ping_broker() -> None:
-    """Raises NotReady when the broker does not answer within a second."""
+    """Raise NotReady where the broker does not answer within a second."""
     if settings.REDIS_URL:
         client = Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1)
     else:
@@ -58,7 +58,7 @@ def _release() -> None:
     from curation.models import Release
 
     if not Release.objects.live().exists():
-        raise NotReady("no project has a serving release: run manage.py build_index")
+        raise NotReady("no project has a live release: run manage.py build_index")
 
 
 CHECKS: dict[str, Callable[[], None]] = {
@@ -71,52 +71,52 @@ CHECKS: dict[str, Callable[[], None]] = {
 
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200 when every part answers, else 503; the body names each part and what is wrong with it."""
-    parts: dict[str, str] = {}
+    """Answer 200 where every check passes, else 503; the body has the result of each check, "ok" or the reason."""
+    results: dict[str, str] = {}
     for name, check in CHECKS.items():
         try:
             check()
-            parts[name] = "ok"
+            results[name] = "ok"
         except NotReady as error:
-            parts[name] = str(error)
+            results[name] = str(error)
             if name == "database":
-                break  # nothing else can be asked
-    ready = all(state == "ok" for state in parts.values())
-    return JsonResponse({"ready": ready, "parts": parts}, status=200 if ready else 503)
+                break  # the other checks read it
+    is_ready = all(result == "ok" for result in results.values())
+    return JsonResponse({"ready": is_ready, "parts": results}, status=200 if is_ready else 503)
 
 
 class RowCounts:
-    """Gauges counted from the rows at each scrape: the rows are the truth in every process."""
+    """Gauges that are counted from the database at each scrape, so that every process reports the same values."""
 
     def collect(self) -> Iterable[Metric]:
         from curation.models import Assignment, Query, Release
         from retrieval.models import IndexBuild
         from tuning.models import Cycle, Run
 
-        counted = [
+        states_by_project = [
             ("tandem_queries", "Queries by project and state.", Query),
             ("tandem_assignments", "Assignments by project and state.", Assignment),
         ]
-        for name, text, model in counted:
-            gauge = GaugeMetricFamily(name, text, labels=["project", "state"])
+        for name, help_text, model in states_by_project:
+            gauge = GaugeMetricFamily(name, help_text, labels=["project", "state"])
             rows = model._default_manager.values_list("project__slug", "state")
             for project, state, count in rows.annotate(Count("pk")):
                 gauge.add_metric([project, state], count)
             yield gauge
-        jobs = GaugeMetricFamily("tandem_jobs", "Long work by kind and state.", labels=["kind", "state"])
-        for kind in (IndexBuild, Cycle, Run):
-            for state, count in kind.objects.order_by().values_list("state").annotate(Count("pk")):
-                jobs.add_metric([kind.__name__.lower(), state], count)
+        jobs = GaugeMetricFamily("tandem_jobs", "Jobs by kind and state.", labels=["kind", "state"])
+        for job_model in (IndexBuild, Cycle, Run):
+            for state, count in job_model.objects.order_by().values_list("state").annotate(Count("pk")):
+                jobs.add_metric([job_model.__name__.lower(), state], count)
         yield jobs
-        serving = GaugeMetricFamily("tandem_serving_release", "Number of the release in service.", labels=["project"])
+        live_releases = GaugeMetricFamily("tandem_serving_release", "Number of the live release.", labels=["project"])
         for project, number in Release.objects.live().values_list("project__slug", "number"):
-            serving.add_metric([project], number)
-        yield serving
+            live_releases.add_metric([project], number)
+        yield live_releases
 
 
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
-    """Prometheus text. Counts only, no text of anyone."""
+    """Answer in Prometheus' text format: counts only, nobody's texts."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(RowCounts())
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)

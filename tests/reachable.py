@@ -1,4 +1,7 @@
-"""Do the database and the broker named on the command line answer? Status 0 when both do."""
+"""Check whether a PostgreSQL and a Redis server answer: `python -m tests.reachable DATABASE_URL REDIS_URL`.
+
+The exit status is 0 where both answer, else 1.
+"""
 
 import sys
 

@@ -1,28 +1,30 @@
+"""Liveness, readiness and metrics."""
+
 import pytest
 from django.test import Client
 
 from curation.models import Release
 
 
-def test_alive_touches_no_database(client: Client) -> None:
+def test_healthz_touches_no_database(client: Client) -> None:
     assert client.get("/healthz").content == b"ok\n"
 
 
-def test_ready_names_what_is_missing(client: Client, db: None) -> None:
-    answer = client.get("/readyz")
-    assert answer.status_code == 503
-    assert answer.json()["parts"]["database"] == "ok"
-    assert "build_index" in answer.json()["parts"]["release"]
+def test_readyz_names_the_failed_check(client: Client, db: None) -> None:
+    response = client.get("/readyz")
+    assert response.status_code == 503
+    assert response.json()["parts"]["database"] == "ok"
+    assert "build_index" in response.json()["parts"]["release"]
 
 
 @pytest.mark.slow
-def test_ready_once_a_release_serves(client: Client, broker: None, release: Release) -> None:
-    answer = client.get("/readyz")
-    assert answer.json() == {
+def test_readyz_answers_200_with_a_live_release(client: Client, broker: None, release: Release) -> None:
+    response = client.get("/readyz")
+    assert response.json() == {
         "ready": True,
         "parts": {"database": "ok", "migrations": "ok", "broker": "ok", "release": "ok"},
     }
-    assert answer.status_code == 200
+    assert response.status_code == 200
 
 
 def test_metrics_count_rows_by_project_and_state(client: Client, release: Release) -> None:

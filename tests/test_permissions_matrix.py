@@ -1,7 +1,7 @@
-"""Every address × every role × one's own and another project's objects: nothing leaks, nothing is changed from outside.
+"""Every URL × every role × own objects and those of another project: no data leaks and no outsider changes any.
 
-The table is held against the URL resolver: an address without a row fails. Every text of the other project holds
-a word that must never be read, and its rows are compared before and after each request.
+The table is compared with the URL resolver: a URL without a row fails. Every text of the other project contains a
+secret word that no response may contain, and the rows of that project are compared before and after each request.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from curation.models import (
 )
 from curation.releases import lifecycle
 from retrieval.models import Corpus, Document, Encoder, IndexBuild, Passage
-from tests.measured import challenge
+from tests.challengers import create_challenger
 from tuning.evaluation import guardrails
 from tuning.models import ComparisonPair, Cycle, Dataset, Decision, GuardrailSet, LearningCurve, Policy, Run, Vote
 
@@ -53,14 +53,14 @@ SECRET, OURS = "marzipan", "walnut"
 ANYBODY, SIGNED_IN = "anybody", "signed in"
 ROLES = ANNOTATOR, REVIEWER, ENGINEER, MANAGER = Membership.Role.values
 ANONYMOUS, STRANGER = "anonymous", "stranger"
-LADDER = [ANONYMOUS, STRANGER, *ROLES]
+ROLE_LADDER = [ANONYMOUS, STRANGER, *ROLES]
 METHODS = ("get", "post")
-PARTS = ("retrieval", "curation", "tuning")
+APPS = ("retrieval", "curation", "tuning")
 
 
 @dataclass
 class Stage:
-    """One project with something of everything in it; the work of each person is a query of its own."""
+    """One project with a row of every kind. work: role → an assignment of that person, on a query of its own."""
 
     project: Project
     passage: Passage
@@ -82,7 +82,7 @@ class Stage:
 Body = Callable[[Stage, str], dict[str, Any]]
 
 
-def _nothing(stage: Stage, role: str) -> dict[str, Any]:
+def _no_fields(stage: Stage, role: str) -> dict[str, Any]:
     return {}
 
 
@@ -146,35 +146,35 @@ POLICY = {
 
 @dataclass(frozen=True)
 class Row:
-    """What one address answers to those it lets in: `least` and the roles above it.
+    """Status codes of one URL for `min_role` and the roles above it.
 
-    get, post: 405 for a method it does not take. thing: whose number the address holds. body: what is posted;
-    smuggled: the answer when that names things of the other project instead. to_anonymous: where it is not the
-    way to the login page.
+    get, post: 405 for a method that is not allowed. target: the object whose number is in the URL. body: what is
+    posted. smuggled: status when the body names objects of the other project. to_anonymous: status for anonymous
+    visitors, where it is no redirect to the login page.
     """
 
-    least: str
+    min_role: str
     get: int = 405
     post: int = 405
-    thing: str = ""
-    body: Body = _nothing
+    target: str = ""
+    body: Body = _no_fields
     smuggled: int | None = None
     is_json: bool = False
     to_anonymous: int = 302
     others: dict[str, Any] = field(default_factory=dict)
 
 
-def _page(least: str, get: int = 200, post: int = 405, **fields: Any) -> Row:
-    return Row(least, get, post, **fields)
+def _page(min_role: str, get: int = 200, post: int = 405, **fields: Any) -> Row:
+    return Row(min_role, get, post, **fields)
 
 
-def _act(post: int = 200, body: Body = _nothing, smuggled: int | None = None) -> Row:
-    """What the judge page's script sends about one's own assignment."""
+def _act(post: int = 200, body: Body = _no_fields, smuggled: int | None = None) -> Row:
+    """Return the row of an act on one's own assignment."""
     return Row(ANNOTATOR, 405, post, "work", body, smuggled, is_json=True)
 
 
-def _api(least: str, get: int = 200, post: int = 405, **fields: Any) -> Row:
-    return Row(least, get, post, is_json=True, to_anonymous=401, **fields)
+def _api(min_role: str, get: int = 200, post: int = 405, **fields: Any) -> Row:
+    return Row(min_role, get, post, is_json=True, to_anonymous=401, **fields)
 
 
 TABLE = {
@@ -188,87 +188,87 @@ TABLE = {
     "curation:audit_log": _page(MANAGER),
     "curation:ask": _page(ANNOTATOR, post=422),
     "curation:queries": _page(ANNOTATOR),
-    "curation:query": _page(ANNOTATOR, thing="settled"),
-    "curation:overlap": _page(MANAGER, 405, 302, thing="settled", body=_is(overlap=2)),
-    "curation:gold": _page(MANAGER, 405, 302, thing="settled"),
+    "curation:query": _page(ANNOTATOR, target="settled"),
+    "curation:overlap": _page(MANAGER, 405, 302, target="settled", body=_is(overlap=2)),
+    "curation:toggle_gold": _page(MANAGER, 405, 302, target="settled"),
     "curation:judge": _page(ANNOTATOR, 302),
     "curation:claim": Row(ANNOTATOR, 405, 200, body=_beside, smuggled=200, is_json=True),
-    "curation:assignment": _page(ANNOTATOR, thing="work"),
+    "curation:assignment": _page(ANNOTATOR, target="work"),
     "curation:grades": _act(body=_passage, smuggled=409),
     "curation:write_answer": _act(body=_citing, smuggled=200),
     "curation:preview": _act(body=_is(text="*So*")),
     "curation:unanswerable": _act(body=_is(value=True)),
     "curation:flag": _act(body=_is(comment="Odd.")),
     "curation:skip": _act(body=_is(comment="Not mine.")),
-    "curation:find_passages": _page(ANNOTATOR, thing="work"),
+    "curation:find_passages": _page(ANNOTATOR, target="work"),
     "curation:add_passage": _act(body=_unshown, smuggled=409),
     "curation:submit": _act(),
     "curation:undo_submit": _act(),
     "curation:renew": _act(),
     "curation:reviews": _page(REVIEWER),
-    "curation:review": _page(REVIEWER, thing="waiting"),
-    "curation:settle": _page(REVIEWER, 405, 302, thing="waiting", body=_graded, smuggled=302),
-    "curation:return_review": _page(REVIEWER, 405, 302, thing="waiting", body=_returned, smuggled=404),
-    "curation:reopen": _page(REVIEWER, 405, 302, thing="settled"),
+    "curation:review": _page(REVIEWER, target="waiting"),
+    "curation:resolve": _page(REVIEWER, 405, 302, target="waiting", body=_graded, smuggled=302),
+    "curation:send_back": _page(REVIEWER, 405, 302, target="waiting", body=_returned, smuggled=404),
+    "curation:reopen": _page(REVIEWER, 405, 302, target="settled"),
     "curation:suggested_grades": _page(REVIEWER),
     "curation:decide": _page(REVIEWER, 405, 302, body=_offered, smuggled=302),
     "curation:members": _page(MANAGER, post=302, body=_is(username=STRANGER, role=MANAGER, daily_quota=0)),
-    "curation:member": _page(MANAGER, 405, 302, thing="member", body=_changed),
-    "curation:remove_member": _page(MANAGER, post=302, thing="member"),
+    "curation:member": _page(MANAGER, 405, 302, target="member", body=_changed),
+    "curation:remove_member": _page(MANAGER, post=302, target="member"),
     "curation:quality": _page(MANAGER),
     "curation:quality_csv": _page(MANAGER, others={"name": "people"}),
     "curation:releases": _page(ENGINEER),
-    "curation:release": _page(ENGINEER, thing="release"),
-    "curation:requeue_regressions": _page(ENGINEER, 405, 302, thing="release", body=_asked, smuggled=302),
-    "curation:promote": _page(MANAGER, post=302, thing="release"),
+    "curation:release": _page(ENGINEER, target="release"),
+    "curation:requeue_regressions": _page(ENGINEER, 405, 302, target="release", body=_asked, smuggled=302),
+    "curation:promote": _page(MANAGER, post=302, target="release"),
     "curation:roll_back": _page(MANAGER, post=422),
     "tuning:cycles": _page(ENGINEER),
     "tuning:start": _page(ENGINEER, 405, 302, body=_is(gate="never", seed=0)),
     "tuning:policy": _page(MANAGER, post=302, body=_is(**POLICY)),
     "tuning:guardrails": _page(MANAGER, post=422),
-    "tuning:change_guardrail_set": _page(MANAGER, 405, 302, thing="guardrail_set", body=_is(margin=0.05)),
+    "tuning:change_guardrail_set": _page(MANAGER, 405, 302, target="guardrail_set", body=_is(margin=0.05)),
     "tuning:learning_curves": _page(ENGINEER, post=302, body=_is(component="retriever", minutes=1)),
-    "tuning:learning_curve": _page(ENGINEER, thing="curve"),
-    "tuning:learning_curve_points": _page(ENGINEER, thing="curve"),
-    "tuning:cancel_learning_curve": _page(ENGINEER, 405, 302, thing="curve"),
+    "tuning:learning_curve": _page(ENGINEER, target="curve"),
+    "tuning:learning_curve_points": _page(ENGINEER, target="curve"),
+    "tuning:cancel_learning_curve": _page(ENGINEER, 405, 302, target="curve"),
     "tuning:datasets": _page(ENGINEER),
     "tuning:licence": _page(MANAGER, 405, 302, body=_is(licence="CC0-1.0")),
-    "tuning:dataset": _page(ENGINEER, thing="dataset"),
-    "tuning:dataset_card": _page(ENGINEER, thing="dataset"),
-    "tuning:dataset_changes": _page(ENGINEER, thing="dataset"),
-    "tuning:judgement": _page(ANNOTATOR, thing="judgement"),
-    "tuning:withdraw_judgement": _page(ANNOTATOR, 405, 302, thing="judgement"),
-    "tuning:release_judgements": _page(ENGINEER, thing="release"),
-    "tuning:weights": _page(ENGINEER, 404, thing="run", others={"kind": "trained"}),
-    "tuning:merge": _page(ENGINEER, 405, 302, thing="run"),
+    "tuning:dataset": _page(ENGINEER, target="dataset"),
+    "tuning:dataset_card": _page(ENGINEER, target="dataset"),
+    "tuning:dataset_changes": _page(ENGINEER, target="dataset"),
+    "tuning:judgement": _page(ANNOTATOR, target="judgement"),
+    "tuning:withdraw_judgement": _page(ANNOTATOR, 405, 302, target="judgement"),
+    "tuning:release_judgements": _page(ENGINEER, target="release"),
+    "tuning:weights": _page(ENGINEER, 404, target="run", others={"kind": "trained"}),
+    "tuning:merge": _page(ENGINEER, 405, 302, target="run"),
     "tuning:side_by_side": _page(REVIEWER),
-    "tuning:pair": _page(REVIEWER, thing="pair"),
-    "tuning:vote": _page(REVIEWER, 405, 302, thing="pair", body=_is(choice="a")),
-    "tuning:run": _page(ENGINEER, thing="run"),
-    "tuning:run_curves": _page(ENGINEER, thing="run"),
-    "tuning:cycle": _page(ENGINEER, thing="cycle"),
-    "tuning:cancel": _page(ENGINEER, post=302, thing="cycle"),
+    "tuning:pair": _page(REVIEWER, target="pair"),
+    "tuning:vote": _page(REVIEWER, 405, 302, target="pair", body=_is(choice="a")),
+    "tuning:run": _page(ENGINEER, target="run"),
+    "tuning:run_curves": _page(ENGINEER, target="run"),
+    "tuning:cycle": _page(ENGINEER, target="cycle"),
+    "tuning:cancel": _page(ENGINEER, post=302, target="cycle"),
     "api:projects": _api(SIGNED_IN),
     "api:queries": _api(ANNOTATOR, post=400),
-    "api:query": _api(ANNOTATOR, thing="settled"),
+    "api:query": _api(ANNOTATOR, target="settled"),
     "api:suggested_grades": _api(REVIEWER, post=200, body=_offered_ids, smuggled=200),
     "api:releases": _api(ANNOTATOR),
     "api:cycles": _api(ENGINEER, post=201, body=_is(gate="never")),
-    "api:cycle": _api(ENGINEER, thing="cycle"),
-    "api:run_curves": _api(ENGINEER, thing="run"),
-    "api:answer_lineage": _api(ENGINEER, thing="settled"),
-    "api:judgement_lineage": _api(ANNOTATOR, thing="judgement"),
-    "api:release_lineage": _api(ENGINEER, thing="release"),
-    "api:release_judgements": _api(ENGINEER, thing="release"),
-    "api:release_votes": _api(ENGINEER, thing="release"),
+    "api:cycle": _api(ENGINEER, target="cycle"),
+    "api:run_curves": _api(ENGINEER, target="run"),
+    "api:answer_lineage": _api(ENGINEER, target="settled"),
+    "api:judgement_lineage": _api(ANNOTATOR, target="judgement"),
+    "api:release_lineage": _api(ENGINEER, target="release"),
+    "api:release_judgements": _api(ENGINEER, target="release"),
+    "api:release_votes": _api(ENGINEER, target="release"),
     "api:side_by_side": _api(REVIEWER),
-    "api:pair": _api(REVIEWER, thing="pair"),
-    "api:vote": _api(REVIEWER, 405, 201, thing="pair", body=_is(choice="a")),
+    "api:pair": _api(REVIEWER, target="pair"),
+    "api:vote": _api(REVIEWER, 405, 201, target="pair", body=_is(choice="a")),
     "api:datasets": _api(ENGINEER),
-    "api:dataset": _api(ENGINEER, thing="dataset"),
-    "api:dataset_changes": _api(ENGINEER, 404, thing="dataset"),
+    "api:dataset": _api(ENGINEER, target="dataset"),
+    "api:dataset_changes": _api(ENGINEER, 404, target="dataset"),
     "api:learning_curves": _api(ENGINEER, post=201, body=_is(component="retriever")),
-    "api:learning_curve": _api(ENGINEER, thing="curve"),
+    "api:learning_curve": _api(ENGINEER, target="curve"),
     "schema": _page(ANYBODY, to_anonymous=200),
     "docs": _page(ANYBODY, to_anonymous=200),
     "favicon": _page(ANYBODY, 302, to_anonymous=302),
@@ -278,27 +278,27 @@ TABLE = {
     "metrics": _page(ANYBODY, to_anonymous=200),
     "logout": _page(ANYBODY, 405, 302),  # the last: the session is over
 }
-IN_A_PROJECT = [name for name, row in TABLE.items() if row.least in ROLES]
+PROJECT_PAGES = [name for name, row in TABLE.items() if row.min_role in ROLES]
 
 
 def _addresses(resolver: URLResolver, space: str = "", before: str = "") -> Iterator[tuple[str, str]]:
-    """Name and pattern of every address below this one."""
-    for found in resolver.url_patterns:
-        address = before + str(found.pattern)
-        if isinstance(found, URLPattern):
-            yield f"{space}{found.name}", address
+    """Yield name and pattern of every URL below this resolver."""
+    for entry in resolver.url_patterns:
+        address = before + str(entry.pattern)
+        if isinstance(entry, URLPattern):
+            yield f"{space}{entry.name}", address
         else:
-            yield from _addresses(found, f"{space}{found.namespace}:" if found.namespace else space, address)
+            yield from _addresses(entry, f"{space}{entry.namespace}:" if entry.namespace else space, address)
 
 
-def test_every_address_has_a_row() -> None:
-    found = {name for name, _address in _addresses(get_resolver()) if not name.startswith("admin:")}
-    assert found == set(TABLE)
+def test_every_url_has_a_row() -> None:
+    names = {name for name, _address in _addresses(get_resolver()) if not name.startswith("admin:")}
+    assert names == set(TABLE)
 
 
 @pytest.fixture
 def theirs(db: None, broker: None) -> Stage:
-    """The project of other people, first, so that none of its numbers is one of ours."""
+    """The project of other people. It is created first, so that its numbers differ from those of our project."""
     people = {role: User.objects.create_user(f"{SECRET}-{role}") for role in ROLES}
     return _stage("bank", SECRET, people, number=41)
 
@@ -310,143 +310,147 @@ def ours(theirs: Stage) -> Stage:
 
 @pytest.fixture
 def clients(ours: Stage) -> dict[str, Client]:
-    """Nobody, somebody of no project, and one of each role in ours."""
+    """Clients: anonymous, a stranger, and one person for each role in our project."""
     User.objects.create_user(STRANGER)
-    found = {role: Client() for role in LADDER}
-    for person in User.objects.filter(username__in=LADDER):
-        found[person.username].force_login(person)
-    return found
+    clients = {role: Client() for role in ROLE_LADDER}
+    for person in User.objects.filter(username__in=ROLE_LADDER):
+        clients[person.username].force_login(person)
+    return clients
 
 
 @pytest.mark.slow
-def test_one_s_own_things_answer_by_role(ours: Stage, theirs: Stage, clients: dict[str, Client]) -> None:
+def test_own_objects_answer_by_role(ours: Stage, theirs: Stage, clients: dict[str, Client]) -> None:
     before = _rows(theirs.project)
-    wrong = []
+    problems = []
     for name, row in TABLE.items():
-        for role in LADDER:
+        for role in ROLE_LADDER:
             address = _address(name, row, ours, role)
             for method in METHODS:
-                answer = _ask(clients[role], method, address, row, row.body(ours, _held(role)), theirs, before)
-                wrong += _unlike(answer, _expected(row, role, method), f"{role}: {method} {address}")
-    assert wrong == []
+                answer = _request(
+                    clients[role], method, address, row, row.body(ours, _owner_of_work(role)), theirs, before
+                )
+                problems += _problems(answer, _expected(row, role, method), f"{role}: {method} {address}")
+    assert problems == []
 
 
-def test_another_project_is_not_there(ours: Stage, theirs: Stage, clients: dict[str, Client]) -> None:
+def test_another_project_does_not_exist_for_outsiders(ours: Stage, theirs: Stage, clients: dict[str, Client]) -> None:
     before = _rows()
-    wrong = []
-    for name in IN_A_PROJECT:
+    problems = []
+    for name in PROJECT_PAGES:
         row = TABLE[name]
-        for role in LADDER:
+        for role in ROLE_LADDER:
             address = _address(name, row, theirs, role)
             for method in METHODS:
-                answer = _ask(clients[role], method, address, row, row.body(theirs, _held(role)))
-                wanted = _expected(row, ANONYMOUS if role == ANONYMOUS else STRANGER, method)
-                wrong += _unlike(answer, wanted, f"{role}: {method} {address}")
+                answer = _request(clients[role], method, address, row, row.body(theirs, _owner_of_work(role)))
+                expected = _expected(row, ANONYMOUS if role == ANONYMOUS else STRANGER, method)
+                problems += _problems(answer, expected, f"{role}: {method} {address}")
         assert _rows() == before, name
-    assert wrong == []
+    assert problems == []
 
 
-def test_another_project_s_things_are_not_there_under_one_s_own_name(
+def test_objects_of_another_project_do_not_exist_under_the_own_slug(
     ours: Stage, theirs: Stage, clients: dict[str, Client]
 ) -> None:
     before = _rows()
-    wrong = []
-    for name in (name for name in IN_A_PROJECT if TABLE[name].thing):
+    problems = []
+    for name in (name for name in PROJECT_PAGES if TABLE[name].target):
         row = TABLE[name]
-        for role in LADDER:
+        for role in ROLE_LADDER:
             address = _address(name, row, theirs, role, slug=ours.project.slug)
             for method in METHODS:
-                answer = _ask(clients[role], method, address, row, row.body(theirs, _held(role)))
-                wrong += _unlike(answer, _expected(row, role, method, is_there=False), f"{role}: {method} {address}")
+                answer = _request(clients[role], method, address, row, row.body(theirs, _owner_of_work(role)))
+                problems += _problems(answer, _expected(row, role, method, exists=False), f"{role}: {method} {address}")
         assert _rows() == before, name
-    assert wrong == []
+    assert problems == []
 
 
-def test_a_colleague_s_work_is_not_there(ours: Stage, clients: dict[str, Client]) -> None:
+def test_the_work_of_a_colleague_does_not_exist_for_others(ours: Stage, clients: dict[str, Client]) -> None:
     before = _rows()
-    wrong = []
-    for name in (name for name in IN_A_PROJECT if TABLE[name].thing == "work"):
+    problems = []
+    for name in (name for name in PROJECT_PAGES if TABLE[name].target == "work"):
         row = TABLE[name]
         for role, other in ((ANNOTATOR, MANAGER), (MANAGER, ANNOTATOR)):
             address = _address(name, row, ours, other)
             for method in METHODS:
-                answer = _ask(clients[role], method, address, row, row.body(ours, other))
-                wrong += _unlike(answer, _expected(row, role, method, is_there=False), f"{role}: {method} {address}")
+                answer = _request(clients[role], method, address, row, row.body(ours, other))
+                problems += _problems(answer, _expected(row, role, method, exists=False), f"{role}: {method} {address}")
         assert _rows() == before, name
-    assert wrong == []
+    assert problems == []
 
 
-def test_another_project_s_things_cannot_be_smuggled_in(ours: Stage, theirs: Stage, clients: dict[str, Client]) -> None:
+def test_objects_of_another_project_cannot_be_smuggled_in(
+    ours: Stage, theirs: Stage, clients: dict[str, Client]
+) -> None:
     before = _rows(theirs.project)
-    wrong = []
-    for name in (name for name in IN_A_PROJECT if TABLE[name].smuggled):
+    problems = []
+    for name in (name for name in PROJECT_PAGES if TABLE[name].smuggled):
         row = TABLE[name]
-        for role in LADDER[LADDER.index(row.least) :]:
+        for role in ROLE_LADDER[ROLE_LADDER.index(row.min_role) :]:
             address = _address(name, row, ours, role)
-            answer = _ask(clients[role], "post", address, row, row.body(theirs, role), theirs, before)
-            wrong += _unlike(answer, row.smuggled or 0, f"{role}: {address}")
-    assert wrong == []
+            answer = _request(clients[role], "post", address, row, row.body(theirs, role), theirs, before)
+            problems += _problems(answer, row.smuggled or 0, f"{role}: {address}")
+    assert problems == []
 
 
-def test_the_admin_is_for_nobody_of_a_project(ours: Stage, theirs: Stage, clients: dict[str, Client]) -> None:
-    """Being a manager of a project is not being of the staff."""
+def test_project_members_may_not_open_the_admin(ours: Stage, theirs: Stage, clients: dict[str, Client]) -> None:
+    """A manager of a project is no staff user."""
     before = _rows()
-    wrong = []
+    problems = []
     for name, pattern in _addresses(get_resolver()):
         if not name.startswith("admin:") or name == "admin:login":
             continue
         address = "/" + re.sub(r"<[^>]+>", "1", pattern.replace("^(?P<app_label>", "curation(").split("(")[0])
         for role in (ANONYMOUS, ANNOTATOR, MANAGER):
             for method in METHODS:
-                wrong += _unlike(getattr(clients[role], method)(address), 302, f"{role}: {method} {address}")
-    assert wrong == []
+                problems += _problems(getattr(clients[role], method)(address), 302, f"{role}: {method} {address}")
+    assert problems == []
     assert _rows() == before
 
 
-def _expected(row: Row, role: str, method: str, *, is_there: bool = True) -> int:
-    """The status by the row and the ladder of roles; 404 for those let in when the thing is not there for them."""
-    taken = row.get if method == "get" else row.post
+def _expected(row: Row, role: str, method: str, *, exists: bool = True) -> int:
+    """Return the expected status. exists: whether the target exists for members; 404 for them otherwise."""
+    status = row.get if method == "get" else row.post
     if row.to_anonymous == 401 and role == ANONYMOUS:
         return 401
-    if taken == 405:
+    if status == 405:
         return 405
     if role == ANONYMOUS:
-        return taken if row.least == ANYBODY and row.to_anonymous == 302 else row.to_anonymous
-    if row.least in (ANYBODY, SIGNED_IN):
-        return taken
+        return status if row.min_role == ANYBODY and row.to_anonymous == 302 else row.to_anonymous
+    if row.min_role in (ANYBODY, SIGNED_IN):
+        return status
     if role == STRANGER:
         return 404
-    if LADDER.index(role) < LADDER.index(row.least):
+    if ROLE_LADDER.index(role) < ROLE_LADDER.index(row.min_role):
         return 403
-    return taken if is_there else 404
+    return status if exists else 404
 
 
-def _unlike(answer: HttpResponse, wanted: int, what: str) -> list[str]:
-    """What is wrong with the answer: another status, or the secret in it."""
-    said = answer.content.decode() + str(dict(answer.headers))
-    wrong = [] if answer.status_code == wanted else [f"{what}: {answer.status_code}, not {wanted}"]
-    return wrong + ([f"{what}: tells the secret"] if SECRET in said.lower() else [])
+def _problems(answer: HttpResponse, expected: int, request: str) -> list[str]:
+    """Return what is wrong with the response: another status, or the secret word in it."""
+    text = answer.content.decode() + str(dict(answer.headers))
+    problems = [] if answer.status_code == expected else [f"{request}: {answer.status_code}, not {expected}"]
+    return problems + ([f"{request}: contains the secret"] if SECRET in text.lower() else [])
 
 
-def _held(role: str) -> str:
-    """Whose work somebody without any tries to get at."""
+def _owner_of_work(role: str) -> str:
+    """Return the role whose assignment the request names; visitors and strangers try the annotator's."""
     return role if role in ROLES else ANNOTATOR
 
 
 def _address(name: str, row: Row, stage: Stage, role: str, slug: str = "") -> str:
     fields = dict(row.others)
-    if row.least in ROLES:
+    if row.min_role in ROLES:
         fields["slug"] = slug or stage.project.slug
-    if row.thing in ("release", "dataset"):
-        fields["number"] = getattr(stage, row.thing).number
-    elif row.thing == "work":
-        fields["pk"] = stage.work[_held(role)].pk
-    elif row.thing:
-        fields["pk"] = getattr(stage, row.thing).pk
+    if row.target in ("release", "dataset"):
+        fields["number"] = getattr(stage, row.target).number
+    elif row.target == "work":
+        fields["pk"] = stage.work[_owner_of_work(role)].pk
+    elif row.target:
+        fields["pk"] = getattr(stage, row.target).pk
     return reverse(name, kwargs=fields)
 
 
-def _ask(
+def _request(
     client: Client,
     method: str,
     address: str,
@@ -455,9 +459,9 @@ def _ask(
     theirs: Stage | None = None,
     before: dict[str, list[Any]] | None = None,
 ) -> HttpResponse:
-    """One request. With `theirs` it may change our rows, not theirs, and what it did is undone."""
-    written = Written()
-    with transaction.atomic(), connection.execute_wrapper(written):
+    """Send one request. With `theirs`, it may change our rows but not theirs, and its changes are rolled back."""
+    writes = WriteDetector()
+    with transaction.atomic(), connection.execute_wrapper(writes):
         if method == "get":
             answer = client.get(address)
         elif row.is_json:
@@ -465,25 +469,25 @@ def _ask(
         else:
             answer = client.post(address, body)
         if theirs is not None:
-            assert not written.anything or _rows(theirs.project) == before, address
+            assert not writes.has_written or _rows(theirs.project) == before, address
             transaction.set_rollback(True)
     return answer
 
 
-class Written:
-    """Watches the statements that go by: after mere reading no row has to be compared."""
+class WriteDetector:
+    """Watch the SQL statements: after a request that only reads, no rows need to be compared."""
 
-    anything = False
+    has_written = False
 
     def __call__(self, execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
-        self.anything |= not sql.startswith(("SELECT", "SAVEPOINT", "RELEASE", "ROLLBACK"))
+        self.has_written |= not sql.startswith(("SELECT", "SAVEPOINT", "RELEASE", "ROLLBACK"))
         return execute(sql, *rest)
 
 
 def _rows(project: Project | None = None) -> dict[str, list[Any]]:
-    """Every row of the three apps, or those that belong to one project."""
-    found = {}
-    for app in PARTS:
+    """Return every row of the three apps by model, or the rows that belong to one project."""
+    rows_by_model = {}
+    for app in APPS:
         for model in apps.get_app_config(app).get_models(include_auto_created=True):
             path = _path_to_project(model)
             if project is None:
@@ -492,36 +496,36 @@ def _rows(project: Project | None = None) -> dict[str, list[Any]]:
                 continue
             else:
                 rows = model._default_manager.filter(**{path: project.pk})
-            found[model._meta.label] = list(rows.order_by("pk").values())
-    return found
+            rows_by_model[model._meta.label] = list(rows.order_by("pk").values())
+    return rows_by_model
 
 
 @cache
 def _path_to_project(model: type[models.Model], seen: tuple[type[models.Model], ...] = ()) -> str | None:
-    """The lookup from a row to its project, the shortest; None for what belongs to none."""
+    """Return the shortest lookup from a row to its project; None where the model belongs to no project."""
     if model is Project:
         return "pk"
     if model is Corpus:
         return "projects"
     links = [link for link in model._meta.get_fields() if link.many_to_one or link.one_to_one]
     ahead = [link for link in links if link.concrete and link.related_model not in (*seen, model, User)]
-    found = [(link.name, _path_to_project(link.related_model, (*seen, model))) for link in ahead]  # type: ignore[arg-type]
-    paths = [f"{name}__{path}" for name, path in found if path is not None]
+    lookups = [(link.name, _path_to_project(link.related_model, (*seen, model))) for link in ahead]  # type: ignore[arg-type]
+    paths = [f"{name}__{path}" for name, path in lookups if path is not None]
     return min(paths, key=lambda path: path.count("__"), default=None)
 
 
 def test_the_rows_of_a_project_are_found_by_its_links(ours: Stage, theirs: Stage) -> None:
-    found = _rows(theirs.project)
+    rows_by_model = _rows(theirs.project)
     free = {"retrieval.Encoder", "retrieval.Reranker", "curation.Generator", "curation.Preferences"}
-    assert {model for model, rows in found.items() if not rows} <= {
+    assert {model for model, rows in rows_by_model.items() if not rows} <= {
         "tuning.DatasetQuery",
         "tuning.DatasetQuery_judgements",
     }
-    assert set(_rows()) - set(found) == free
+    assert set(_rows()) - set(rows_by_model) == free
 
 
 def _stage(slug: str, word: str, people: dict[str, User], *, number: int) -> Stage:
-    """A project whose every text holds the word; its releases count from `number`."""
+    """Create a project whose texts all contain the word; its releases count from `number`."""
     corpus = Corpus.objects.create(slug=slug, name=f"{word} corpus")
     project = Project.objects.create(slug=slug, name=f"{word} guide", corpus=corpus, description=f"All about {word}.")
     for role, user in people.items():
@@ -533,15 +537,15 @@ def _stage(slug: str, word: str, people: dict[str, User], *, number: int) -> Sta
         Passage.objects.create(
             corpus=corpus,
             document=document,
-            external_id=f"{word}-{place}",
+            external_id=f"{word}-{part}",
             title=f"The {word}",
-            text=f"Part {place} of the {word}.",
-            content_hash=f"{word}{place}",
+            text=f"Part {part} of the {word}.",
+            content_hash=f"{word}{part}",
         )
-        for place in (1, 2)
+        for part in (1, 2)
     )
     base = _release(project, corpus, word, number)
-    release = challenge(base)
+    release = create_challenger(base)
     cycle = release.cycles.get()
     Cycle.objects.filter(pk=cycle.pk).update(reason=f"About {word}.")
     Decision.objects.filter(evaluation__cycle=cycle).update(reason=f"The {word} got better.")
@@ -585,7 +589,7 @@ def _stage(slug: str, word: str, people: dict[str, User], *, number: int) -> Sta
         member=project.memberships.get(role=ANNOTATOR),
         cycle=cycle,
         run=cycle.runs.get(),
-        guardrail_set=guardrails.sets_of(project)[0],
+        guardrail_set=guardrails.list_sets(project)[0],
         pair=pair,
         dataset=project.datasets.get(),
         judgement=settled.judgements.get(),
@@ -596,7 +600,7 @@ def _stage(slug: str, word: str, people: dict[str, User], *, number: int) -> Sta
 
 
 def _release(project: Project, corpus: Corpus, word: str, number: int) -> Release:
-    """A release in service on a build without files: nothing here searches."""
+    """Create a live release on an index build without files: no test here searches."""
     encoder = Encoder.objects.create(
         name=f"{word} encoder", query_path=word, passage_path=word, query_hash=word, passage_hash=word, dim=3
     )
@@ -605,11 +609,11 @@ def _release(project: Project, corpus: Corpus, word: str, number: int) -> Releas
     release = Release.objects.create(
         project=project, number=number, build=build, generator=generator, prompt=f"{word} {{passages}}", refusal=word
     )
-    return lifecycle.switch(release)
+    return lifecycle.promote(release)
 
 
 def _query(project: Project, passage: Passage, user: User, word: str, state: str, release: Release) -> Assignment:
-    """A query that one person has graded and answered."""
+    """Create a query that one person has graded and answered."""
     number = project.queries.count()
     query = Query.objects.create(project=project, external_id=f"{word}-{number}", text=f"Is the {word} {number} good?")
     ranking = Ranking.objects.create(query=query, build=release.build, release=release)

@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.core.management import get_commands, load_command_class
+from django.urls import reverse
 
-from config.api_urls import in_a_project
+from common.renamed_keys import RENAMED_KEYS
+from config.api_urls import project_urlpatterns
 from tuning.engine.generator.generator_spec import GeneratorSettings
 from tuning.engine.reranker.reranker_spec import RerankerSettings
 from tuning.engine.retriever.retriever_spec import RetrieverSettings
@@ -23,6 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
 COMMANDS = (ROOT / "docs/commands.md").read_text()
+CHANGELOG = (ROOT / "CHANGELOG.md").read_text()
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 PRODUCT = ["common", "retrieval", "curation", "tuning", "config"]
 OURS = {name: app for name, app in get_commands().items() if app in {"retrieval", "curation", "tuning"}}
@@ -114,7 +118,7 @@ def test_every_address_of_the_api_is_listed() -> None:
     section = _section((ROOT / "docs/api.md").read_text(), "## Addresses of a project")
     cells = [row[0] for row in _rows(section) if row[0].startswith("`")]
     listed = {re.sub(r"\d+", "#", path.partition("?")[0]) for cell in cells for path in re.findall("`([^`]+)`", cell)}
-    assert listed == {re.sub(r"<[^>]+>", "#", str(address.pattern)) for address in in_a_project}
+    assert listed == {re.sub(r"<[^>]+>", "#", str(address.pattern)) for address in project_urlpatterns}
 
 
 def test_every_export_format_is_listed() -> None:
@@ -170,6 +174,45 @@ def test_every_file_of_the_project_that_a_page_names_exists(page: Path) -> None:
     for name in re.findall(r"`([a-z_]+(?:/[\w.-]+)+/?)`", text):
         if name.split("/")[0] in roots:
             assert (ROOT / name).exists(), f"{page.name}: {name}"
+
+
+def _renames(heading: str, columns: int) -> list[list[str]]:
+    """Return the rows with this number of columns below a heading of the changelog, without backticks and heads."""
+    rows = [row for row in _rows(_section(CHANGELOG, heading)) if len(row) == columns and not row[0].startswith("Old")]
+    assert rows, f"no row below {heading}: the pattern is wrong"
+    return [[cell.strip("`") for cell in row] for row in rows]
+
+
+def test_the_changelog_has_every_renamed_key_of_stored_json() -> None:
+    listed: dict[str, dict[str, str]] = {}
+    for kind, old, new in _renames("#### JSON in rows and files", 3)[1:]:
+        listed.setdefault(kind, {})[old] = new
+    assert listed == RENAMED_KEYS
+
+
+def test_every_new_address_of_a_page_in_the_changelog_exists() -> None:
+    for old, new, old_name, new_name in _renames("#### Pages", 4):
+        address = old if new.startswith("(") else new
+        name = old_name if new_name.startswith("(") else new_name
+        arguments = {key: "1" for key in re.findall(r"<(\w+)>", address.replace("<project>", "<slug>"))}
+        expected = re.sub(r"<\w+>", "1", address)
+        assert reverse(name, kwargs=arguments) == expected, address
+
+
+def test_every_new_address_of_the_api_in_the_changelog_exists() -> None:
+    addresses = {re.sub(r"<(?:\w+:)?(\w+)>", r"<\1>", str(address.pattern)) for address in project_urlpatterns}
+    assert {new for _old, new in _renames("#### API", 2) if new.endswith("/")} <= addresses
+
+
+def test_every_new_column_in_the_changelog_exists() -> None:
+    models = {model.__name__: model for app in ("retrieval", "curation", "tuning") for model in _models(app)}
+    assert {new for _old, new in _renames("#### Models and columns", 2)} <= set(models)
+    for name, _old, new in _renames("#### Models and columns", 3)[1:]:
+        assert models[name]._meta.get_field(new), f"{name}.{new}"
+
+
+def _models(app: str) -> list[Any]:
+    return list(apps.get_app_config(app).get_models())
 
 
 def _anchors(file: Path) -> set[str]:

@@ -1,4 +1,4 @@
-"""A server on this machine that speaks the OpenAI protocol: real HTTP, a parrot behind it."""
+"""HTTP server with the OpenAI protocol that answers with the last word of the prompt."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from typing import Any
 
 
 class Server(ThreadingHTTPServer):
-    """Answers with the prompt's last word; can be told not to echo, or to break."""
+    """Answer with the last word of the prompt.
+
+    echoes: supports scoring of given texts. breaks: answers 503. shift: error of the text offsets.
+    """
 
     echoes = True
     breaks = False
-    shift = 0  # of the offsets it tells
+    shift = 0
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -48,13 +51,13 @@ class Handler(BaseHTTPRequestHandler):
             self._send(200, {"choices": [{"logprobs": self._echo(body["prompt"])}]})
 
     def _echo(self, prompt: str) -> dict[str, Any]:
-        """A token is a word with the space before it; its log-probability is minus its letters."""
-        tokens, offsets, values, place = [], [], [], 0
+        """Return tokens: each word with the space before it, with minus its length as the log-probability."""
+        tokens, offsets, values, position = [], [], [], 0
         for word in prompt.split(" "):
-            tokens.append(f" {word}" if place else word)
-            offsets.append(max(place - 1, 0) + self.server.shift)
-            values.append(-float(len(word)) if place else None)
-            place += len(word) + 1
+            tokens.append(f" {word}" if position else word)
+            offsets.append(max(position - 1, 0) + self.server.shift)
+            values.append(-float(len(word)) if position else None)
+            position += len(word) + 1
         return {"tokens": tokens, "text_offset": offsets, "token_logprobs": values}
 
     def _send(self, status: int, body: dict[str, Any]) -> None:
@@ -69,10 +72,10 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving() -> Iterator[Server]:
-    """A server that runs until the block ends."""
-    with Server() as running:
-        thread = threading.Thread(target=running.serve_forever, daemon=True)
+def running_server() -> Iterator[Server]:
+    """Run a server until the block ends."""
+    with Server() as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
-        yield running
-        running.shutdown()
+        yield server
+        server.shutdown()

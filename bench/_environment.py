@@ -1,7 +1,7 @@
-"""A stage for the judging benchmarks: a database of its own, the project's web server on it, and people signed in.
+"""Environment of the judging benchmarks: an own database, the web server on it, and signed-in people.
 
-Each part plays in a process of its own, because Django reads its database once. Whatever happens in it, the server
-ends and the database goes.
+Each part runs in its own process, because Django reads DATABASE_URL once. The server is stopped and the database is
+dropped at the end, after an error too.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import secrets
 import signal
 import socket
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -31,65 +32,66 @@ START_SECONDS = 60
 
 @dataclass(frozen=True)
 class Person:
-    """One who has signed in."""
+    """A signed-in person."""
 
     pk: int
     session: str
 
 
-def play(module: str, database: str, *arguments: Any) -> dict[str, Any]:
-    """What the module's `play` returns, played in a process of its own whose Django sees this database."""
+def run_in_process(module: str, database_url: str, *arguments: Any) -> dict[str, Any]:
+    """Return the result of the module's `run`, in its own process with this database. "": a new SQLite database."""
     with tempfile.TemporaryDirectory(prefix="tandem-bench-") as folder:
-        place = (database or f"sqlite:///{folder}/bench.sqlite3", folder)
-        with ProcessPoolExecutor(1, get_context("spawn"), _open, place) as pool:
+        initargs = (database_url or f"sqlite:///{folder}/bench.sqlite3", folder)
+        with ProcessPoolExecutor(1, get_context("spawn"), _set_up_django, initargs) as pool:
             try:
-                found: dict[str, Any] = pool.submit(_play, module, arguments).result()
+                result: dict[str, Any] = pool.submit(_run, module, arguments).result()
             except KeyboardInterrupt:
                 for child in active_children():
                     child.terminate()
                 raise
-            return found
+            return result
 
 
 @contextmanager
-def postgresql(server: str) -> Iterator[str]:
-    """The address of a new database on the server whose address is given; dropped at the end."""
+def postgresql_database(server_url: str) -> Iterator[str]:
+    """Create a database on the server, yield its URL, and drop it at the end."""
     import psycopg
     from psycopg import sql
 
     name = f"tandem_bench_{secrets.token_hex(4)}"
-    with psycopg.connect(server, autocommit=True) as connection:
+    with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     try:
-        yield urlsplit(server)._replace(path=f"/{name}", query="").geturl()
+        yield urlsplit(server_url)._replace(path=f"/{name}", query="").geturl()
     finally:
-        with psycopg.connect(server, autocommit=True) as connection:
+        with psycopg.connect(server_url, autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @contextmanager
-def web() -> Iterator[int]:
-    """The port of the project's own web server, started as `make demo` does with one process for each core."""
-    from config import running
+def web_server() -> Iterator[int]:
+    """Start the web server with the command of `make demo` and WEB_WORKERS processes, and yield its port."""
+    from config import processes
 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
-    child = running.web(port)
-    child.start()
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    child = subprocess.Popen(processes.web_command(port), env=environment, start_new_session=True)
     try:
         deadline = time.monotonic() + START_SECONDS
-        while not _answers(port):
-            if time.monotonic() > deadline or child.has_died():
+        while not _is_alive(port):
+            if time.monotonic() > deadline or child.poll() is not None:
                 raise RuntimeError("the web server did not start")
             time.sleep(0.1)
         yield port
     finally:
-        running.end([child])
+        child.terminate()  # gunicorn ends its workers
+        child.wait(30)
 
 
-def people(project: Project, count: int) -> list[Person]:
-    """So many annotators of the project, each with a session."""
+def sign_in_people(project: Project, count: int) -> list[Person]:
+    """Create `count` annotators of the project, each with a session."""
     from django.conf import settings
     from django.contrib.auth.models import User
     from django.test import Client
@@ -98,16 +100,16 @@ def people(project: Project, count: int) -> list[Person]:
 
     users = User.objects.bulk_create(User(username=f"{project.slug}-{number}") for number in range(count))
     Membership.objects.bulk_create(Membership(project=project, user=user) for user in users)
-    found = []
+    people = []
     for user in users:
         client = Client()
         client.force_login(user)
-        found.append(Person(user.pk, client.cookies[settings.SESSION_COOKIE_NAME].value))
-    return found
+        people.append(Person(user.pk, client.cookies[settings.SESSION_COOKIE_NAME].value))
+    return people
 
 
-def passages(project: Project, texts: Sequence[str]) -> list[int]:
-    """One passage in the project's corpus for each text; their ids."""
+def create_passages(project: Project, texts: Sequence[str]) -> list[int]:
+    """Create one passage for each text in the project's corpus, and return their ids."""
     from retrieval.models import Document, Passage
 
     corpus = project.corpus
@@ -119,28 +121,28 @@ def passages(project: Project, texts: Sequence[str]) -> list[int]:
     return [row.pk for row in rows]
 
 
-def _open(database: str, folder: str) -> None:
+def _set_up_django(database_url: str, folder: str) -> None:
     import django
     from django.core.management import call_command
 
     signal.signal(signal.SIGTERM, interrupt)
-    os.environ |= {"DATABASE_URL": database, "DATA_DIR": folder, "WEB_WORKERS": str(WEB_WORKERS)}
+    os.environ |= {"DATABASE_URL": database_url, "DATA_DIR": folder, "WEB_WORKERS": str(WEB_WORKERS)}
     os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings"
     django.setup()
     call_command("migrate", verbosity=0)
 
 
 def interrupt(number: int, frame: object) -> None:
-    """End as Ctrl-C does: the server stops and the database goes."""
+    """Handle SIGTERM like Ctrl-C, so that the server is stopped and the database is dropped."""
     raise KeyboardInterrupt
 
 
-def _play(module: str, arguments: tuple[Any, ...]) -> dict[str, Any]:
-    found: dict[str, Any] = importlib.import_module(module).play(*arguments)
-    return found
+def _run(module: str, arguments: tuple[Any, ...]) -> dict[str, Any]:
+    result: dict[str, Any] = importlib.import_module(module).run(*arguments)
+    return result
 
 
-def _answers(port: int) -> bool:
+def _is_alive(port: int) -> bool:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", "/healthz")

@@ -1,4 +1,4 @@
-"""A challenger that was trained, measured against a champion and decided upon, as the loop leaves it behind."""
+"""Rows of a finished training cycle: a challenger that was trained, evaluated against the champion and decided on."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tuning.models import Component, Cycle, Dataset, Decision, Evaluation, Run
 FIGURES = {"low": 0.02, "high": 0.18, "p": 0.0004, "queries": 3, "smallest_visible": 0.05}
 
 
-def challenge(champion: Release, before: float = 0.5, after: float = 0.6) -> Release:
-    """A candidate whose nDCG@10 went from before to after; its cycle, run and decision with it."""
+def create_challenger(champion: Release, before: float = 0.5, after: float = 0.6) -> Release:
+    """Create a candidate whose nDCG@10 went from before to after, with its cycle, run, evaluation and decision."""
     project = champion.project
-    challenger = lifecycle.next_release(project)
+    challenger = lifecycle.create_candidate(project)
     dataset = Dataset.objects.create(
         project=project,
         number=challenger.number,
@@ -52,7 +52,7 @@ def challenge(champion: Release, before: float = 0.5, after: float = 0.6) -> Rel
 
 
 def write_metrics(run: Run, rows: list[dict[str, object]], tail: str = "") -> None:
-    """The lines a training process writes as it goes; tail: what it is in the middle of writing."""
+    """Write the metrics file of a training process. tail: a line that it has not finished."""
     folder = Path(settings.DATA_DIR) / run.path
     folder.mkdir(parents=True, exist_ok=True)
     lines = "".join(json.dumps(row) + "\n" for row in rows)

@@ -1,7 +1,7 @@
-"""A project with a long past and a long queue, written in SQL: a million assignments take a minute, not a day.
+"""A project with a long history and a long queue, written in SQL: a million assignments take a minute, not a day.
 
-A tenth of the queries are settled, with their judgements, reviews and lines of the record; of the others half have a
-value, so that claims come both at random and by value.
+A tenth of the queries are settled, with their judgements, reviews and audit events. Half of the queries have a
+priority, so that claims are made both at random and by priority.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ TABLES = (
     "event",
 )
 
-# {first}…{last}: ids of the queries; of rankings, drafts and reviews too. {settled}: every which one is settled.
-_FILL = """
+# {first}…{last}: ids of the queries, and of their rankings, drafts and reviews. Every {settled}th query is settled.
+_INSERTS = """
 INSERT INTO curation_query (id, project_id, external_id, text, source, state, metadata, stratum, is_evaluation,
     asked_at, settled_at)
 SELECT q, {project}, 'q' || q, 'How does thing ' || q || ' work when it rains in the mountains?', 'import',
@@ -50,7 +50,7 @@ INSERT INTO curation_assignment (project_id, query_id, slot, is_extra, state, cu
     random_key, reason_text, selection, "order", claimed_at, submitted_at, active_seconds, is_unanswerable,
     is_flagged, comment)
 SELECT {project}, q, s, false, CASE WHEN q % {settled} = 0 THEN 'submitted' ELSE 'open' END,
-    CASE WHEN q % {settled} = 0 THEN ({people})[1 + (q / {settled} + s) % {crowd}] END, q,
+    CASE WHEN q % {settled} = 0 THEN ({people})[1 + (q / {settled} + s) % {people_count}] END, q,
     CASE WHEN q % 2 = 0 THEN (q % 997) / 997.0 ELSE 0 END, (hashint8(q)::bigint + 2147483648) / 4294967296.0,
     CASE WHEN q % 2 = 0 THEN 'Nobody has judged what build 7 ranks second.' ELSE '' END,
     CASE WHEN q % {settled} = 0 THEN 'random' ELSE '' END, '[]',
@@ -87,14 +87,23 @@ FROM curation_judgement j WHERE j.query_id BETWEEN {first} AND {last};
 """
 
 
-def fill(project: Project, passage: int, people: Sequence[int], first: int, last: int) -> None:
-    """Queries with the ids first … last, their slots and their past. passage: the id of the first of PASSAGES."""
-    crowd = f"ARRAY[{','.join(str(pk) for pk in people)}]"
-    values = {"project": project.pk, "passage": passage, "passages": PASSAGES, "people": crowd, "crowd": len(people)}
-    values |= {"first": first, "last": last, "settled": 10, "shown": SHOWN, "overlap": OVERLAP}
+def insert(project: Project, first_passage: int, people: Sequence[int], first: int, last: int) -> None:
+    """Insert queries with the ids first … last, their slots and their history.
+
+    first_passage: id of the first of PASSAGES consecutive passages; people: ids of the curators of settled queries.
+    """
+    values: dict[str, object] = {
+        "project": project.pk,
+        "passage": first_passage,
+        "passages": PASSAGES,
+        "shown": SHOWN,
+        "overlap": OVERLAP,
+    }
+    values |= {"people": f"ARRAY[{','.join(str(pk) for pk in people)}]", "people_count": len(people)}
+    values |= {"first": first, "last": last, "settled": 10}
     with connection.cursor() as cursor:
-        cursor.execute("SET session_replication_role = replica")  # the rows fit together: no check of each
-        cursor.execute(_FILL.format(**values))
+        cursor.execute("SET session_replication_role = replica")  # skip the foreign key checks
+        cursor.execute(_INSERTS.format(**values))
         cursor.execute("SET session_replication_role = DEFAULT")
         for table in TABLES:
             name = f"curation_{table}"
