@@ -37,6 +37,7 @@ RENAMED_KEYS: dict[str, dict[str, str]] = {
     },
     # Fields of a project, in the audit log.
     "project": {
+        "reveal": "visibility",
         "passes_on": "propagates_grades",
         "judges_edits": "re_annotates_edits",
     },
