@@ -94,6 +94,8 @@ def write_configuration(path: Path, group: list[Program]) -> None:
         "pidfile": str(path.with_suffix(".pid")),
         "loglevel": "critical",
     }
+    if os.getuid() == 0:
+        parser["supervisord"]["user"] = "root"  # said, so that it is no warning at each start: a container has no other
     for place, program in enumerate(group):
         parser[f"program:{program.name}"] = _section(program, place)
     listener = Program("give-up", [sys.executable, "-m", "config.give_up"])
