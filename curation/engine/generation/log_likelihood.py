@@ -1,7 +1,7 @@
 """Mean log-likelihood ℓ of answers: the mean log-probability of an answer's tokens after a prompt.
 
 Many pairs cost little more than few, because what they have in common is computed once: the opening that all prompts
-begin with, and then the longer beginnings that the prompts about one passage share (passages come before the
+begin with, and then the longer prefixes that the prompts about one passage share (passages come before the
 question, see `prompts`). Prompts are packed into rows without padding (see `sequence_packing`), and the head over the
 vocabulary computes the logits of answer tokens only. The numbers are those of one plain call per pair, within
 rounding. Models whose layers do not attend to all previous tokens run in padded batches of similar length.
@@ -55,7 +55,7 @@ def score_pairs(model: Any, pairs: Sequence[PromptAnswer], *, pack: bool | None 
     """Yield batches of scores as they are computed, in no particular order, every pair exactly once.
 
     model: a causal language model of transformers in eval mode, which nobody else uses while a batch is computed.
-    pack: pack prompts and compute common beginnings once; by default where the model's layers allow it.
+    pack: pack prompts and compute common prefixes once; by default where the model's layers allow it.
     """
     if not pairs:
         return

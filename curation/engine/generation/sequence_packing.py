@@ -1,4 +1,4 @@
-"""Sequence packing: many prompts in one row of ids, without padding, with common beginnings computed once.
+"""Sequence packing: many prompts in one row of ids, without padding, with common prefixes computed once.
 
 A row is an opening that all prompts begin with, then block after block. A block is a prefix, with which several
 prompts continue the opening, and behind it the suffix of each prompt. Everything but attention works on single
