@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from config.env import env_bool, env_int, env_str, stop
-from config.exec_child import exit_with_parent
+from tuning.engine.process.exit_with_parent import set_parent_death_signal
 
 READY_SECONDS = 60
 STOP_SECONDS = 10
@@ -186,7 +186,10 @@ def main() -> int:
         signal.signal(number, interrupt)
     command = [sys.executable, "-m", "supervisor.supervisord", "--configuration", str(path)]
     supervisor = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=lambda: exit_with_parent(signal.SIGTERM)
+        command,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=lambda: set_parent_death_signal(signal.SIGTERM),
     )
     try:
         return watch(supervisor, port, time.monotonic())

@@ -20,10 +20,18 @@ _PR_SET_PDEATHSIG = 1
 _CHECK_SECONDS = 0.5
 
 
+def set_parent_death_signal(number: int = signal.SIGKILL) -> None:
+    """Ask Linux to send this signal to the process when its parent ends; the request survives an exec.
+
+    On other systems this does nothing.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
+
+
 def exit_with_parent(parent_pid: int) -> None:
     """Make this process die when `parent_pid`, which must be its parent, dies."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    set_parent_death_signal()
     threading.Thread(target=_watch, args=(parent_pid,), name="exit-with-parent", daemon=True).start()
 
 
